@@ -84,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 4
-    except Exception:
+    except Exception:  # noqa: BLE001 - the outermost edge: show the whole fault, then exit as contracted
         import traceback
 
         traceback.print_exc()

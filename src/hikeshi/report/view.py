@@ -1,0 +1,402 @@
+"""Everything the report says, as plain values for one language. Templates only show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+from hikeshi.events.time import from_datetime, to_datetime, zone_name
+from hikeshi.model.case import Account, Case, Entry, Host, Remark
+from hikeshi.model.evidence import EvidenceItem
+from hikeshi.model.finding import SEVERITIES, Finding
+from hikeshi.model.text import Text, defang, plain
+from hikeshi.model.tlp import Tlp
+from hikeshi.report.activity import Activity, draw_activity
+from hikeshi.report.footnotes import Footnotes
+from hikeshi.report.spread import draw_spread
+from hikeshi.report.words import Language, Words
+
+MAX_ROWS = 200  # of any table; everything is in the JSON files beside the report
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInput:
+    """What the report is made of. `zone` is the reader's; `versions` name → version."""
+
+    case: Case
+    findings: Sequence[Finding]
+    items: Sequence[EvidenceItem]
+    activity: Sequence[Activity]
+    generated_at: datetime
+    first_steps: tuple[Text, ...] = ()
+    not_to_do: tuple[Text, ...] = ()
+    unknowns: tuple[Text, ...] = ()
+    rules: Text = field(default_factory=lambda: Text("", ""))
+    versions: dict[str, str] = field(default_factory=dict)
+    zone: tzinfo = field(default_factory=lambda: ZoneInfo("Asia/Tokyo"))
+    tlp: Tlp = Tlp.AMBER
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value: `mono` for records, hashes and addresses; `refs` are footnote numbers;
+    `mark` a severity or confidence key for the style."""
+
+    text: str
+    mono: bool = False
+    refs: tuple[int, ...] = ()
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One piece of a section; `kind` is text, list, steps, table, figure or empty."""
+
+    kind: str
+    text: str = ""
+    items: tuple[Cell, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
+    svg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One of the first answers; `tone` is urgent, plain or unknown."""
+
+    question: str
+    answer: str
+    tone: str
+    details: tuple[Cell, ...] = ()
+    steps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    language: Language
+    title: str
+    subtitle: str
+    tlp: str
+    first_answers: str
+    answers: tuple[Answer, ...]
+    sections: tuple[Section, ...]
+
+
+def build_view(report: ReportInput, language: Language) -> View:
+    """The report in one language."""
+    builder = _Builder(report, Words(language))
+    answers = builder.answers()
+    return View(language, builder.w("title"), builder.subtitle(), report.tlp.value, builder.w("first_answers"),
+                answers, builder.sections())
+
+
+class _Builder:
+    """Gathers answers and sections; one footnote numbering for both."""
+
+    def __init__(self, report: ReportInput, words: Words) -> None:
+        self.report, self.case, self.story, self.w = report, report.case, report.case.story, words
+        self.notes = Footnotes()
+
+    # values
+
+    def time(self, text: str | None, *, seconds: bool = True) -> str:
+        """A UTC ISO time in the reader's zone; "unknown" where there is none."""
+        if not text:
+            return self.w("unknown")
+        local = datetime.fromisoformat(text).astimezone(self.report.zone)
+        return local.strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
+
+    def bytes(self, count: int | None) -> str:
+        if count is None:
+            return self.w("unknown")
+        for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+            if count >= size:
+                return f"{count / size:,.1f} {unit}"
+        return f"{count:,} B"
+
+    def cell(self, value: object, entry: Entry | Finding | None = None, *, mono: bool = False) -> Cell:
+        return Cell(plain(value), mono, tuple(self.notes.cite(entry.records)) if entry else ())
+
+    def confidence(self, entry: Entry | Finding) -> Cell:
+        return Cell(self.w(entry.confidence), mark=entry.confidence)
+
+    def texts(self, texts: Sequence[Text]) -> str:
+        return plain(" / ".join(self.w.text(t) for t in texts))
+
+    def subtitle(self) -> str:
+        times = [a.first for a in self.report.activity if a.first] + [a.last for a in self.report.activity if a.last]
+        if not times:
+            return ""
+        return f"{self.time(min(times), seconds=False)} – {self.time(max(times), seconds=False)}"
+
+    # the first screen
+
+    def answers(self) -> tuple[Answer, ...]:
+        return (self._family(), self._now(), self._entry(), self._spread(), self._hosts(), self._unread())
+
+    def _family(self) -> Answer:
+        found, question = self.case.identification, self.w("q_family")
+        reasons = tuple(
+            Cell(plain(self.w.text(reason)), refs=tuple(self.notes.cite(c.records)) if n == 0 else ())
+            for c in found.candidates[:1] for n, reason in enumerate(c.reasons[:4]))
+        if found.verdict == "identified":
+            return Answer(question, self.w("family_identified", family=found.family), "plain", reasons)
+        if found.candidates:
+            names = ", ".join(c.family for c in found.candidates[:3])
+            return Answer(question, self.w("family_candidates", family=names), "unknown", reasons)
+        touched = found.verdict == "unknown" and bool(found.records or self.story.encrypted_hosts)
+        key = "family_unknown" if touched else "family_none"
+        return Answer(question, self.w(key), "unknown" if touched else "plain",
+                      (self.cell(self.w(f"{key}_detail"), found),))
+
+    def _now(self) -> Answer:
+        steps = self.report.first_steps
+        first = self.w.text(steps[0]) if steps else self.w("unknown")
+        hosts = [i.name for i in self.story.isolate[:8]]
+        isolate = (Cell(f"{self.w('isolate')}: {plain(', '.join(hosts))}"),) if hosts else ()
+        rest = tuple(Cell(self.w.text(s)) for s in steps[1:6])
+        return Answer(self.w("q_now"), first, "urgent", (*isolate, *rest), steps=True)
+
+    def _entry(self) -> Answer:
+        question, found = self.w("q_entry"), self.story.entry_candidates
+        if not found:
+            return Answer(question, self.w("entry_unknown"), "unknown")
+        best = found[0]
+        unknown = self.w("unknown")
+        answer = self.w("entry_answer", kind=self.w.of("kind", best.kind), source=plain(best.source or unknown),
+                        account=plain(best.account or unknown), host=plain(best.host or unknown))
+        details = [self.cell(f"{self.time(best.time)} · {self.w('col_confidence')}: {self.w(best.confidence)}", best)]
+        details += [Cell(plain(self.w.text(r))) for r in best.reasons[:3]]
+        if len(found) > 1:
+            details.append(Cell(self.w("entry_also", count=len(found) - 1)))
+        return Answer(question, answer, "plain", tuple(details))
+
+    def _spread(self) -> Answer:
+        story, question = self.story, self.w("q_spread")
+        hosts = len({h.name for h in (*story.compromised_hosts, *story.encrypted_hosts)})
+        if not hosts:
+            return Answer(question, self.w("spread_none"), "plain")
+        details = []
+        if story.spread:
+            first, last = story.spread[0], story.spread[-1]
+            details.append(self.cell(self.w("spread_detail", first=self.time(first.time), last=self.time(last.time),
+                                            steps=len(story.spread)), first))
+        details += [self.cell(self.w("exfiltration_answer", source=e.source, destination=defang(e.destination),
+                                     bytes=self.bytes(e.bytes)), e) for e in story.exfiltration[:2]]
+        answer = self.w("spread_answer", hosts=f"{hosts:,}", encrypted=f"{len(story.encrypted_hosts):,}")
+        return Answer(question, answer, "plain", tuple(details))
+
+    def _hosts(self) -> Answer:
+        story, question = self.story, self.w("q_hosts")
+        hosts = list(dict.fromkeys(h.name for h in (*story.compromised_hosts, *story.encrypted_hosts)))
+        accounts = list(dict.fromkeys(a.name for a in story.compromised_accounts))
+        if not hosts and not accounts:
+            return Answer(question, self.w("hosts_none"), "plain")
+        details = tuple(Cell(plain(", ".join(names[:12]) + (" …" if len(names) > 12 else "")), mono=True)
+                        for names in (hosts, accounts) if names)
+        return Answer(question, self.w("hosts_answer", hosts=len(hosts), accounts=len(accounts)), "plain", details)
+
+    def _unread(self) -> Answer:
+        question = self.w("q_unread")
+        rejected = sum(i.rejected for i in self.report.items)
+        details = tuple(Cell(plain(f"{n.path}: {self.w.text(n.reason)}")) for n in self.case.not_read[:4])
+        if not any(i.records for i in self.report.items):
+            return Answer(question, self.w("no_events"), "unknown", details)
+        if not self.case.not_read and not rejected:
+            return Answer(question, self.w("unread_none"), "plain")
+        return Answer(question, self.w("unread_answer", files=f"{len(self.case.not_read):,}", rejected=f"{rejected:,}"),
+                      "unknown", details)
+
+    # the sections
+
+    def sections(self) -> tuple[Section, ...]:
+        sections = [
+            self._section("unknown", self._texts(self.report.unknowns), self._remarks(self.story.unexplained)),
+            self._section("spread", self._spread_picture(), self._spread_table()),
+            self._section("timeline", self._timeline()),
+            self._section("entry", self._entry_table()),
+            self._section("hosts", self._host_table()),
+            self._section("accounts", self._account_table()),
+            self._section("c2", self._c2_table()),
+            self._section("exfiltration", self._exfiltration_table()),
+            self._section("persistence", self._persistence_table()),
+            self._section("family", self._family_table()),
+            self._section("findings", self._finding_table()),
+            self._section("activity", self._activity_picture()),
+            self._section("gaps", self._gap_table()),
+            self._section("explained", self._remarks(self.story.explained)),
+            self._section("not_read", self._not_read_table()),
+            self._section("evidence", self._evidence_table()),
+        ]
+        if self.report.not_to_do:
+            steps = Block("list", items=tuple(Cell(self.w.text(t)) for t in self.report.not_to_do))
+            sections.insert(0, Section("do_not", self.w("do_not"), (steps,)))
+        sections += [self._section("records", self._record_table()), self._section("about", *self._about())]
+        return tuple(sections)
+
+    def _section(self, key: str, *blocks: Block | None) -> Section:
+        present = tuple(b for b in blocks if b is not None)
+        if not present:
+            empty = f"empty_{key}" if key in ("entry", "spread", "c2", "findings") else "empty_generic"
+            present = (Block("empty", self.w(empty)),)
+        return Section(key, self.w(f"section_{key}"), present)
+
+    def _table(
+        self, columns: tuple[str, ...], rows: Sequence[tuple[Cell, ...]], file: str = "case.json"
+    ) -> Block | None:
+        if not rows:
+            return None
+        more = self.w("more", count=f"{len(rows) - MAX_ROWS:,}", file=file) if len(rows) > MAX_ROWS else ""
+        return Block("table", more, columns=tuple(self.w(f"col_{c}") for c in columns), rows=tuple(rows[:MAX_ROWS]))
+
+    def _texts(self, texts: Sequence[Text]) -> Block | None:
+        return Block("list", items=tuple(Cell(plain(self.w.text(t))) for t in texts)) if texts else None
+
+    def _entry_table(self) -> Block | None:
+        return self._table(
+            ("rank", "time", "kind", "source", "account", "host", "reasons", "against", "confidence"),
+            [(Cell(str(e.rank)), self.cell(self.time(e.time), e), Cell(self.w.of("kind", e.kind)),
+              self.cell(e.source or "–", mono=True), self.cell(e.account or "–", mono=True),
+              self.cell(e.host or "–", mono=True), Cell(self.texts(e.reasons)), Cell(self.texts(e.against) or "–"),
+              self.confidence(e)) for e in self.story.entry_candidates])
+
+    def _spread_picture(self) -> Block | None:
+        svg = draw_spread(self.story, self.w, self.report.zone)
+        return Block("figure", self.w("caption_spread"), svg=svg) if svg else None
+
+    def _spread_table(self) -> Block | None:
+        return self._table(
+            ("time", "source", "destination", "method", "account", "confidence"),
+            [(self.cell(self.time(s.time), s), self.cell(s.source or self.w("unknown"), mono=True),
+              self.cell(s.destination, mono=True), Cell(f"{self.w.of('method', s.method)} ({s.technique})"),
+              self.cell(s.account or "–", mono=True), self.confidence(s)) for s in self.story.spread])
+
+    def _timeline(self) -> Block | None:
+        return self._table(("time", "what"), [
+            (Cell(self.time(t.time)), Cell(plain(getattr(t, self.w.language)), refs=tuple(self.notes.cite(t.records))))
+            for t in self.story.timeline])
+
+    def _host_table(self) -> Block | None:
+        seen: dict[str, tuple[Host, list[str]]] = {}
+        for state, hosts in (("encrypted", self.story.encrypted_hosts), ("compromised", self.story.compromised_hosts),
+                             ("touched", self.story.touched_hosts)):
+            for host in hosts:
+                kept = seen.setdefault(host.name, (host, []))
+                # The compromised entry has the span and the reasons; encryption is its last chapter.
+                seen[host.name] = (host if state == "compromised" else kept[0], [*kept[1], self.w(state)])
+        return self._table(
+            ("host", "state", "addresses", "span", "reasons", "confidence"),
+            [(self.cell(h.name, h, mono=True), Cell(", ".join(states)),
+              self.cell(", ".join(h.addresses) or "–", mono=True),
+              Cell(f"{self.time(h.first)} – {self.time(h.last)}" if h.first else "–"), Cell(self.texts(h.reasons)),
+              self.confidence(h)) for h, states in seen.values()])
+
+    def _account_table(self) -> Block | None:
+        seen: dict[tuple[str, str], tuple[Account, list[str]]] = {}
+        story = self.story
+        for state, accounts in (("compromised", story.compromised_accounts), ("reset", story.accounts_to_reset)):
+            for account in accounts:
+                seen.setdefault((account.name, account.kind), (account, []))[1].append(self.w(state))
+        return self._table(
+            ("account", "kind", "state", "reasons", "confidence"),
+            [(self.cell(a.name, a, mono=True), Cell(self.w.of("account", a.kind)), Cell(", ".join(states)),
+              Cell(self.texts(a.reasons)), self.confidence(a)) for a, states in seen.values()])
+
+    def _c2_table(self) -> Block | None:
+        where = {(b.value, b.type): b.where for b in self.story.block_list}
+        rows = [(self.cell(defang(c.value), c, mono=True), Cell(self.w("yes" if c.known else "no")),
+                 Cell(f"{self.time(c.first)} – {self.time(c.last)}"), self.cell(", ".join(c.clients), mono=True),
+                 Cell(", ".join(self.w.of("where", w) for w in where.pop((c.value, c.type), ())) or "–"),
+                 self.confidence(c)) for c in self.story.c2]
+        rows += [(self.cell(defang(b.value), b, mono=True), Cell("–"), Cell("–"), Cell("–"),
+                  Cell(", ".join(self.w.of("where", w) for w in b.where)), self.confidence(b))
+                 for b in self.story.block_list if (b.value, b.type) in where]
+        return self._table(("value", "known", "span", "clients", "where", "confidence"), rows)
+
+    def _exfiltration_table(self) -> Block | None:
+        rows = [(Cell(self.w.of("kind", "staging")), self.cell(self.time(s.time), s), self.cell(s.host, mono=True),
+                 self.cell(s.path, mono=True), Cell(self.bytes(s.bytes)), self.confidence(s))
+                for s in self.story.staging]
+        rows += [(Cell(self.w.of("kind", e.kind)), self.cell(self.time(e.first), e), self.cell(e.source, mono=True),
+                  self.cell(defang(e.destination), mono=True), Cell(self.bytes(e.bytes)), self.confidence(e))
+                 for e in self.story.exfiltration]
+        return self._table(("kind", "time", "source", "path", "bytes", "confidence"), rows)
+
+    def _persistence_table(self) -> Block | None:
+        return self._table(
+            ("time", "host", "kind", "name", "path", "confidence"),
+            [(self.cell(self.time(p.time), p), self.cell(p.host, mono=True), Cell(self.w.of("kind", p.kind)),
+              self.cell(p.name, mono=True), self.cell(p.path, mono=True), self.confidence(p))
+             for p in self.story.persistence])
+
+    def _family_table(self) -> Block | None:
+        return self._table(
+            ("family", "score", "reasons", "confidence"),
+            [(self.cell(c.family, c), Cell(f"{c.score:.2f}"), Cell(self.texts(c.reasons)), self.confidence(c))
+             for c in self.case.identification.candidates[:5]])
+
+    def _finding_table(self) -> Block | None:
+        ordered = sorted(self.report.findings, key=lambda f: SEVERITIES.index(f.severity))
+        return self._table(
+            ("severity", "title", "host", "time", "count", "next"),
+            [(Cell(self.w(f.severity), mark=f.severity), self.cell(self._finding_title(f), f),
+              self.cell(", ".join(f.hosts[:3]) or "–", mono=True), Cell(self.time(f.when)), Cell(f"{f.count:,}"),
+              Cell(plain(self.w.text(f.next_action)))) for f in ordered], "findings.jsonl")
+
+    def _finding_title(self, finding: Finding) -> str:
+        author = f" ({finding.rule_author})" if finding.rule_author and finding.rule_author != "Hikeshi" else ""
+        return f"{self.w.text(finding.title)}{author}"
+
+    def _activity_picture(self) -> Block | None:
+        svg = draw_activity(self.report.activity, self.report.zone)
+        return Block("figure", self.w("caption_activity"), svg=svg) if svg else None
+
+    def _gap_table(self) -> Block | None:
+        rows = [(self.cell(g.host, g, mono=True), self.cell(g.log), Cell(self.w.of("kind", g.kind)),
+                 Cell(f"{self.time(g.first)} – {self.time(g.last)}"), self.confidence(g)) for g in self.story.log_gaps]
+        rows += [(self.cell(c.host, c, mono=True), Cell("–"), Cell(self.w("kind_clock")),
+                  Cell(f"{c.seconds:+,} s: {plain(self.w.text(c.reason))}"), self.confidence(c))
+                 for c in self.story.clock_offsets]
+        return self._table(("host", "log", "kind", "span", "confidence"), rows)
+
+    def _remarks(self, remarks: Sequence[Remark]) -> Block | None:
+        return self._table(("subject", "why"), [
+            (self.cell(r.subject, r), Cell(plain(self.w.text(r.reason)))) for r in remarks])
+
+    def _not_read_table(self) -> Block | None:
+        return self._table(("path", "why"), [
+            (self.cell(n.path, mono=True), Cell(plain(self.w.text(n.reason)))) for n in self.case.not_read])
+
+    def _evidence_table(self) -> Block | None:
+        return self._table(
+            ("path", "format", "size", "records", "rejected", "zone"),
+            [(self.cell(i.path, mono=True), Cell(i.format or self.w("unknown")), Cell(self.bytes(i.size)),
+              Cell(f"{i.records:,}"), Cell(f"{i.rejected:,}"), Cell(plain(i.zone or "–")))
+             for i in self.report.items], "manifest.json")
+
+    def _record_table(self) -> Block | None:
+        # Not cut: a citation without its row would be a claim without its record.
+        rows = [(Cell(str(n)), Cell(plain(path), mono=True), Cell(place), Cell(sha[:16], mono=True))
+                for n, path, place, sha in self.notes.rows()]
+        columns = (*(self.w(f"col_{c}") for c in ("number", "path", "place")), "SHA-256")
+        return Block("table", columns=columns, rows=tuple(rows)) if rows else None
+
+    def _about(self) -> tuple[Block, ...]:
+        report = self.report
+        made = self.time(to_datetime(from_datetime(report.generated_at)).isoformat())
+        versions = ", ".join(f"{k} {v}" for k, v in sorted(report.versions.items()))
+        zone = zone_name(report.zone, assumed=False)
+        items = [f"{self.w('about_generated')}: {made}", f"{self.w('about_versions')}: {versions}",
+                 f"{self.w('about_rules')}: {self.w.text(report.rules)}", self.w("about_zone", zone=zone),
+                 self.w("about_confidence")]
+        return (Block("list", items=tuple(Cell(plain(i)) for i in items)),)
+

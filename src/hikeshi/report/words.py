@@ -1,0 +1,41 @@
+"""The fixed words of the report in one language."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from hikeshi.errors import KnowledgeError, Location
+from hikeshi.model.text import Text
+
+Language = Literal["ja", "en"]
+
+
+@cache
+def all_words() -> dict[str, Text]:
+    """Every entry of words.toml; raises KnowledgeError where a language is missing."""
+    name = "report/words.toml"
+    table = tomllib.loads((files("hikeshi") / "report" / "words.toml").read_text("utf-8"))
+    for key, entry in table.items():
+        if set(entry) != {"ja", "en"} or not all(entry.values()):
+            raise KnowledgeError(f"'{key}' needs both ja and en", source=Location(name))
+    return {key: Text(entry["ja"], entry["en"]) for key, entry in table.items()}
+
+
+class Words:
+    """`w("key", name=value)` gives the word; an unknown kind or method is shown as it is."""
+
+    def __init__(self, language: Language) -> None:
+        self.language: Language = language
+
+    def __call__(self, key: str, **values: object) -> str:
+        return str(getattr(all_words()[key], self.language)).format(**values)
+
+    def of(self, group: str, value: str) -> str:
+        entry = all_words().get(f"{group}_{value}") or all_words().get(value)
+        return str(getattr(entry, self.language)) if entry else value
+
+    def text(self, text: Text) -> str:
+        return str(getattr(text, self.language))

@@ -1,0 +1,220 @@
+"""The report: what it says, in both languages, from a case written here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+
+import pytest
+
+from hikeshi.model.case import (
+    C2,
+    Account,
+    BlockEntry,
+    Candidate,
+    Case,
+    EntryCandidate,
+    Exfiltration,
+    Host,
+    Identification,
+    Isolate,
+    LogGap,
+    NotRead,
+    Persistence,
+    Remark,
+    Spread,
+    Story,
+    TimelineEntry,
+)  # fmt: skip
+from hikeshi.model.evidence import EvidenceItem, RecordRef
+from hikeshi.model.finding import Finding
+from hikeshi.model.text import Text
+from hikeshi.report import Activity, ReportInput, write_report
+from hikeshi.report.html import render_html
+from hikeshi.report.spread import draw_spread
+from hikeshi.report.view import build_view
+from hikeshi.report.words import Words, all_words
+
+SHA = "ab" * 32
+START = datetime(2026, 10, 5, 16, 20, tzinfo=UTC)
+
+
+def ref(record: int) -> RecordRef:
+    return RecordRef("DC01/Security.evtx", SHA, record_id=record)
+
+
+def iso(minutes: float) -> str:
+    return (START + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def text(word: str) -> Text:
+    return Text(f"{word}のため", f"because of {word}")
+
+
+def host(name: str, n: int) -> Host:
+    return Host(confidence="high", records=(ref(n),), name=name, addresses=("10.1.0.5",), first=iso(n),
+                last=iso(n + 9), reasons=(text("ログオン"),))
+
+
+def worked_case(hosts: int = 6) -> Case:
+    names = ["RDS01", "DC01", "FS01", "FS02", "SQL01", *(f"PC{n:03}" for n in range(hosts))][:max(hosts, 2)]
+    steps = tuple(Spread(confidence=("high", "medium", "low")[n % 3], records=(ref(n),), time=iso(30 + n * 3),
+                         source=names[0], destination=name, account="adm-kato", method="psexec_service",
+                         technique="T1569.002") for n, name in enumerate(names[1:]))
+    story = Story(
+        entry_candidates=(EntryCandidate(
+            confidence="high", records=(RecordRef("firewall/fortigate.log", SHA, line=12),), rank=1, time=iso(0),
+            kind="vpn_credential", technique="T1133", source="203.0.113.45", account="t.mori", host="RDS01",
+            reasons=(text("失敗の直後の成功"),)),),
+        compromised_hosts=tuple(host(n, i) for i, n in enumerate(names)),
+        encrypted_hosts=tuple(host(n, i) for i, n in enumerate(names[1:3])),
+        compromised_accounts=(Account(confidence="high", records=(ref(3),), name="t.mori", kind="vpn"),),
+        accounts_to_reset=(Account(confidence="medium", records=(ref(4),), name="krbtgt", kind="service"),),
+        c2=(C2(confidence="high", records=(ref(5),), value="c2.example", type="domain", known=True, first=iso(1),
+               last=iso(50), clients=("10.1.0.5",)),),
+        spread=steps,
+        exfiltration=(Exfiltration(confidence="medium", records=(ref(9),), kind="proxy_upload", source="FS01",
+                                   destination="198.51.100.7", bytes=8_123_456_789, first=iso(60), last=iso(90)),),
+        persistence=(Persistence(confidence="high", records=(ref(8),), host="FS01", kind="remote_tool", name="AnyDesk",
+                                 path="C:\\ProgramData\\AnyDesk.exe", time=iso(40)),),
+        log_gaps=(LogGap(confidence="high", records=(ref(7),), host="FS01", log="Security", kind="cleared",
+                         first=iso(80), last=None),),
+        timeline=(TimelineEntry(time=iso(0), ja="VPNに入られました。", en="They entered through the VPN.",
+                                confidence="high", records=(ref(1),)),),
+        block_list=(BlockEntry(confidence="high", value="c2.example", type="domain", where=("proxy", "dns")),),
+        isolate=(Isolate(confidence="high", name="FS01", reason=text("暗号化")),),
+        explained=(Remark(confidence="high", subject="JUMP01", reason=text("日常の管理作業")),),
+    )
+    return Case(
+        Identification(confidence="high", verdict="identified", family="Akira",
+                       candidates=(Candidate(confidence="high", records=(RecordRef("FS01/akira_readme.txt", SHA, line=3),),
+                                             family="Akira", score=0.97, reasons=(text("拡張子"),)),)),
+        story, (NotRead(confidence="high", path="broken.evtx", reason=Text("空のファイルです。", "The file is empty.")),))
+
+
+def report_input(case: Case | None = None, **changes: object) -> ReportInput:
+    finding = Finding("f1", "detection", "high", Text("影のコピーの削除", "Shadow copies deleted"), iso(70), (ref(70),),
+                      text("コマンド"), Text("バックアップを確認します。", "Check the backups."), hosts=("FS01",), count=4)
+    base = ReportInput(
+        case=case or worked_case(), findings=(finding,),
+        items=(EvidenceItem("DC01/Security.evtx", SHA, 1_068_000, format="evtx", zone="UTC", records=12_345, rejected=2),),
+        activity=(Activity("DC01 Security", {494_000: 5, 494_001: 9, 494_020: 3}, iso(0), iso(99)),),
+        generated_at=datetime(2026, 10, 6, tzinfo=UTC), versions={"hikeshi": "0.1.0"},
+        first_steps=(Text("機器をネットワークから切り離します。", "Take the hosts off the network."), text("証拠")),
+        not_to_do=(Text("電源を切りません。", "Do not switch off."),), rules=Text("70本", "70 rules"))
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def visible(view_html: str, language: str) -> str:
+    part = view_html.split(f'<div class="{language}" lang="{language}">')[1].split("<footer")[0]
+    return re.sub(r"<[^>]+>", " ", part.split('<div class="en" lang="en">')[0] if language == "ja" else part)
+
+
+class Structure(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.external: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        self.ids += [v for k, v in attrs if k == "id" and v]
+        for key in ("href", "src", "xlink:href"):
+            target = values.get(key)
+            if target and target.startswith("#"):
+                self.links.append(target[1:])
+            elif target:
+                self.external.append(target)
+
+
+def test_the_first_screen_answers_the_five_questions_in_both_languages():
+    page = write_report(report_input())["report.html"].decode()
+    ja, en = visible(page, "ja"), visible(page, "en")
+    for words in ("Akira の可能性が高い", "機器をネットワークから切り離します。", "VPNの認証情報の悪用", "203.0.113.45",
+                  "6 台が侵害され、うち 2 台が暗号化", "t.mori", "1 件のファイルを読めず、2 件の記録"):
+        assert words in ja
+    for words in ("Very likely Akira", "Take the hosts off the network.", "VPN credential abused",
+                  "6 hosts compromised, 2 of them encrypted", "1 files could not be read"):
+        assert words in en
+
+
+def test_the_page_needs_no_script_and_no_other_file():
+    page = write_report(report_input())["report.html"].decode()
+    seen = Structure()
+    seen.feed(page)
+    assert "script" not in seen.tags and not seen.external
+    assert not re.search(r"\son\w+=", page)
+
+
+def test_every_citation_leads_to_its_record():
+    page = write_report(report_input())["report.html"].decode()
+    seen = Structure()
+    seen.feed(page)
+    assert seen.links and set(seen.links) <= set(seen.ids)
+    assert len(seen.ids) == len(set(seen.ids))
+
+
+def test_it_says_unknown_instead_of_guessing():
+    empty = Case(Identification(confidence="low", verdict="unknown"))
+    page = write_report(report_input(empty, findings=(), items=(), activity=(), first_steps=()))["report.html"].decode()
+    ja = visible(page, "ja")
+    assert "ランサムウェアの痕跡は見つかっていません" in ja
+    assert "わかりません。渡されたログに入口を示す記録がありません。" in ja
+    assert "イベントは1件も読み取れませんでした。" in ja
+
+
+def test_an_encrypted_host_without_a_name_is_unknown_and_not_harmless():
+    case = Case(Identification(confidence="low", verdict="unknown"), Story(encrypted_hosts=(host("FS01", 1),)))
+    assert build_view(report_input(case), "en").answers[0].answer == "Unknown"
+
+
+def test_text_from_evidence_stays_text():
+    nasty = '<img src=x onerror=alert(1)>\x1b[31m\u202e"\'&'
+    case = worked_case()
+    story = replace(case.story, compromised_hosts=(replace(case.story.compromised_hosts[0], name=nasty),),
+                    spread=(replace(case.story.spread[0], destination=nasty, account=nasty),))
+    views = tuple(build_view(report_input(replace(case, story=story)), lang) for lang in ("ja", "en"))
+    page = render_html(views)  # type: ignore[arg-type]
+    seen = Structure()
+    seen.feed(page)
+    assert "img" not in seen.tags and "\x1b" not in page and "\u202e" not in page
+    assert "\\u202e" in page
+
+
+def test_addresses_of_the_attacker_can_not_be_opened_by_a_slip():
+    page = write_report(report_input())["report.html"].decode()
+    assert "c2[.]example" in page and "c2.example" not in page
+
+
+def test_the_same_input_gives_the_same_bytes():
+    assert write_report(report_input()) == write_report(report_input())
+
+
+def test_a_spread_beyond_thirty_hosts_is_grouped():
+    svg = draw_spread(worked_case(60).story, Words("en"), UTC)
+    assert "RDS01" in svg and "+5" in svg and svg.count("<text") < 120
+
+
+def test_a_spread_of_twelve_hosts_shows_each():
+    svg = draw_spread(worked_case(12).story, Words("en"), UTC)
+    assert all(name in svg for name in ("DC01", "FS01", "PC006")) and "+" not in svg
+
+
+def test_every_word_has_both_languages_and_is_used_with_the_same_values():
+    for key, word in all_words().items():
+        assert set(re.findall(r"{(\w+)}", word.ja)) == set(re.findall(r"{(\w+)}", word.en)), key
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="pdftotext is not installed (poppler-utils)")
+def test_the_pdf_holds_the_answers_as_text(tmp_path):
+    pdf = tmp_path / "report.pdf"
+    pdf.write_bytes(write_report(report_input())["report.pdf"])
+    said = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], capture_output=True, text=True, check=True).stdout
+    assert "Akira の可能性が高い" in said and "Very likely Akira" in said and "TLP:AMBER" in said
