@@ -1,0 +1,269 @@
+"""Ransomware families and the facts by which each is recognised.
+
+One family may be several entries of the MISP galaxy (LockBit, Lockbit3, lockbit5); data/families.toml
+says which. Facts come from the galaxy, from data/observed.toml and from imported packs, and remember
+their source. A family is not an actor: actors are listed with the relation that names them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hikeshi.errors import KnowledgeError
+from hikeshi.knowledge import attack, galaxy
+from hikeshi.knowledge.cache import cached
+from hikeshi.knowledge.galaxy import display_name, key_of
+from hikeshi.knowledge.load import DATA, load_records
+
+ADDRESS_KINDS = ("onion", "email", "tox", "telegram", "session", "site")
+FACT_KINDS = (*ADDRESS_KINDS, "note_name", "extension")
+WEAK_KINDS = ("plain_name", "note_name", "extension", "site")
+
+_FORM = 3  # raise it when the compact form changes
+
+
+class Fact(NamedTuple):
+    """A value known of one family; `source` is a name in SOURCES.toml."""
+
+    family: str
+    source: str
+
+
+class Actor(NamedTuple):
+    """Someone who was reported to use the family. `relation` as the source words it."""
+
+    name: str
+    relation: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """`id` is stable and made of letters and digits; `kin` are ids of families easily taken for it
+    (rebrands, shared code or templates); `techniques` are ATT&CK ids of the software of that name."""
+
+    id: str
+    name: str
+    names: tuple[str, ...]
+    kin: tuple[str, ...]
+    actors: tuple[Actor, ...]
+    techniques: tuple[str, ...]
+
+
+class Families:
+    """Families with an index of their facts; every look-up is by an exact, normalised value."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.by_id: dict[str, Family] = {
+            row["id"]: Family(row["id"], row["name"], tuple(row["names"]), tuple(row["kin"]),
+                              tuple(Actor(*actor) for actor in row["actors"]), tuple(row["techniques"]))
+            for row in data["families"]
+        }
+        self._facts: dict[str, dict[str, tuple[Fact, ...]]] = {
+            kind: {value: tuple(Fact(*fact) for fact in facts) for value, facts in values.items()}
+            for kind, values in data["facts"].items()
+        }
+        self._names: dict[str, tuple[str, ...]] = {key: tuple(ids) for key, ids in data["names"].items()}
+        self._weak: dict[str, frozenset[str]] = {kind: frozenset(values) for kind, values in data["weak"].items()}
+        self._note_patterns = [(_wildcard(value), value) for value in self._facts["note_name"] if "*" in value]
+        self._weak_patterns = [_wildcard(value) for value in self._weak["note_name"] if "*" in value]
+
+    def facts(self, kind: str, value: str) -> tuple[Fact, ...]:
+        """Families known by this address or extension (normalised: lower case; extensions with their dot)."""
+        return self._facts[kind].get(value, ())
+
+    def values(self, kind: str) -> Iterable[str]:
+        return self._facts[kind]
+
+    def note_name(self, name: str) -> tuple[Fact, ...]:
+        """Families whose notes carry this file name, exactly or with a variable part."""
+        name = name.lower()
+        exact = self._facts["note_name"].get(name, ())
+        if exact:
+            return exact
+        return tuple(dict.fromkeys(f for pattern, value in self._note_patterns if pattern.fullmatch(name)
+                                   for f in self._facts["note_name"][value]))
+
+    def named(self, name: str) -> tuple[str, ...]:
+        """Ids of the families of that name, exactly (letters and digits compared); () when none."""
+        return self._names.get(key_of(name), ())
+
+    def is_plain_name(self, name: str) -> bool:
+        """An ordinary word: it must not identify a family by standing somewhere in a text."""
+        key = key_of(name)
+        return len(key) <= 3 or key.isdigit() or key in self._weak["plain_name"]
+
+    def is_weak_note_name(self, name: str) -> bool:
+        name = name.lower()
+        return name in self._weak["note_name"] or any(pattern.fullmatch(name) for pattern in self._weak_patterns)
+
+    def is_weak_extension(self, extension: str) -> bool:
+        return extension in self._weak["extension"] or len(extension) <= 3
+
+    def is_public_site(self, host: str) -> bool:
+        return any(host == site or host.endswith("." + site) for site in self._weak["site"])
+
+    def are_kin(self, one: str, other: str) -> bool:
+        return one == other or other in self.by_id[one].kin
+
+
+def _wildcard(value: str) -> re.Pattern[str]:
+    return re.compile(".{1,40}".join(re.escape(part) for part in value.split("*")), re.S)
+
+
+@cache
+def load_families(*packs: Path) -> Families:
+    """Every family we know, with the facts of the given pack files (data/observed.toml's form) added."""
+    own = sorted(DATA.glob("*.toml"))
+    try:
+        version = importlib.metadata.version("pymispgalaxies")
+    except importlib.metadata.PackageNotFoundError:
+        version = "absent"
+    digest = hashlib.sha256()
+    for path in (*own, *packs):
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    key = f"{_FORM} {version} {attack.package_version()} {digest.hexdigest()}"
+    fact_files = [DATA / "observed.toml", *packs]
+    return Families(cached("families", key, lambda: compact(galaxy.families(), fact_files)))
+
+
+def compact(entries: Sequence[Mapping[str, Any]], fact_files: Sequence[Path]) -> dict[str, Any]:
+    """Galaxy entries, our data and fact files, merged to plain JSON data: families, names, facts, weak."""
+    return _Merger(entries, fact_files).result()
+
+
+class _Merger:
+    def __init__(self, entries: Sequence[Mapping[str, Any]], fact_files: Sequence[Path]) -> None:
+        self.families: dict[str, dict[str, Any]] = {}
+        self.facts: dict[str, dict[str, dict[tuple[str, str], None]]] = {kind: {} for kind in FACT_KINDS}
+        self.primary: dict[str, dict[str, None]] = {}
+        self.synonyms: dict[str, dict[str, None]] = {}
+        self.weak = _load_weak()
+        self._of_entry: dict[str, str] = {}
+        self._load_own()
+        self._load_galaxy(entries)
+        for path in fact_files:
+            self._load_facts(path)
+        self._add_attack()
+
+    def result(self) -> dict[str, Any]:
+        names = {key: list(ids) for key, ids in self.primary.items()}
+        for key, ids in self.synonyms.items():
+            names.setdefault(key, list(ids))
+        for one in list(self.families.values()):
+            one["kin"] = [other for other in one["kin"] if other in self.families]
+            for other in one["kin"]:
+                back = self.families[other]["kin"]
+                if one["id"] not in back:
+                    back.append(one["id"])
+        return {"families": list(self.families.values()), "names": names, "weak": self.weak,
+                "facts": {kind: {value: list(facts) for value, facts in values.items()} for kind, values in self.facts.items()}}
+
+    def _family(self, one: str, name: str) -> dict[str, Any]:
+        return self.families.setdefault(one, {"id": one, "name": name, "names": [], "kin": [], "actors": [], "techniques": []})
+
+    def _name(self, one: str, name: str, index: dict[str, dict[str, None]]) -> None:
+        key = key_of(name)
+        if len(key) < 2:
+            return
+        index.setdefault(key, {})[one] = None
+        if name not in self.families[one]["names"]:
+            self.families[one]["names"].append(name)
+
+    def _fact(self, kind: str, value: str, one: str, source: str) -> None:
+        if kind == "site" and any(value == site or value.endswith("." + site) for site in self.weak["site"]):
+            return
+        self.facts[kind].setdefault(value, {})[(one, source)] = None
+
+    def _load_own(self) -> None:
+        for record in load_records(DATA / "families.toml", "family"):
+            one = record.string("id")
+            if one in self.families or not one.isalnum():
+                raise record.error(f"id '{one}' is used twice or holds more than letters and digits")
+            family = self._family(one, record.string("name"))
+            for name in (*([] if "(" in family["name"] or "/" in family["name"] else [family["name"]]), *record.strings("names")):
+                self._name(one, name, self.primary)
+            family["kin"] += record.strings("kin")
+            for value in record.strings("galaxy"):
+                self._of_entry[value] = one
+            record.finish()
+
+    def _load_galaxy(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        keys = {key_of(entry["value"]) for entry in entries} | set(self.families)
+        for entry in entries:
+            value = entry["value"]
+            one = self._of_entry.get(value) or _id_for(value, keys)
+            self._family(one, display_name(galaxy.without_version(value) if one != key_of(value) else value))
+            for name in entry["names"]:
+                self._name(one, name, self.primary)
+            for name in entry["synonyms"]:
+                self._name(one, name, self.synonyms)
+            for kind, address in entry["addresses"]:
+                self._fact(kind, address, one, galaxy.SOURCE)
+            for extension in entry["extensions"]:
+                self._fact("extension", extension, one, galaxy.SOURCE)
+            for name in entry["note_names"]:
+                self._fact("note_name", name, one, galaxy.SOURCE)
+            for relation, name in entry["related"]:
+                self.families[one]["actors"].append([name, relation, galaxy.SOURCE])
+
+    def _load_facts(self, path: Path) -> None:
+        for record in load_records(path, "facts"):
+            name, source = record.string("family"), record.string("source")
+            key = key_of(name)
+            one = next(iter(self.primary.get(key) or self.synonyms.get(key) or [key]))
+            self._family(one, name)
+            if key not in self.primary and key not in self.synonyms:
+                self._name(one, name, self.primary)
+            for kind in FACT_KINDS:
+                for value in record.strings(kind):
+                    if value != value.lower():
+                        raise record.error(f"'{value}' must be written in lower case")
+                    self._fact(kind, value, one, source)
+            record.finish()
+
+    def _add_attack(self) -> None:
+        """Techniques and users from ATT&CK, where its software or group has a name of the family that is no plain word."""
+        try:
+            catalogue = attack.load_attack()
+        except KnowledgeError:
+            return  # Families stay usable without the ATT&CK package; only techniques are missing.
+        for one, family in self.families.items():
+            names = family["names"]
+            software = catalogue.software(*names)
+            groups = [g for s in software for u in s.users for g in [catalogue.objects[u]]]
+            family["techniques"] = [t.id for t in catalogue.techniques_of(s.id for s in software)]
+            family["actors"] += [[group.name, "uses", attack.SOURCE] for group in groups]
+            family["actors"] += [[group.name, "operates" if software else "same name", attack.SOURCE]
+                                 for group in catalogue.groups(*names) if group not in groups]
+            family["actors"] = [list(actor) for actor in dict.fromkeys(tuple(actor) for actor in family["actors"])]
+            assert family["id"] == one
+
+
+def _load_weak() -> dict[str, list[str]]:
+    weak: dict[str, list[str]] = {kind: [] for kind in WEAK_KINDS}
+    for record in load_records(DATA / "weak.toml", "weak"):
+        kind = record.string("kind")
+        if kind not in weak:
+            raise record.error(f"unknown kind '{kind}'", hint=f"one of {', '.join(WEAK_KINDS)}")
+        weak[kind] += [key_of(v) if kind == "plain_name" else v for v in record.strings("values")]
+        record.finish()
+    return weak
+
+
+def _id_for(value: str, keys: set[str]) -> str:
+    """The entry's own key, or its unversioned one where the version is set apart or the base is known."""
+    key, bare = key_of(value), galaxy.without_version(value)
+    base = key_of(bare)
+    if base == key or not base:
+        return key
+    apart = value.strip()[len(bare):][:1] in " ._-"
+    single = len(base) >= 6 and base in keys and key[len(base):].isdigit() and len(key) == len(base) + 1
+    return base if (apart and len(base) >= 3) or single else key
