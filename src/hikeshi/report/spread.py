@@ -152,8 +152,8 @@ def _arrow(edge: _Edge, x: float, y: dict[str, int], fresh: bool) -> str:
     tip = end - 6 if end > start else end + 6
     back = tip - 7 if end > start else tip + 7
     colour = ACCENT if edge.entry else "currentColor"
-    # Labels stand a little above the arrow's end, where no lane line crosses them.
-    label = (f'<text x="{x + 7:.0f}" y="{(end - 11) if end > start else (end + 19)}" fill="{colour}" '
+    # The label stands on the source's side of its lane, away from the arrows that leave it.
+    label = (f'<text x="{x - 4:.0f}" y="{(start - 8) if end > start else (start + 17)}" fill="{colour}" '
              f'font-size="11">{escape(plain(edge.label))}</text>') if fresh else ""
     return (f'<line x1="{x:.0f}" y1="{start}" x2="{x:.0f}" y2="{back}" stroke="{colour}" '
             f'stroke-width="{2.4 if edge.entry else 1.6}"{DASHES.get(edge.confidence, "")}/>'

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from unicodedata import east_asian_width
 from zoneinfo import ZoneInfo
 
 from hikeshi.events.time import from_datetime, to_datetime, zone_name
@@ -52,13 +53,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One piece of a section; `kind` is text, list, steps, table, figure or empty."""
+    """One piece of a section; `kind` is list, table, figure or empty. `widths` are a table's
+    columns on paper, relative to each other."""
 
     kind: str
     text: str = ""
     items: tuple[Cell, ...] = ()
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
+    widths: tuple[int, ...] = ()
     svg: str = ""
 
 
@@ -97,6 +100,21 @@ def build_view(report: ReportInput, language: Language) -> View:
     answers = builder.answers()
     return View(language, builder.w("title"), builder.subtitle(), report.tlp.value, builder.w("first_answers"),
                 answers, builder.sections())
+
+
+def _table_block(columns: tuple[str, ...], rows: Sequence[tuple[Cell, ...]], more: str = "") -> Block:
+    # Short values never wrap; sentences share the rest: half the longest cell counts, half the average.
+    def width(index: int) -> int:
+        cells = [min(_shown_width(row[index].text) + 2 * len(row[index].refs), 64) for row in rows]
+        longest = max(cells)
+        needed = longest if longest <= 20 else (longest + sum(cells) // len(cells)) // 2
+        return max(_shown_width(columns[index]), needed) + 3
+
+    return Block("table", more, columns=columns, rows=tuple(rows), widths=tuple(map(width, range(len(columns)))))
+
+
+def _shown_width(text: str) -> int:
+    return sum(2 if east_asian_width(c) in "WF" else 1 for c in text[:80])
 
 
 class _Builder:
@@ -256,7 +274,7 @@ class _Builder:
         if not rows:
             return None
         more = self.w("more", count=f"{len(rows) - MAX_ROWS:,}", file=file) if len(rows) > MAX_ROWS else ""
-        return Block("table", more, columns=tuple(self.w(f"col_{c}") for c in columns), rows=tuple(rows[:MAX_ROWS]))
+        return _table_block(tuple(self.w(f"col_{c}") for c in columns), rows[:MAX_ROWS], more)
 
     def _texts(self, texts: Sequence[Text]) -> Block | None:
         return Block("list", items=tuple(Cell(plain(self.w.text(t))) for t in texts)) if texts else None
@@ -388,7 +406,7 @@ class _Builder:
         rows = [(Cell(str(n)), Cell(plain(path), mono=True), Cell(place), Cell(sha[:16], mono=True))
                 for n, path, place, sha in self.notes.rows()]
         columns = (*(self.w(f"col_{c}") for c in ("number", "path", "place")), "SHA-256")
-        return Block("table", columns=columns, rows=tuple(rows)) if rows else None
+        return _table_block(columns, rows) if rows else None
 
     def _about(self) -> tuple[Block, ...]:
         report = self.report
