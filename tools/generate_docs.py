@@ -1,0 +1,50 @@
+"""Writes docs/events.md and docs/cli.md from the code; a test checks that they are current.
+
+    PYTHONPATH=src .venv/bin/python tools/generate_docs.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hikeshi.cli.main import COMMANDS, cli
+from hikeshi.events.schema import COLUMNS
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def events_page() -> str:
+    rows = "\n".join(f"| `{c.name}` | {c.type} | {c.meaning} |" for c in COLUMNS)
+    return (
+        "# The event table\n\n"
+        "Generated from `src/hikeshi/events/schema.py` by `tools/generate_docs.py`. "
+        "Names are flat Elastic Common Schema names; times are UTC.\n\n"
+        "| column | type | meaning |\n|---|---|---|\n" + rows + "\n"
+        "| `fields` | map of text | Everything else a record holds, under its own name "
+        "(Windows EventData names unchanged) |\n"
+    )
+
+
+def cli_page() -> str:
+    parts = [
+        "# Commands\n",
+        "Generated from the commands' own help by `tools/generate_docs.py`. Exit codes: 0 nothing found, "
+        "1 found something, 2 usage, 3 input unreadable, 4 own failure. "
+        "Results go to standard output, conversation to standard error.\n",
+    ]
+    context = click.Context(cli, info_name="hikeshi")
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        usage = click.Context(command, info_name=f"hikeshi {name}", max_content_width=100, terminal_width=100)
+        parts.append(f"## {name}\n\n```\n{command.get_help(usage)}\n```\n")
+    return "\n".join(parts)
+
+
+PAGES = {"events.md": events_page, "cli.md": cli_page}
+
+if __name__ == "__main__":
+    for page, make in PAGES.items():
+        (DOCS / page).write_text(make(), "utf-8")
