@@ -1,0 +1,134 @@
+"""Findings out of what the stages saw: detections by rule and host, sightings, gaps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from hikeshi.model.case import Identification, LogGap, Story
+from hikeshi.model.evidence import RecordRef
+from hikeshi.model.finding import SEVERITIES, Confidence, Finding, Severity
+from hikeshi.model.sighting import Sighting
+from hikeshi.model.text import Text
+
+RECORDS_KEPT = 100
+_CHECK = Text("記録を確認し、心当たりがなければ侵害として扱います。",
+              "Check the record; if nobody can explain it, treat it as part of the intrusion.")
+_LEVELS: dict[str, Severity] = {"critical": "critical", "high": "high", "medium": "medium", "low": "low",
+                                "informational": "info"}
+
+
+@dataclass(slots=True)
+class Detection:
+    """Matches of one rule on one host in one file, as a child reports them (plain data)."""
+
+    rule_id: str
+    host: str
+    count: int
+    first: str | None
+    last: str | None
+    records: list[tuple[str, str, int | None, int | None]]  # path, sha256, record id, line
+    accounts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleText:
+    """What a finding says of its rule."""
+
+    title: Text
+    why: Text
+    next_action: Text
+    level: str
+    author: str
+    techniques: tuple[str, ...]
+
+
+def detection_findings(detections: Iterable[Detection], rules: dict[str, RuleText]) -> list[Finding]:
+    """One finding for each rule and host, over all files; the most severe first, then by time."""
+    grouped: dict[tuple[str, str], list[Detection]] = {}
+    for detection in detections:
+        grouped.setdefault((detection.rule_id, detection.host), []).append(detection)
+    findings = [_detection_finding(rules[rule_id], group) for (rule_id, _), group in grouped.items()]
+    return sorted(findings, key=_order)
+
+
+def _detection_finding(rule: RuleText, group: Sequence[Detection]) -> Finding:
+    first = min((d.first for d in group if d.first), default=None)
+    records = [RecordRef(*record) for d in sorted(group, key=lambda d: d.first or "~") for record in d.records]
+    accounts = dict.fromkeys(a for d in group for a in d.accounts)
+    host = group[0].host
+    return Finding(
+        id=_id("detection", group[0].rule_id, host), kind="detection", severity=_LEVELS.get(rule.level, "info"),
+        title=rule.title, when=first, records=tuple(records[:RECORDS_KEPT]), reason=rule.why,
+        next_action=rule.next_action if rule.next_action.en else _CHECK, hosts=(host,) if host else (),
+        accounts=tuple(list(accounts)[:20]), techniques=rule.techniques, confidence="medium",
+        count=sum(d.count for d in group), rule_id=group[0].rule_id, rule_author=rule.author)
+
+
+def sighting_findings(sightings: Iterable[Sighting]) -> list[Finding]:
+    """One finding for each indicator and client."""
+    out = []
+    for s in sightings:
+        reached = s.role == "destination"
+        records = tuple(RecordRef(s.file, s.sha256, line=n) for n in s.lines[:RECORDS_KEPT])
+        who = s.client or "?"
+        out.append(Finding(
+            id=_id("sighting", s.indicator, who, s.file), kind="sighting",
+            severity="high" if reached and not s.warning_lists else "low",
+            title=Text(f"リストの {s.indicator_type} に接続" if reached else f"リストの {s.indicator_type} の記載",
+                       f"Contact with a listed {s.indicator_type}" if reached
+                       else f"A listed {s.indicator_type} is mentioned"),
+            when=s.first_seen, records=records,
+            reason=Text(f"{who} と {s.indicator}: {s.count:,} 回", f"{who} and {s.indicator}: {s.count:,} times"),
+            next_action=Text("機器を切り離し、遮断リストに加えます。", "Isolate the client and add it to the block list.")
+            if reached else _CHECK,
+            hosts=(who,) if s.client else (), accounts=(s.user,) if s.user else (), indicators=(s.indicator,),
+            confidence="high" if reached else "low", count=s.count))
+    return sorted(out, key=_order)
+
+
+def story_findings(identification: Identification, story: Story) -> list[Finding]:
+    """What identification and the story say, as findings: family, entry, gaps."""
+    out: list[Finding] = []
+    if identification.verdict == "identified" and identification.family:
+        title = Text(f"ランサムウェア: {identification.family}", f"Ransomware: {identification.family}")
+        best = identification.candidates[0] if identification.candidates else None
+        records = identification.records or (best.records if best else ())
+        reason = best.reasons[0] if best and best.reasons else title
+        out.append(_of("identification", "critical", title, None, records, reason, identification.confidence,
+                       identification.family))
+    for entry in story.entry_candidates:
+        title = Text(f"侵入経路の候補 {entry.rank}: {entry.kind}", f"Candidate {entry.rank} for the way in: {entry.kind}")
+        reason = entry.reasons[0] if entry.reasons else title
+        found = _of("entry", "high" if entry.rank == 1 else "medium", title, entry.time, entry.records, reason,
+                    entry.confidence, str(entry.rank))
+        out.append(replace(found, hosts=(entry.host,) if entry.host else (), techniques=(entry.technique,),
+                           accounts=(entry.account,) if entry.account else ()))
+    out.extend(_gap(gap) for gap in story.log_gaps)
+    return out
+
+
+def _gap(gap: LogGap) -> Finding:
+    cleared = gap.kind == "cleared"
+    title = Text("ログの消去", "Log cleared") if cleared else Text("ログの途切れ", "Silence in a log")
+    reason = Text(f"{gap.host} の {gap.log}", f"{gap.log} of {gap.host}")
+    found = _of("log_gap", "high" if cleared else "low", title, gap.first, gap.records, reason, gap.confidence,
+                f"{gap.host}/{gap.log}/{gap.kind}/{gap.first}")
+    return replace(found, hosts=(gap.host,))
+
+
+def _of(kind: str, severity: Severity, title: Text, when: str | None, records: tuple[RecordRef, ...], reason: Text,
+        confidence: Confidence, name: str) -> Finding:
+    return Finding(id=_id(kind, name), kind=kind, severity=severity, title=title, when=when,
+                   records=records[:RECORDS_KEPT], reason=reason, next_action=_CHECK, confidence=confidence,
+                   count=max(1, len(records)))
+
+
+def _order(finding: Finding) -> tuple[int, str, str]:
+    return SEVERITIES.index(finding.severity), finding.when or "~", finding.id
+
+
+def _id(*parts: str) -> str:
+    """The same finding gets the same id in every run."""
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "backslashreplace")).hexdigest()[:16]
