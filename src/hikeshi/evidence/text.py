@@ -208,22 +208,23 @@ class _Splitter:
 
     def _block(self, data: bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> Block:
         long = np.flatnonzero(ends - starts > self._max_line)
-        lines = None if len(long) else self._decode_whole(data, len(starts))
+        lines = None if len(long) else self._decode_whole(data, len(starts), ended=int(ends[-1]) < len(data))
         if lines is None:
             lines = [self._decode_line(data[s:e]) for s, e in zip(starts.tolist(), ends.tolist(), strict=True)]
         block = Block(lines, self._number, starts + self._offset, tuple(long.tolist()))
         self._number += len(lines)
         return block
 
-    def _decode_whole(self, data: bytes, count: int) -> list[str] | None:
+    def _decode_whole(self, data: bytes, count: int, *, ended: bool) -> list[str] | None:
         """All lines in one go; None if that finds other line ends than the bytes have."""
         end = "\r" if self._end.strip(b"\0") == b"\r" else "\n"
         text = self._decode(data, "backslashreplace")[0]
         if end == "\n" and "\r" in text:
             text = text.replace("\r\n", "\n")
         lines = text.split(end)
-        if len(lines) == count + 1 and not lines[-1]:
-            lines.pop()
+        if ended:
+            if lines.pop():  # broken bytes have swallowed the last line end
+                return None
         elif end == "\n" and lines[-1].endswith("\r"):  # the file ends between CR and LF
             lines[-1] = lines[-1][:-1]
         return lines if len(lines) == count else None
@@ -241,7 +242,8 @@ class _Splitter:
 
 _SAMPLE_HEAD, _SAMPLE = 64 * 1024, 256 * 1024
 _ESCAPES_JIS = re.compile(rb"\x1b(?:\$[@B]|\$\([DOPQ]|\([JI])")
-_JAPANESE = re.compile("[\u3041-\u30ff\u4e00-\u9fff\uff01-\uff5e\u3001-\u303f\uff66-\uff9f\u2460-\u24ff\u3200-\u33ff\uf900-\ufaff]+")
+_JAPANESE = re.compile("[\u3041-\u30ff\u4e00-\u9fff\uff01-\uff5e\u3001-\u303f\uff66-\uff9f"
+                       "\u2460-\u24ff\u3200-\u33ff\uf900-\ufaff]+")
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fc\u3001-\u3011\u301c\uff01-\uff5e]")
 _HALF_WIDTH = re.compile("[\uff61-\uff9f]")
 _UNKNOWN = "\ufffd"
