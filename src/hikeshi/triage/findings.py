@@ -15,6 +15,7 @@ from hikeshi.model.text import Text
 RECORDS_KEPT = 100
 _CHECK = Text("記録を確認し、心当たりがなければ侵害として扱います。",
               "Check the record; if nobody can explain it, treat it as part of the intrusion.")
+_CUT_OFF = Text("機器を切り離し、通信先を遮断リストに加えます。", "Isolate the host and block the address.")
 _LEVELS: dict[str, Severity] = {"critical": "critical", "high": "high", "medium": "medium", "low": "low",
                                 "informational": "info"}
 
@@ -81,8 +82,7 @@ def sighting_findings(sightings: Iterable[Sighting]) -> list[Finding]:
                        else f"A listed {s.indicator_type} is mentioned"),
             when=s.first_seen, records=records,
             reason=Text(f"{who} と {s.indicator}: {s.count:,} 回", f"{who} and {s.indicator}: {s.count:,} times"),
-            next_action=Text("機器を切り離し、遮断リストに加えます。", "Isolate the client and add it to the block list.")
-            if reached else _CHECK,
+            next_action=_CUT_OFF if reached else _CHECK,
             hosts=(who,) if s.client else (), accounts=(s.user,) if s.user else (), indicators=(s.indicator,),
             confidence="high" if reached else "low", count=s.count))
     return sorted(out, key=_order)
@@ -99,7 +99,8 @@ def story_findings(identification: Identification, story: Story) -> list[Finding
         out.append(_of("identification", "critical", title, None, records, reason, identification.confidence,
                        identification.family))
     for entry in story.entry_candidates:
-        title = Text(f"侵入経路の候補 {entry.rank}: {entry.kind}", f"Candidate {entry.rank} for the way in: {entry.kind}")
+        title = Text(f"侵入経路の候補 {entry.rank}: {entry.kind}",
+                     f"Candidate {entry.rank} for the way in: {entry.kind}")
         reason = entry.reasons[0] if entry.reasons else title
         found = _of("entry", "high" if entry.rank == 1 else "medium", title, entry.time, entry.records, reason,
                     entry.confidence, str(entry.rank))
