@@ -1,0 +1,167 @@
+"""The columns of an event table as rules name them.
+
+A key is a field's name as the rule writes it; with a prefix:
+    @name          a System column (ECS name)
+    ?name@column   the record's own field, else the System column
+    =name          made of several fields, see DERIVED
+A rule's field also finds a record field that differs only in case, spaces or punctuation
+("ThreatName", "Threat Name"): Windows and its documentation don't agree with themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hikeshi.events.table import Codes, Column, EventTable, Rows
+
+
+@dataclass(slots=True)
+class View:
+    """A column's unique texts and its codes; `dense` has one more, empty place for null (-1)."""
+
+    values: list[str]
+    codes: Codes
+    rows: Rows | None
+    row_count: int
+    _dense: Codes | None = None
+    _counts: npt.NDArray[np.int64] | None = None
+    folded: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def dense(self) -> Codes:
+        if self._dense is None:
+            if self.rows is None:
+                self._dense = self.codes
+            else:
+                self._dense = np.full(self.row_count, -1, dtype=np.int32)
+                self._dense[self.rows] = self.codes
+        return self._dense
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """How many rows have each value."""
+        if self._counts is None:
+            self._counts = np.bincount(self.codes + 1, minlength=len(self.values) + 1)[1:]
+        return self._counts
+
+    def rows_where(self, wanted: npt.NDArray[np.bool_]) -> Rows:
+        """Rows whose value is wanted; `wanted` ends with False for null."""
+        hit = wanted[self.codes]
+        return np.flatnonzero(hit).astype(np.int32) if self.rows is None else self.rows[hit]
+
+
+class Columns:
+    """Looks a rule's keys up in one table."""
+
+    def __init__(self, table: EventTable) -> None:
+        self._table = table
+        self._views: dict[str, View | None] = {}
+        self._spellings: dict[str, list[str]] = {}
+        for name in table.fields:
+            self._spellings.setdefault(plain_name(name), []).append(name)
+
+    def view(self, key: str) -> View | None:
+        """The column of a key, or None where no row has it."""
+        if key not in self._views:
+            self._views[key] = self._make(key)
+        return self._views[key]
+
+    def payload(self) -> list[View]:
+        """Every field and the message: where keywords are looked for."""
+        views = [self.view(name) for name in self._table.fields]
+        return [v for v in (*views, self.view("@message")) if v is not None]
+
+    def _make(self, key: str) -> View | None:
+        if key[0] == "@":
+            return self._plain(self._table.columns.get(key[1:]))
+        if key[0] == "?":
+            own, _, column = key[1:].partition("@")
+            return self._merged([self.view(own), self.view(f"@{column}")])
+        if key[0] == "=":
+            return DERIVED[key[1:]](self)
+        names = self._spellings.get(plain_name(key), [])
+        exact = [n for n in names if n == key]
+        others = [n for n in names if n != key]
+        return self._merged([self._plain(self._table.fields[n]) for n in (*exact, *others)])
+
+    def _plain(self, column: Column | None) -> View | None:
+        if column is None or not column.values:
+            return None
+        values = column.values
+        if values[0].__class__ is not str:
+            values = [str(v) for v in values]
+        return View(values, column.codes, column.rows, self._table.row_count)
+
+    def _merged(self, views: list[View | None]) -> View | None:
+        """One column of several: a row takes the first that has a value."""
+        present = [v for v in views if v is not None]
+        if len(present) < 2:
+            return present[0] if present else None
+        values: list[str] = []
+        dense = np.full(self._table.row_count, -1, dtype=np.int32)
+        for view in present:
+            take = (dense < 0) & (view.dense >= 0)
+            dense[take] = view.dense[take] + len(values)
+            values = [*values, *view.values]
+        return View(values, dense, None, self._table.row_count)
+
+    def combine(self, names: tuple[str, ...], make: Callable[..., str | None]) -> View | None:
+        """A column made row by row, but once for each combination of the named columns' values."""
+        views = [self.view(name) for name in names]
+        if views[0] is None:
+            return None
+        rows = np.flatnonzero(views[0].dense >= 0).astype(np.int32)
+        if not len(rows):
+            return None
+        codes = np.stack([np.full(len(rows), -1, np.int32) if v is None else v.dense[rows] for v in views])
+        unique, where = np.unique(codes, axis=1, return_inverse=True)
+        values, numbers = [], np.full(unique.shape[1], -1, dtype=np.int32)
+        for number, combination in enumerate(unique.T.tolist()):
+            text = make(*(v.values[c] if v is not None and c >= 0 else None
+                          for v, c in zip(views, combination, strict=True)))
+            if text is not None:
+                numbers[number] = len(values)
+                values.append(text)
+        return View(values, numbers[where.ravel()], rows, self._table.row_count)
+
+
+def plain_name(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def _registry_path(key: str, value: str | None) -> str:
+    r"""The path as Sysmon writes it: \REGISTRY\MACHINE is HKLM, \REGISTRY\USER is HKU."""
+    low = key.lower()
+    if low.startswith("\\registry\\machine"):
+        key = "HKLM" + key[17:]
+    elif low.startswith("\\registry\\user"):
+        key = "HKU" + key[14:]
+    head, mark, tail = key.partition("\\ControlSet00")
+    if mark and tail[:1].isdigit():
+        key = f"{head}\\CurrentControlSet{tail[1:]}"
+    return f"{key}\\{value}" if value else key
+
+
+def _account(name: str, domain: str | None) -> str:
+    return f"{domain}\\{name}" if domain and domain != "-" else name
+
+
+def _outbound(direction: str) -> str:
+    return {"%%14593": "true", "%%14592": "false"}.get(direction, direction)
+
+
+DERIVED: dict[str, Callable[[Columns], Any]] = {
+    "registry_path": lambda c: c.combine(("ObjectName", "ObjectValueName"), _registry_path),
+    "subject": lambda c: c.combine(("SubjectUserName", "SubjectDomainName"), _account),
+    "outbound": lambda c: c.combine(("Direction",), _outbound),
+}
+NEEDED: dict[str, tuple[str, ...]] = {
+    "registry_path": ("ObjectName", "ObjectValueName"),
+    "subject": ("SubjectUserName", "SubjectDomainName"),
+    "outbound": ("Direction",),
+}

@@ -1,0 +1,80 @@
+"""From a Sigma log source to the place in Windows event logs, as logsource.toml says."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One way in which a log source appears: which records, and what rule fields are called there.
+
+    `channels` lower case, empty for any; `codes` event ids as text, empty for any.
+    `values`: for a renamed field, what an exact value of the rule (lower case) is called.
+    `derive`: rule fields made of several record fields, see match.DERIVED.
+    """
+
+    channels: tuple[str, ...]
+    codes: tuple[str, ...] = ()
+    map: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    derive: Mapping[str, str] = field(default_factory=dict)
+    require: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSources:
+    services: Mapping[str, tuple[str, ...]]
+    categories: Mapping[str, tuple[Place, ...]]
+    system: Mapping[str, str]
+    payload_first: Mapping[str, str]
+
+    def resolve(self, product: str | None, category: str | None, service: str | None) -> list[Place] | str:
+        """The places of a log source, or the reason why there are none."""
+        named = "/".join(f"{k}={v}" for k, v in (("product", product), ("category", category), ("service", service))
+                         if v)
+        if (product or "windows").lower() != "windows":
+            return f"log source {named}: not a Windows log"
+        if service is None and category is None:
+            return f"log source {named or '(empty)'}: names neither category nor service"
+        places: list[Place] | None = None
+        if category is not None:
+            known = self.categories.get(category.lower())
+            if known is None:
+                return f"log source {named}: unknown category"
+            places = list(known)
+        if service is not None:
+            channels = self.services.get(service.lower())
+            if channels is None:
+                return f"log source {named}: unknown service"
+            if places is None:
+                return [Place(channels)]
+            places = [p for p in places if set(p.channels) & set(channels)]
+            if not places:
+                return f"log source {named}: this service never holds this category"
+        if product is None and category is not None and category.lower() not in _PRODUCTLESS:
+            return f"log source {named}: no product named"
+        return places or f"log source {named}: unknown"
+
+
+# Categories that Sigma defines without a product and that Windows logs can answer.
+_PRODUCTLESS = frozenset(("antivirus", "process_creation", "file_event", "dns_query"))
+
+
+@cache
+def load_log_sources() -> LogSources:
+    data = resources.files("hikeshi.detect").joinpath("logsource.toml").read_bytes()
+    raw: dict[str, Any] = tomllib.loads(data.decode())
+    services = {name: tuple(c.lower() for c in channels) for name, channels in raw["services"].items()}
+    categories: dict[str, list[Place]] = {}
+    for entry in raw["categories"]:
+        channels = services[entry["service"]] if "service" in entry else tuple(c.lower() for c in entry["channels"])
+        categories.setdefault(entry["name"], []).append(Place(
+            channels, tuple(str(i) for i in entry.get("ids", ())), entry.get("map", {}), entry.get("values", {}),
+            entry.get("derive", {}), {k: tuple(v) for k, v in entry.get("require", {}).items()}))
+    return LogSources(services, {k: tuple(v) for k, v in categories.items()}, raw["system"], raw["payload_first"])
