@@ -1,0 +1,389 @@
+"""Event tables × indicators → sightings.
+
+Each column is searched once per unique value. The column, and the place in it, decide the role:
+
+destination  the client went there: the indicator is the host in destination.domain, destination.ip,
+             dns.question.name or the host of url.full (an e-mail or hash indicator never is)
+mention      everything else: a query string, a referrer, a command line, a hash, a raw line. Also an
+             address that came to us (VPN logon, web server log): then `client` is that address
+             itself, which tells an inbound contact from a mention inside another client's record
+
+A row counts once for an indicator, under its stronger role. A client is source.ip, else
+source.domain, else host.name, else the first private address in the raw line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hikeshi.events.table import Column, EventTable
+from hikeshi.events.time import NO_TIME, format_utc
+from hikeshi.evidence.source import Source
+from hikeshi.indicators import IndicatorSet, WarningLists
+from hikeshi.indicators.normalise import address, host
+from hikeshi.model.sighting import Role, Sighting
+from hikeshi.sweep.compiled import Compiled, compile_indicators
+from hikeshi.sweep.scan import chunks, scan
+
+MAX_LINES = 1000
+_DESTINATION, _MENTION = 0, 1
+_ROLES: tuple[Role, Role] = ("destination", "mention")
+
+_HOST_COLUMNS = frozenset({"destination.domain", "destination.ip", "dns.question.name"})
+_URL_COLUMNS = frozenset({"url.full"})
+# Columns that never hold foreign words.
+_NOT_SEARCHED = frozenset(
+    {"event.timezone", "event.dataset", "event.category", "event.outcome", "winlog.channel", "event.provider",
+     "winlog.keywords", "winlog.activity_id", "log.file.path", "http.request.method", "event.original_time"})
+# Names of the same things in records that no parser of ours knows (letters only, lower case).
+_HOST_FIELDS = frozenset(
+    {"dst", "dstip", "dstaddr", "dstaddress", "dsthost", "dsthostname", "dstname", "dest", "destip", "desthost", "destname",
+     "destinationip", "destinationaddress", "destinationhost", "destinationhostname", "destinationname", "destinationdomain",
+     "destinationipaddress", "serverip", "remoteip", "queryname", "query", "qname", "hostname", "cshost", "rip"})
+_URL_FIELDS = frozenset({"url", "requesturl", "requestedurl", "uri", "csuri", "desturl", "destinationurl"})
+
+_HOST_VALUE = re.compile(r"\[?[A-Za-z0-9._:-]+\]?(?::\d{1,5})?\Z")
+_BEHIND_HOST = re.compile(r"(?::(\d{1,5}))?((?:\\?[/?#;][^\s\"'<>|^`\x00-\x1f]*)?)")
+_LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@\Z")
+_V6 = re.compile(r"(?<![0-9A-Za-z:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4})(?![0-9A-Za-z:])")
+_PRIVATE = re.compile(
+    r"(?<![0-9A-Za-z.])(?:10\.\d{1,3}\.\d{1,3}\.\d{1,3}|192\.168\.\d{1,3}\.\d{1,3}|172\.(?:1[6-9]|2\d|3[01])\.\d{1,3}\.\d{1,3})"
+    r"(?![0-9A-Za-z]|\.\d)")
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is known of one indicator × role × client of the file."""
+
+    count: int = 0
+    first: int = NO_TIME
+    last: int = NO_TIME
+    bytes_out: int | None = None
+    users: dict[str, int] = field(default_factory=dict)
+    lines: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """Unique values of one column that hold indicators: value number, indicator, role, ascending by value."""
+
+    values: Ints
+    numbers: Ints
+    roles: Ints
+
+
+class Sweeper:
+    """Takes the tables of one file after another; memory grows with the sightings, not with the logs."""
+
+    def __init__(self, indicators: Compiled | IndicatorSet) -> None:
+        self.compiled = indicators if isinstance(indicators, Compiled) else compile_indicators(indicators)
+        self._files: dict[tuple[str, str], dict[tuple[int, int, str | None], _Tally]] = {}
+
+    def add(self, source: Source, table: EventTable) -> None:
+        """Search one batch of events of a file."""
+        found = [self._rows(table, column, self._search(name, column))
+                 for name, column in _searched(table) if column.values]
+        found = [f for f in found if len(f[0])]
+        if found:
+            tallies = self._files.setdefault((source.name, source.sha256), {})
+            self._count(table, tallies, *(np.concatenate(part) for part in zip(*found, strict=True)))
+
+    def sightings(self, warnings: WarningLists | None = None) -> list[Sighting]:
+        """Everything seen so far; with `warnings` each carries the lists its indicator stands on."""
+        out = []
+        marks: dict[int, tuple[str, ...]] = {}
+        for (name, sha256), tallies in self._files.items():
+            for (number, role, client), tally in tallies.items():
+                value, kind = self.compiled.values[number], self.compiled.types[number]
+                if warnings and number not in marks:
+                    marks[number] = warnings.of(kind, value)
+                out.append(Sighting(
+                    value, kind, _ROLES[role], client, max(tally.users, key=lambda u: tally.users[u], default=None),
+                    _time(tally.first), _time(tally.last), tally.count, tally.bytes_out, name, sha256,
+                    tuple(tally.lines), marks.get(number, ())))
+        return merge([out])
+
+    # Which values hold which indicators
+
+    def _search(self, name: str, column: Column) -> _Hits:
+        """Hits in the unique values of a column."""
+        kind = _kind(name)
+        values: Sequence[str] = column.values
+        hits: set[tuple[int, int, int]] = set()
+        wanted = self.compiled.wanted
+        assert wanted is not None
+        for data, batch, starts, first in chunks(values):
+            found = scan(data, wanted)
+            if not len(found.starts):
+                continue
+            owner = np.searchsorted(starts, found.starts, side="right") - 1
+            begin, end = (found.starts - starts[owner]).tolist(), (found.ends - starts[owner]).tolist()
+            for at, a, b, is_address in zip(owner.tolist(), begin, end, found.address.tolist(), strict=True):
+                # Offsets are in bytes; Latin-1 keeps them and ASCII keys unchanged.
+                text = batch[at].decode("latin-1")
+                for number, role in self._judge(kind, text, a, b, is_address):
+                    hits.add((first + at, number, role))
+        if self.compiled.has_v6:
+            self._search_v6(kind, values, hits)
+        if kind != "text":
+            self._search_idna(values, hits)
+        rows = np.array(sorted(hits), dtype=np.int64).reshape(-1, 3)
+        return _Hits(rows[:, 0], rows[:, 1], rows[:, 2])
+
+    def _judge(self, kind: str, text: str, start: int, end: int, is_address: bool) -> Iterable[tuple[int, int]]:
+        """The indicators that really stand at a candidate stretch, each with its role."""
+        tables = self.compiled
+        key = text[start:end].lower()
+        if is_address:
+            role = _role(kind, text, start, end)
+            for number in tables.networks_of(key):
+                yield number, role
+            return
+        whole = not start or text[start - 1] not in "._-" and not _is_token(text[start - 1])
+        name = tables.names.get(key)
+        if name is not None:
+            yield name, _role(kind, text, start, end)
+        token = tables.tokens.get(key)
+        if token is not None and not (start and text[start - 1].isascii() and text[start - 1].isalnum()) and _same_case(
+                tables, token, text[start:end]):
+            yield token, _MENTION
+        if not whole:
+            return
+        number = tables.addresses.get(key)
+        if number is not None:
+            yield number, _role(kind, text, start, end)
+        if key in tables.mails and start and text[start - 1] == "@":
+            local = _LOCAL_PART.search(text, max(0, start - 65), start)
+            mail = tables.mails[key].get(local[0][:-1].lower()) if local else None
+            if mail is not None:
+                yield mail, _MENTION
+        if key in tables.urls:
+            yield from self._urls(kind, text, start, end, key)
+
+    def _urls(self, kind: str, text: str, start: int, end: int, key: str) -> Iterable[tuple[int, int]]:
+        behind = _BEHIND_HOST.match(text, end + (text[end:end + 1] == "."))
+        port, rest = (behind[1] or "", behind[2].replace("\\/", "/")) if behind else ("", "")
+        for rule in self.compiled.urls[key]:
+            # A bare host name outside a URL is no sighting of "http://host/": that needs a request.
+            if rule.matches(port, rest) and (rest or kind != "text" or text[max(0, start - 3):start] == "://"):
+                yield rule.number, _role(kind, text, start, end)
+
+    def _search_v6(self, kind: str, values: Sequence[str], hits: set[tuple[int, int, int]]) -> None:
+        for at, value in enumerate(values):
+            if value.count(":") < 2:
+                continue
+            for match in _V6.finditer(value):
+                for number in self._v6(match[0]):
+                    hits.add((at, number, _role(kind, value, match.start(), match.end())))
+
+    def _v6(self, written: str) -> tuple[int, ...]:
+        found = address(written)
+        if found is None:
+            return ()
+        number = self.compiled.addresses.get(found[1])
+        own = () if number is None else (number,)
+        return (*own, *self.compiled.networks_of(found[1]))
+
+    def _search_idna(self, values: Sequence[str], hits: set[tuple[int, int, int]]) -> None:
+        """Names written in their own script: compared in IDNA form, in columns that hold hosts or URLs."""
+        for at, value in enumerate(values):
+            if value.isascii():
+                continue
+            _, start, end = _authority(value)
+            name = host(value[start:end])
+            while name:
+                number = self.compiled.names.get(name)
+                if number is not None:
+                    hits.add((at, number, _DESTINATION))
+                name = name.partition(".")[2]
+
+    # From values to rows to clients
+
+    @staticmethod
+    def _rows(table: EventTable, column: Column, hits: _Hits) -> tuple[Ints, Ints, Ints]:
+        """Row, indicator and role of every hit."""
+        if not len(hits.values):
+            return hits.values, hits.numbers, hits.roles
+        per_value = np.bincount(hits.values, minlength=len(column.values))
+        begin = np.cumsum(per_value) - per_value
+        rows = column.rows_where(per_value > 0).astype(np.int64)
+        codes = column.codes[rows] if column.rows is None else column.codes[per_value[column.codes] * (column.codes >= 0) > 0]
+        repeats = per_value[codes]
+        offsets = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+        pick = np.repeat(begin[codes], repeats) + offsets
+        return np.repeat(rows, repeats), hits.numbers[pick], hits.roles[pick]
+
+    @staticmethod
+    def _count(table: EventTable, tallies: dict[tuple[int, int, str | None], _Tally], rows: Ints, numbers: Ints,
+               roles: Ints) -> None:
+        """Add rows to the tallies: once per row and indicator, under the stronger role."""
+        order = np.lexsort((roles, numbers, rows))
+        rows, numbers, roles = rows[order], numbers[order], roles[order]
+        first = np.ones(len(rows), dtype=np.bool_)
+        first[1:] = (rows[1:] != rows[:-1]) | (numbers[1:] != numbers[:-1])
+        rows, numbers, roles = rows[first], numbers[first], roles[first]
+        clients, client_codes = _clients(table, rows)
+        order = np.lexsort((rows, client_codes, roles, numbers))
+        rows, numbers, roles, client_codes = rows[order], numbers[order], roles[order], client_codes[order]
+        border = np.flatnonzero(
+            (np.diff(numbers) != 0) | (np.diff(roles) != 0) | (np.diff(client_codes) != 0)) + 1
+        starts = [0, *border.tolist()]
+        ends = [*border.tolist(), len(rows)]
+        times, lines, sizes = table.times[rows], _lines(table, rows), _numbers(table, "source.bytes", rows)
+        user_values, user_codes = _texts(table, "user.name", rows)
+        for a, b in zip(starts, ends, strict=True):
+            key = (int(numbers[a]), int(roles[a]), clients[client_codes[a]])
+            _add(tallies.setdefault(key, _Tally()), times[a:b], lines[a:b], sizes[a:b], user_values, user_codes[a:b])
+
+
+def _add(tally: _Tally, times: Ints, lines: Ints, sizes: Ints, users: Sequence[str], user_codes: Ints) -> None:
+    tally.count += len(times)
+    known = times[times != NO_TIME]
+    if len(known):
+        low, high = int(known.min()), int(known.max())
+        tally.first = low if tally.first == NO_TIME else min(tally.first, low)
+        tally.last = max(tally.last, high)
+    sent = sizes[sizes >= 0]
+    if len(sent):
+        tally.bytes_out = (tally.bytes_out or 0) + int(sent.sum())
+    room = MAX_LINES - len(tally.lines)
+    if room > 0:
+        tally.lines += [n for n in lines[:room].tolist() if n >= 0]
+    codes, counts = np.unique(user_codes[user_codes >= 0], return_counts=True)
+    for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+        name = users[code]
+        tally.users[name] = tally.users.get(name, 0) + count
+
+
+def _searched(table: EventTable) -> Iterable[tuple[str, Column]]:
+    for name, column in table.columns.items():
+        if name not in _NOT_SEARCHED and column.values and isinstance(column.values[0], str):
+            yield name, column
+    yield from table.fields.items()
+
+
+@lru_cache(maxsize=10_000)
+def _kind(name: str) -> str:
+    """host, url or text: what a column's values are."""
+    if name in _HOST_COLUMNS:
+        return "host"
+    if name in _URL_COLUMNS:
+        return "url"
+    plain = re.sub("[^a-z]", "", name.rpartition(".")[2].lower())
+    return "host" if plain in _HOST_FIELDS else "url" if plain in _URL_FIELDS else "text"
+
+
+def _role(kind: str, text: str, start: int, end: int) -> int:
+    if kind == "text":
+        return _MENTION
+    if kind == "host":
+        return _DESTINATION if _HOST_VALUE.match(text.strip()) else _MENTION
+    scheme, first, last = _authority(text)
+    if first <= start and end <= last and (scheme or "." in text[first:last] or ":" in text[first:last]):
+        return _DESTINATION
+    return _MENTION
+
+
+def _authority(text: str) -> tuple[str, int, int]:
+    """Scheme of a URL and where its host and port stand; a missing scheme is ""."""
+    scheme, mark, _ = text.partition("://")
+    start = len(scheme) + 3 if mark and scheme.isalnum() else 0
+    end = next((i for i in range(start, len(text)) if text[i] in "/?#\\"), len(text))
+    at = text.rfind("@", start, end)
+    return scheme if start else "", at + 1 if at >= 0 else start, end
+
+
+def _is_token(char: str) -> bool:
+    return char.isascii() and char.isalnum()
+
+
+def _same_case(tables: Compiled, number: int, text: str) -> bool:
+    return tables.types[number] != "btc" or text == tables.values[number] or tables.values[number].startswith("bc1")
+
+
+def _clients(table: EventTable, rows: Ints) -> tuple[list[str | None], Ints]:
+    """A client for each row: numbers into the returned list."""
+    out = np.full(len(rows), -1, dtype=np.int64)
+    values: list[str | None] = []
+    for name in ("source.ip", "source.domain", "host.name"):
+        texts, codes = _texts(table, name, rows)
+        use = (out < 0) & (codes >= 0)
+        out[use] = codes[use] + len(values)
+        values += texts
+    if (out < 0).any():
+        texts, codes = _texts(table, "message", rows)
+        private = [_first_private(t) for t in texts] if (codes[out < 0] >= 0).any() else []
+        has = np.array([p is not None for p in private] or [False], dtype=np.bool_)
+        use = (out < 0) & (codes >= 0) & has[np.minimum(codes, len(has) - 1)]
+        out[use] = codes[use] + len(values)
+        values += private
+        values.append(None)
+        out[out < 0] = len(values) - 1
+    # The same name in two columns is one client.
+    numbers = {v: i for i, v in reversed(list(enumerate(values)))}
+    return values, np.array([numbers[v] for v in values] or [0], dtype=np.int64)[out]
+
+
+def _first_private(text: str) -> str | None:
+    found = _PRIVATE.search(text)
+    return found[0] if found else None
+
+
+def _texts(table: EventTable, name: str, rows: Ints) -> tuple[list[str], Ints]:
+    column = table.columns.get(name)
+    if column is None or not column.values:
+        return [], np.full(len(rows), -1, dtype=np.int64)
+    return column.values, column.dense(table.row_count)[rows].astype(np.int64)
+
+
+def _numbers(table: EventTable, name: str, rows: Ints) -> Ints:
+    """An integer column in the given rows, -1 where it has no value."""
+    values, codes = _texts(table, name, rows)
+    if not values:
+        return codes
+    table_of: Any = np.array([*values, -1], dtype=np.int64)
+    out: Ints = table_of[codes]
+    return out
+
+
+def _lines(table: EventTable, rows: Ints) -> Ints:
+    lines = _numbers(table, "log.line", rows)
+    records = _numbers(table, "winlog.record_id", rows)
+    return np.where(lines >= 0, lines, records)
+
+
+def _time(time: int) -> str | None:
+    return None if time == NO_TIME else format_utc(time)
+
+
+def merge(parts: Iterable[Iterable[Sighting]]) -> list[Sighting]:
+    """One list from many: the same indicator, client, role and file become one sighting. Destinations
+    first, then by first time seen."""
+    by_key: dict[tuple[str, str, str | None, str, str], Sighting] = {}
+    for part in parts:
+        for one in part:
+            key = (one.indicator, one.role, one.client, one.file, one.sha256)
+            other = by_key.get(key)
+            by_key[key] = one if other is None else _both(other, one)
+    return sorted(by_key.values(), key=lambda s: (
+        s.role, s.first_seen is None, s.first_seen or "", s.indicator, s.client or "", s.file))
+
+
+def _both(a: Sighting, b: Sighting) -> Sighting:
+    firsts = [t for t in (a.first_seen, b.first_seen) if t]
+    lasts = [t for t in (a.last_seen, b.last_seen) if t]
+    sizes = [n for n in (a.bytes_out, b.bytes_out) if n is not None]
+    more = a if a.count >= b.count else b
+    return replace(
+        a, user=more.user or a.user or b.user, first_seen=min(firsts, default=None), last_seen=max(lasts, default=None),
+        count=a.count + b.count, bytes_out=sum(sizes) if sizes else None,
+        lines=tuple(sorted({*a.lines, *b.lines})[:MAX_LINES]), warning_lists=a.warning_lists or b.warning_lists)
