@@ -1,0 +1,111 @@
+"""Hosts, addresses, ports and accounts as logs write them."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import lru_cache
+
+
+@lru_cache(maxsize=200_000)
+def ip(text: str) -> str | None:
+    """The address in `text`, without brackets, IPv6 zone and the ::ffff: of a mapped IPv4;
+    None if it is none. "LOCAL" and "-" are none."""
+    text = text.strip().strip("[]")
+    if text[:7].lower() == "::ffff:":
+        text = text[7:]
+    if "%" in text:
+        text = text.split("%", 1)[0]
+    if not text or not (text[0].isalnum() or text[0] == ":"):
+        return None
+    if not ("." in text or ":" in text):
+        return None
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=200_000)
+def host_port(text: str) -> tuple[str, int | None]:
+    """"name:443", "192.0.2.1:443" and "[2001:db8::1]:443" as host and port."""
+    text = text.strip()
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        return host, port(rest[1:]) if rest.startswith(":") else None
+    if text.count(":") == 1:
+        host, _, number = text.partition(":")
+        found = port(number)
+        if found is not None or not number:
+            return host, found
+    return text, None
+
+
+def port(text: object) -> int | None:
+    """A port number, or None; "0x35" is read too."""
+    number = whole(text)
+    return number if number is not None and 0 <= number <= 65_535 else None
+
+
+def whole(text: object) -> int | None:
+    """A whole number that a column can hold; None for anything else."""
+    if isinstance(text, bool):
+        return None
+    if isinstance(text, int):
+        number = text
+    elif isinstance(text, float):
+        if text != text or text in (float("inf"), float("-inf")) or text != int(text):
+            return None
+        number = int(text)
+    else:
+        digits = str(text).strip()
+        if digits[:2].lower() == "0x" and len(digits) <= 18:
+            try:
+                number = int(digits, 16)
+            except ValueError:
+                return None
+        else:
+            digits = digits.replace(",", "") if digits[-4:-3] == "," else digits
+            body = digits[1:] if digits[:1] == "-" else digits
+            if not (body.isascii() and body.isdigit() and len(body) <= 19):
+                return None
+            number = int(digits)
+    return number if -(2**63) <= number < 2**63 else None
+
+
+def put_host(cells: dict[str, object], side: str, text: str) -> None:
+    """Write a host into `side`.ip or `side`.domain (and its port, if it has one)."""
+    host, number = host_port(text)
+    address = ip(host)
+    if address:
+        cells.setdefault(f"{side}.ip", address)
+    elif host and host != "-":
+        cells.setdefault(f"{side}.domain", host.rstrip(".").lower() if host.isascii() else host)
+    if number is not None:
+        cells.setdefault(f"{side}.port", number)
+
+
+@lru_cache(maxsize=50_000)
+def account(text: str) -> tuple[str | None, str | None]:
+    """Account name and domain of "DOMAIN\\name"; a mail-like name stays whole."""
+    text = text.strip()
+    if text in ("", "-", "N/A", "n/a", "(none)", "null"):
+        return None, None
+    domain, slash, name = text.rpartition("\\")
+    if slash and name:
+        return name, domain.strip("\\") or None
+    return text, None
+
+
+@lru_cache(maxsize=200_000)
+def url_host(url: str) -> tuple[str | None, int | None]:
+    """Host and port of a URL, or of the `host:port` of a CONNECT; (None, None) for a mere path."""
+    scheme, mark, rest = url.partition("://")
+    if mark:
+        rest = rest.split("/", 1)[0].split("?", 1)[0].split("#", 1)[0].rpartition("@")[2]
+    elif url[:1] in ("/", "", "-", "*"):
+        return None, None
+    else:
+        rest = url.split("/", 1)[0].split("?", 1)[0]
+    host, number = host_port(rest)
+    host = host.strip("[]").rstrip(".").lower()
+    return (host or None), number

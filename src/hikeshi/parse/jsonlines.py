@@ -1,0 +1,203 @@
+"""JSON of any product: one object a line, an array, or one document around a list.
+
+Nested objects become dotted names; names known to data/field_names.toml become columns.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from hikeshi.events.schema import BY_NAME
+from hikeshi.parse.context import Context, Event
+from hikeshi.parse.keyvalue import with_header
+from hikeshi.parse.names import map_record
+from hikeshi.parse.syslog import Header
+
+_DEEPEST = 24
+_MOST_NAMES = 2000
+_LONGEST_ITEM = 32 << 20
+# A document around a list of records, as cloud services export them.
+_WRAPPERS = frozenset("Records records value values events Events logs Logs items data results entries hits".split())
+
+
+def load(text: str) -> Any:
+    """The JSON value, or None if it is none. Half surrogates and huge numbers are survived."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        if "\\u" not in text and not re.search(r"\d{19}|NaN|Infinity", text):
+            return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def claims(body: str, header: Header | None) -> bool:
+    head = body.lstrip()[:1]
+    return head == "{" and isinstance(load(body.strip()), dict)
+
+
+def parse_line(body: str, header: Header | None, context: Context) -> Event | None:
+    value = load(body.strip())
+    if not isinstance(value, dict):
+        return None
+    return parse_object(value, header, context)
+
+
+def parse_object(value: dict[str, Any], header: Header | None, context: Context) -> Event:
+    record = flatten(value)
+    # A record in ECS already: its names are ours.
+    own = {k: v for k, v in record.items() if k in BY_NAME and BY_NAME[k].type == "string" and v}
+    event = map_record(record, context, dataset=_dataset(record))
+    for name, text in own.items():
+        event.cells[name] = text
+        event.cells.pop(f"{name} (own)", None)
+    return with_header(event, header, context)
+
+
+def _dataset(record: dict[str, str]) -> str:
+    for name in ("event.dataset", "data_stream.dataset", "sourcetype", "Workload", "eventSource", "category"):
+        value = record.get(name)
+        if value and len(value) < 60:
+            return "json." + re.sub(r"[^\w.-]+", "_", value.lower())
+    return "json"
+
+
+def flatten(value: dict[str, Any]) -> dict[str, str]:
+    """Dotted names and text values; a list of plain values is joined by ", "."""
+    out: dict[str, str] = {}
+    _gather(value, "", out, 0)
+    return out
+
+
+def _gather(value: Any, name: str, out: dict[str, str], depth: int) -> None:
+    if len(out) >= _MOST_NAMES:
+        out["(more)"] = "names beyond 2,000 were left out"
+        return
+    if isinstance(value, dict) and depth < _DEEPEST:
+        for key, inner in value.items():
+            clean = _clean(str(key))
+            _gather(inner, f"{name}.{clean}" if name else clean, out, depth + 1)
+    elif isinstance(value, list) and depth < _DEEPEST:
+        _gather_list(value, name, out, depth)
+    elif value is not None:
+        out[name] = _text(value)
+
+
+def _gather_list(values: list[Any], name: str, out: dict[str, str], depth: int) -> None:
+    if not any(isinstance(v, dict | list) for v in values):
+        if values:
+            out[name] = ", ".join(_text(v) for v in values if v is not None)
+        return
+    for number, inner in enumerate(values):
+        # [{"Name": "UserAgent", "Value": "…"}] is a list of fields.
+        if isinstance(inner, dict) and len(inner) == 2 and {k.lower() for k in inner} in ({"name", "value"}, {"key", "value"}):
+            key, held = (next(v for k, v in inner.items() if k.lower() == w) for w in
+                         ("name" if any(k.lower() == "name" for k in inner) else "key", "value"))
+            _gather(held, f"{name}.{_clean(str(key))}", out, depth + 1)
+        elif len(values) == 1:
+            _gather(inner, name, out, depth + 1)
+        else:
+            _gather(inner, f"{name}.{number}", out, depth + 1)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, dict | list):
+        return _clean(json.dumps(value, ensure_ascii=False, default=str)[:10_000])
+    return str(value)
+
+
+def _clean(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+# ---- documents of many lines ---------------------------------------------------------------
+
+_SIGN = re.compile(r'["{}\[\]]')
+_STRING_END = re.compile(r'(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+def is_document(first_lines: list[str]) -> bool:
+    """The file is one JSON text over several lines, not one object a line."""
+    lines = [line.strip().lstrip("\ufeff") for line in first_lines if line.strip()]
+    if not lines or lines[0][:1] not in ("[", "{"):
+        return False
+    if lines[0][:1] == "[":
+        return bool(re.match(r"\[\s*(?:[{\[]|\Z|\])", lines[0]))
+    return load(lines[0]) is None and (len(lines) == 1 or lines[1][:1] in ('"', "}", "{", "]"))
+
+
+def split_items(lines: Iterator[tuple[str, int, int]]) -> Iterator[tuple[str, int, int, str | None]]:
+    """(text, line, offset, problem) of each object at the top, or in the array at the top.
+
+    A wrapper like {"Records": [...]} is opened too. Memory: one object at a time.
+    """
+    wrapped = 0  # open brackets that belong to arrays or wrappers around the records
+    depth, begin, open_parts, size = 0, (0, 0), [""], 0
+    in_string = False
+    open_parts = []
+    for text, number, offset in lines:
+        at = start = 0
+        while at < len(text):
+            if in_string:
+                ended = _STRING_END.match(text, at)
+                if ended is None:
+                    break
+                at, in_string = ended.end(), False
+                continue
+            sign = _SIGN.search(text, at)
+            if sign is None:
+                break
+            at = sign.end()
+            mark = sign[0]
+            if mark == '"':
+                in_string = True
+            elif mark == "{":
+                if depth == 0:
+                    begin, start = (number, offset), sign.start()
+                depth += 1
+            elif mark == "}":
+                if depth > 0:
+                    depth -= 1
+                    if depth == 0:
+                        open_parts.append(text[start:at])
+                        yield "".join(open_parts), *begin, None
+                        open_parts, size, start = [], 0, at
+            elif mark == "[":
+                if depth == 1 and _opens_wrapper(open_parts, text[start:sign.start()]):
+                    depth, wrapped, open_parts, size = 0, wrapped + 1, [], 0
+                elif depth:
+                    depth += 1
+                else:
+                    wrapped += 1
+            elif depth > 1:
+                depth -= 1
+        if in_string and depth == 0:
+            in_string = False  # a name of the wrapper, or damage between records
+        if depth:
+            open_parts.append(text[start:] + "\n")
+            size += len(text) - start
+            if size > _LONGEST_ITEM:
+                yield "".join(open_parts)[:10_000], *begin, "a JSON object longer than 32 MiB"
+                depth, open_parts, size, in_string = 0, [], 0, False
+    if open_parts:
+        yield "".join(open_parts), *begin, "a JSON object that does not end"
+
+
+def _opens_wrapper(parts: list[str], last: str) -> bool:
+    """Whether the object begun so far is only a wrapper: its first list is what matters."""
+    text = ("".join(parts) + last)[-4000:]
+    match = re.search(r'"(\w+)"\s*:\s*\Z', text)
+    return match is not None and match[1] in _WRAPPERS and text.count("{") <= 1 and len(text) < 4000

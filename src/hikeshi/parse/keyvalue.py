@@ -1,0 +1,75 @@
+"""key=value records of any device: quoted or not, between spaces or commas."""
+
+from __future__ import annotations
+
+import re
+
+from hikeshi.events.time import NO_TIME
+from hikeshi.parse.context import Context, Event
+from hikeshi.parse.names import map_record
+from hikeshi.parse.syslog import Header, header_cells
+
+_KEY = re.compile(r'(?<![^\s,;|(\[{])([A-Za-z_@][\w.@/\-]{0,63})=', re.ASCII)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"(?=[\s,;|)\]}]|\Z)', re.DOTALL)
+_PLAIN_QUOTED = re.compile(r'"([^"]*)"')
+
+
+def pairs(text: str) -> tuple[dict[str, str], str]:
+    """All keys with their values, and the text before the first key. A repeated key keeps its
+    values, joined by a comma."""
+    found: dict[str, str] = {}
+    match = _KEY.search(text)
+    if match is None:
+        return found, text
+    lead = text[:match.start()]
+    while match is not None:
+        key, at = match[1], match.end()
+        quoted = None
+        if text[at:at + 1] == '"':
+            quoted = _QUOTED.match(text, at) or _PLAIN_QUOTED.match(text, at)
+        if quoted:
+            value = quoted[1]
+            if "\\" in value:
+                value = value.replace('\\"', '"').replace("\\\\", "\\")
+            match = _KEY.search(text, quoted.end())
+        else:
+            match = _KEY.search(text, at)
+            value = (text[at:match.start()] if match else text[at:]).strip(" \t,;|\r\n")
+        found[key] = f"{found[key]},{value}" if key in found and found[key] != value else value
+    return found, lead
+
+
+def claims(body: str, header: Header | None) -> bool:
+    """At least three pairs, and hardly any text around them."""
+    if body.count("=") < 3:
+        return False
+    keys = list(_KEY.finditer(body[:4000]))
+    return len(keys) >= 3 and keys[0].start() <= 60
+
+
+def parse_line(body: str, header: Header | None, context: Context) -> Event | None:
+    record, lead = pairs(body)
+    if len(record) < 3:
+        return None
+    return with_header(map_record(record, context, dataset="keyvalue"), header, context, lead)
+
+
+def with_header(event: Event, header: Header | None, context: Context, lead: str = "") -> Event:
+    """The event with what the syslog header adds; the message's own time comes first."""
+    cells = event.cells
+    if lead.strip():
+        cells.setdefault("message", lead.strip())
+    if header is None:
+        return event
+    when, more = header_cells(header, context)
+    for name, value in more.items():
+        cells.setdefault(name, value)
+    if event.time == NO_TIME and when is not None:
+        cells["event.timezone"] = when.zone
+        cells.pop("event.original_time", None)
+        if when.note:
+            cells["time.note"] = when.note
+        return Event(when.time, cells)
+    return event
+
+

@@ -1,0 +1,277 @@
+"""From a record's own names to columns, by the table data/field_names.toml.
+
+Used where a format has no parser of its own: CSV, JSON, key=value, CEF, LEEF, W3C.
+What a column takes over unchanged leaves the record; everything else stays under its own name.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Any
+
+from hikeshi.events.schema import BY_NAME
+from hikeshi.events.time import NO_TIME
+from hikeshi.parse.addresses import account, host_port, ip, port, put_host, url_host, whole
+from hikeshi.parse.context import Context, Event
+from hikeshi.parse.stamps import Stamp, own_zone, stamp
+
+_NOT_WORD = re.compile(r"[\W_]+")
+_REQUEST = re.compile(r"([A-Z_]{3,20}) (\S+)(?: HTTP/[\d.]+)?\Z")
+_EMPTY = frozenset({"", "-", "N/A", "n/a", "NA", "null", "None", "none", "Unknown", "(null)", "0.0.0.0", "::"})  # noqa: S104
+
+
+@cache
+def _table() -> tuple[dict[str, dict[str, tuple[str, ...]]], tuple[str, ...]]:
+    data = tomllib.loads(resources.files("hikeshi.parse").joinpath("data/field_names.toml").read_text("utf-8"))
+    general = data["columns"]
+    tables = {"general": {k: tuple(v) for k, v in general.items()}}
+    for dialect in ("cef", "leef"):
+        own = data[dialect]
+        tables[dialect] = {k: (*own.get(k, ()), *general.get(k, ())) for k in {**own, **general}}
+    return tables, tuple(data["prefixes"])
+
+
+@lru_cache(maxsize=20_000)
+def plain_name(name: str) -> str:
+    """Lower case, without spaces and signs: how names are compared."""
+    return _NOT_WORD.sub("", name).lower()
+
+
+Plan = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@lru_cache(maxsize=2_000)
+def plan(names: tuple[str, ...], dialect: str = "general") -> Plan:
+    """For a set of names: each target with the names that may fill it, best first."""
+    tables, prefixes = _table()
+    at: dict[str, list[str]] = {}
+    for name in names:
+        whole_name = plain_name(name)
+        short = {whole_name}
+        # "CommonProperties.ClientIP": the leaf counts too, after the whole.
+        if "." in name:
+            short.add(plain_name(name.rpartition(".")[2]))
+            short.add(plain_name(".".join(name.split(".")[-2:])))
+        for prefix in prefixes:
+            if whole_name.startswith(prefix) and len(whole_name) > len(prefix):
+                short.add(whole_name[len(prefix):])
+        for key in short:
+            at.setdefault(key, []).append(name)
+    out: list[tuple[str, tuple[str, ...]]] = []
+    for target, keys in tables[dialect].items():
+        found: list[str] = []
+        for key in keys:
+            # Shallow names first: "user" before "details.user".
+            found += sorted((n for n in at.get(key, ()) if n not in found), key=lambda n: n.count("."))
+        if found:
+            out.append((target, tuple(found)))
+    targets = {t for t, _ in out}
+    # "host" is the server in a web log and the machine everywhere else.
+    web = not targets.isdisjoint({"url.full", "http.request.method", "request_line", "http.response.status_code"})
+    unwanted = "host.name" if web else "destination.domain"
+    out = [(t, tuple(n for n in found if plain_name(n) not in ("host", "hostname")) if t == unwanted else found)
+           for t, found in out]
+    return tuple((t, found) for t, found in out if found)
+
+
+def map_record(
+    record: Mapping[str, str], context: Context, *, dataset: str, dialect: str = "general",
+) -> Event:
+    """An event from a flat record of text values."""
+    cells: dict[str, Any] = {"event.dataset": dataset}
+    used: set[str] = set()
+    when: Stamp | None = None
+    targets = dict(plan(tuple(record), dialect))
+    zone = next((record[n] for n in targets.pop("zone", ()) if own_zone(record[n])), None)
+    dates, clocks = targets.pop("date", ()), targets.pop("clock", ())
+    pair = next(((d, c) for d in dates for c in clocks if d != c and _DATE.match(record[d]) and _CLOCK.match(record[c])), None)
+    if pair:
+        when = stamp(f"{record[pair[0]].strip()} {record[pair[1]].strip()}{zone or ''}", context)
+        if when and when.time != NO_TIME:
+            used |= set(pair)
+    names = targets.pop("time", ())
+    if when is None:
+        for name in names:
+            value = record[name].strip()
+            when = stamp(f"{value} {zone}" if zone and not _ZONED.search(value) else value, context) or stamp(value, context)
+            if when:
+                used.add(name)
+                break
+        else:
+            if names:
+                cells["event.original_time"] = record[names[0]]
+    for target, keys in targets.items():
+        put = _PUT.get(target, _put_text)
+        for name in keys:
+            value = record[name].strip()
+            if value in _EMPTY or (name in used and target not in _MAY_SHARE):
+                continue
+            if put(cells, target, value):
+                if cells.get(target) == record[name]:
+                    used.add(name)
+                break
+    finish(cells)
+    for name, value in record.items():
+        if name not in used and value != "":
+            cells[name if name not in BY_NAME else f"{name} (own)"] = value
+    if when is None:
+        return Event(NO_TIME, cells)
+    cells["event.timezone"] = when.zone
+    if when.note:
+        cells["time.note"] = when.note
+    return Event(when.time, cells)
+
+
+_DATE = re.compile(r"\s*(\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}[-/ ][A-Za-z]{3}[-/ ]\d{4})日?\s*\Z", re.ASCII)
+_CLOCK = re.compile(r"\s*\d{1,2}:\d\d(:\d\d)?(\.\d+)?\s*([AP]M)?\s*([+-]\d\d:?\d\d|Z)?\s*\Z", re.ASCII | re.IGNORECASE)
+_ZONED = re.compile(r"(Z|[+-]\d\d:?\d\d|UTC|GMT|JST)\s*\Z|\A\d{10,19}(\.\d+)?\Z")
+_MAY_SHARE = frozenset({"host.name", "event.outcome", "request_line", "destination.domain", "dns.question.name"})
+
+
+def _put_text(cells: dict[str, Any], target: str, value: str) -> bool:
+    cells.setdefault(target, value)
+    return True
+
+
+def _put_host(cells: dict[str, Any], target: str, value: str) -> bool:
+    if target in ("source", "destination") and " " in value:
+        return False
+    before = len(cells)
+    host, _ = host_port(value.split(",", 1)[0])
+    if ip(host) is None and not _NAME.match(host):
+        return False
+    put_host(cells, target, value.split(",", 1)[0])
+    return len(cells) > before
+
+
+_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_-]+)*\.?\Z")
+
+
+def _put_domain(cells: dict[str, Any], target: str, value: str) -> bool:
+    host, number = host_port(value)
+    address = ip(host)
+    side = target.partition(".")[0]
+    if address:
+        return cells.setdefault(f"{side}.ip", address) == address
+    if not host or " " in host or "/" in host:
+        return False
+    cells.setdefault(target, host.strip("[]").rstrip(".").lower())
+    if number is not None:
+        cells.setdefault(f"{side}.port", number)
+    return True
+
+
+def _put_port(cells: dict[str, Any], target: str, value: str) -> bool:
+    number = port(value)
+    if number is None:
+        return False
+    cells.setdefault(target, number)
+    return True
+
+
+def _put_whole(cells: dict[str, Any], target: str, value: str) -> bool:
+    number = whole(value)
+    if number is None or number < 0:
+        return False
+    cells.setdefault(target, number)
+    return True
+
+
+def _put_status(cells: dict[str, Any], target: str, value: str) -> bool:
+    number = whole(value)
+    if number is None or not (number == 0 or 100 <= number <= 999):
+        return False
+    cells.setdefault(target, number)
+    return True
+
+
+def _put_user(cells: dict[str, Any], target: str, value: str) -> bool:
+    name, domain = account(value)
+    if name is None or len(name) > 256 or "\n" in name:
+        return False
+    cells.setdefault("user.name", name)
+    if domain:
+        cells.setdefault("user.domain", domain)
+    return True
+
+
+def _put_url(cells: dict[str, Any], target: str, value: str) -> bool:
+    if " " in value.strip() or not ("/" in value or "." in value or ":" in value):
+        return False
+    cells.setdefault(target, value)
+    return True
+
+
+def _put_request(cells: dict[str, Any], target: str, value: str) -> bool:
+    match = _REQUEST.match(value.strip())
+    if not match:
+        return False
+    cells.setdefault("http.request.method", match[1])
+    cells.setdefault("url.full", match[2])
+    return True
+
+
+def _put_hash(cells: dict[str, Any], target: str, value: str) -> bool:
+    size = {"md5": 32, "sha1": 40, "sha256": 64}[target.rpartition(".")[2]]
+    if not re.fullmatch(rf"[0-9A-Fa-f]{{{size}}}", value):
+        return False
+    cells.setdefault(target, value.lower())
+    return True
+
+
+def _put_outcome(cells: dict[str, Any], target: str, value: str) -> bool:
+    found = outcome(value)
+    if found is None:
+        return False
+    cells.setdefault(target, found)
+    return True
+
+
+@lru_cache(maxsize=5_000)
+def outcome(value: str) -> str | None:
+    """success or failure where the word clearly says so."""
+    text = value.strip().lower()
+    if text in _GOOD:
+        return "success"
+    if text in _BAD:
+        return "failure"
+    return None
+
+
+_GOOD = frozenset("success successful succeeded succeed ok allow allowed accept accepted permit permitted pass passed "
+                  "audit_success 成功 許可 正常 通過".split())
+_BAD = frozenset("failure failed fail deny denied drop dropped block blocked reject rejected error reset audit_failure "
+                 "失敗 拒否 遮断 ブロック 破棄 異常 エラー".split())
+
+_PUT: dict[str, Callable[[dict[str, Any], str, str], bool]] = {
+    "source": _put_host, "destination": _put_host,
+    "source.domain": _put_domain, "destination.domain": _put_domain, "dns.question.name": _put_domain,
+    "source.port": _put_port, "destination.port": _put_port, "process.pid": _put_whole,
+    "source.bytes": _put_whole, "destination.bytes": _put_whole,
+    "http.response.status_code": _put_status, "user.name": _put_user,
+    "url.full": _put_url, "request_line": _put_request, "event.outcome": _put_outcome,
+    "file.hash.md5": _put_hash, "file.hash.sha1": _put_hash, "file.hash.sha256": _put_hash,
+}
+
+
+def finish(cells: dict[str, Any]) -> None:
+    """What follows from other columns: the destination from the URL, an outcome from the action."""
+    url = cells.get("url.full")
+    if url:
+        host, number = url_host(url)
+        if host:
+            address = ip(host)
+            if address:
+                cells.setdefault("destination.ip", address)
+            elif "." in host or "://" in url:
+                cells.setdefault("destination.domain", host)
+            if number is not None:
+                cells.setdefault("destination.port", number)
+    if "event.outcome" not in cells and "event.action" in cells:
+        found = outcome(str(cells["event.action"]))
+        if found:
+            cells["event.outcome"] = found

@@ -1,0 +1,613 @@
+"""Every format Hikeshi reads, how it is recognised, and the way from a file to its events.
+
+`FORMATS` is the table: one row a format. Recognition looks at content only: the first lines,
+after a syslog header has been taken off. A file in which no format holds nine lines of ten is
+"mixed": each line goes to the parser that claims it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from hikeshi.errors import UnsupportedFormat, UsageError
+from hikeshi.events.table import Column, EventTable, Reject, TableBuilder, constant, encode
+from hikeshi.events.time import NO_TIME, to_datetime
+from hikeshi.evidence.source import Source
+from hikeshi.evidence.text import Block, detect_encoding, read_blocks
+from hikeshi.model.text import Text
+from hikeshi.parse import (
+    access, cef, delimited, fortigate, jsonlines, keyvalue, linux, plaintext, squid, syslog, w3c, windows_records, windows_xml,
+)
+from hikeshi.parse.block import Lists
+from hikeshi.parse.context import Context, Event
+from hikeshi.parse.evtx import parse_evtx
+from hikeshi.parse.stamps import stamp
+from hikeshi.parse.syslog import Header
+from hikeshi.parse.windows import dataset_of
+
+SAMPLE_LINES = 200
+AGREEMENT = 0.9
+# A block of columns; small enough to stay in the processor's cache and the child's memory.
+_SHOWN = 200
+
+Claims = Callable[[str, Header | None], bool]
+LineParser = Callable[[str, Header | None, Context], Event | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One row of the table.
+
+    `detect` gives the share (0 to 1) of sample lines the format holds; `parse` reads a file.
+    `claims` and `parse_line` are there for formats whose lines can stand alone in a mixed file.
+    """
+
+    name: str
+    title: Text
+    datasets: tuple[str, ...]
+    detect: Callable[[Sequence[str]], float]
+    parse: Callable[[File], Iterator[EventTable]]
+    claims: Claims | None = None
+    parse_line: LineParser | None = None
+
+
+@dataclass(slots=True)
+class File:
+    """A text file as parsers receive it."""
+
+    source: Source
+    encoding: str
+    context: Context
+    batch_rows: int
+    problems: list[str]
+
+    def blocks(self) -> Iterator[Block]:
+        return read_blocks(self.source.path, self.encoding, problems=self.problems)
+
+    def lines(self) -> Iterator[tuple[str, int, int]]:
+        """(text, line, offset)."""
+        for block in self.blocks():
+            yield from zip(block.lines, range(block.first_number, block.first_number + len(block.lines)),
+                           block.offsets.tolist(), strict=True)
+
+
+# ---- recognising ---------------------------------------------------------------------------
+
+
+def detect_lines(lines: Sequence[str]) -> tuple[str, float]:
+    """The format's name and how much of the sample it holds; "mixed" where none holds enough."""
+    sample = [line for line in lines if line.strip(" \t\r\ufeff\0")][:SAMPLE_LINES]
+    if not sample:
+        return "text", 0.0
+    best, best_share = "mixed", 0.0
+    for row in FORMATS:
+        share = row.detect(sample)
+        if share >= AGREEMENT:
+            return row.name, share
+        if share > best_share:
+            best_share = share
+    return best, best_share
+
+
+def detect_format(source: Source) -> tuple[str, float]:
+    """Like detect_lines, for a file. Raises UnsupportedFormat for what is not text or EVTX."""
+    if source.kind == "evtx":
+        return "evtx", 1.0
+    return detect_lines(_sample(_opened(source, Context(), 1)))
+
+
+def _sample(file: File) -> list[str]:
+    return [text for text, _, _ in islice(file.lines(), SAMPLE_LINES * 2)]
+
+
+def _opened(source: Source, context: Context, batch_rows: int) -> File:
+    if source.kind not in ("text", "empty"):
+        raise UnsupportedFormat(f"{source.name}: {source.kind} is not a log Hikeshi reads",
+                                hint="`hikeshi parse --formats` lists what it reads")
+    encoding = source.encoding
+    if encoding is None:
+        with source.path.open("rb") as stream:
+            encoding = detect_encoding(stream.read(1 << 20))
+    return File(source, encoding, context, batch_rows, [])
+
+
+def _share(claims: Claims) -> Callable[[Sequence[str]], float]:
+    def detect(lines: Sequence[str]) -> float:
+        counted = [line for line in lines if not line.startswith("#")]
+        if not counted:
+            return 0.0
+        return sum(_claimed(claims, line) for line in counted) / len(counted)
+    return detect
+
+
+def _claimed(claims: Claims, line: str) -> bool:
+    if claims(line, None):
+        return True
+    header, body = syslog.split(line)
+    return header is not None and claims(body, header)
+
+
+def _windows_json_share(lines: Sequence[str]) -> float:
+    if not lines or lines[0].lstrip(" \ufeff")[:1] not in ("{", "["):
+        return 0.0
+    if jsonlines.is_document(list(lines)):
+        items = list(islice(jsonlines.split_items(iter((t, i, 0) for i, t in enumerate(lines))), 20))
+        values = [jsonlines.load(item[0]) for item in items if item[3] is None]
+    else:
+        values = [jsonlines.load(line.lstrip("\ufeff")) for line in lines]
+    if not values:
+        return 0.0
+    return sum(isinstance(v, dict) and windows_records.is_windows(v) for v in values) / len(values)
+
+
+def _json_share(lines: Sequence[str]) -> float:
+    if jsonlines.is_document(list(lines)):
+        return 1.0
+    return _share(jsonlines.claims)(lines)
+
+
+def _xml_share(lines: Sequence[str]) -> float:
+    return 1.0 if windows_xml.claims("\n".join(lines[:20])) else 0.0
+
+
+# ---- one line, whatever it is --------------------------------------------------------------
+
+
+def any_line(line: str, context: Context, first: Format | None = None) -> Event | None:
+    """The event of one line by the first format that claims it; None if only text is left."""
+    header, body = syslog.split(line)
+    for row in ((first, *_LINE_FORMATS) if first else _LINE_FORMATS):
+        claims, parse = row.claims, row.parse_line
+        assert claims is not None and parse is not None
+        if claims(line, None):
+            event = parse(line, None, context)
+            if event is not None:
+                return event
+        if header is not None and claims(body, header):
+            event = parse(body, header, context)
+            if event is not None:
+                return event
+    return None
+
+
+def _json_event(body: str, header: Header | None, context: Context) -> Event | None:
+    """A JSON line: a Windows event, a record around another log's line, or any other record."""
+    value = jsonlines.load(body.strip())
+    if not isinstance(value, dict):
+        return None
+    shaped = windows_records.shape(value, context)
+    if shaped is not None:
+        event = windows_records.single(shaped)
+        if event is not None:
+            return keyvalue.with_header(event, header, context)
+    outer = jsonlines.parse_object(value, header, context)
+    inner_text = next((value[k] for k in ("message", "log", "_raw", "msg", "MESSAGE") if isinstance(value.get(k), str)), None)
+    if inner_text and "source.ip" not in outer.cells and len(inner_text) > 20 and not inner_text.lstrip().startswith("{"):
+        inner = _wrapped(inner_text, context)
+        if inner is not None:
+            cells = {**{k: v for k, v in outer.cells.items() if k not in ("event.dataset", "message")}, **inner.cells}
+            time = inner.time if outer.time == NO_TIME else outer.time
+            if time == outer.time and "event.timezone" in outer.cells:
+                cells["event.timezone"] = outer.cells["event.timezone"]
+            return Event(time, cells)
+    return outer
+
+
+def _wrapped(text: str, context: Context) -> Event | None:
+    header, body = syslog.split(text)
+    for row in _LINE_FORMATS:
+        if row.name in ("json", "keyvalue", "windows-xml"):
+            continue
+        assert row.claims is not None and row.parse_line is not None
+        for part, head in ((text, None), (body, header)):
+            if row.claims(part, head):
+                return row.parse_line(part, head, context)
+    return None
+
+
+def _xml_event(body: str, header: Header | None, context: Context) -> Event | None:
+    start = body.find("<Event")
+    shaped = windows_xml.read_event(body[start:]) if start >= 0 else ""
+    if isinstance(shaped, str):
+        return None
+    event = windows_records.single(shaped)
+    return keyvalue.with_header(event, header, context) if event else None
+
+
+def _xml_line_claims(body: str, header: Header | None) -> bool:
+    return body.lstrip("\ufeff ").startswith("<Event") and body.rstrip().endswith("</Event>") and windows_xml.claims(body)
+
+
+def _json_claims(body: str, header: Header | None) -> bool:
+    return jsonlines.claims(body, header)
+
+
+# ---- files ---------------------------------------------------------------------------------
+
+
+class _Rows:
+    """Collects events one at a time and gives batches."""
+
+    def __init__(self, file: File) -> None:
+        self._file = file
+        self._builder = TableBuilder()
+        self._lines: list[int] = []
+        self._offsets: list[int] = []
+
+    def add(self, event: Event, line: int, offset: int) -> None:
+        self._builder.add(event.time, event.cells)
+        self._lines.append(line)
+        self._offsets.append(offset)
+
+    def reject(self, text: str, reason: str, line: int, offset: int) -> None:
+        """Kept in `rejects` and, so that it is still swept, as an event of its own."""
+        self._builder.reject(Reject(reason, line=line, offset=offset, raw=text[:_SHOWN]))
+        self.add(unparsed(text), line, offset)
+
+    def note(self, reject: Reject) -> None:
+        self._builder.reject(reject)
+
+    def full(self) -> bool:
+        return len(self._lines) >= self._file.batch_rows
+
+    def build(self) -> Iterator[EventTable]:
+        table = self._builder.build()
+        if table.row_count or table.rejects:
+            _place(table, self._lines, self._offsets)
+            yield table
+        self._lines, self._offsets = [], []
+
+
+def unparsed(text: str) -> Event:
+    return Event(NO_TIME, {"event.dataset": "unparsed", "message": text})
+
+
+def _place(table: EventTable, lines: Sequence[int], offsets: Sequence[int]) -> None:
+    if table.row_count:
+        table.columns["log.line"] = encode(list(lines))
+        table.columns["log.offset"] = encode(list(offsets))
+
+
+def _is_blank(text: str) -> bool:
+    return not text or not text.strip(" \t\r\ufeff\0\x1a")
+
+
+def _by_line(name: str, *, lenient: bool = False) -> Callable[[File], Iterator[EventTable]]:
+    """A reader for formats of one event a line; a line of another format goes to its own parser."""
+
+    def parse(file: File) -> Iterator[EventTable]:
+        own = BY_NAME.get(name)
+        first = own if own is not None and own.parse_line is not None else None
+        rows = _Rows(file)
+        for block in file.blocks():
+            cut = set(block.truncated)
+            for i, (text, offset) in enumerate(zip(block.lines, block.offsets.tolist(), strict=True)):
+                if _is_blank(text):
+                    continue
+                number = block.first_number + i
+                event = any_line(text, file.context, first)
+                if event is None:
+                    if text.startswith("#") and not lenient:
+                        event = _comment(text)
+                    elif lenient:
+                        event = plaintext.parse_line(text, file.context)
+                    else:
+                        rows.reject(text, f"no {name} record", number, offset)
+                        continue
+                rows.add(event, number, offset)
+                if i in cut:
+                    rows.note(_cut(text, number, offset))
+                if rows.full():
+                    yield from rows.build()
+        yield from rows.build()
+    return parse
+
+
+def _comment(text: str) -> Event:
+    return Event(NO_TIME, {"event.dataset": "comment", "message": text})
+
+
+def _cut(text: str, line: int, offset: int) -> Reject:
+    return Reject("the line is longer than 1 MiB; its end was not read", line=line, offset=offset, raw=text[:_SHOWN])
+
+
+BlockParser = Callable[[Sequence[str], Context], tuple[Lists, list[int]]]
+
+
+def _by_block(name: str, parse_block: BlockParser) -> Callable[[File], Iterator[EventTable]]:
+    """A reader for formats that are parsed as columns; odd lines go the slow way, in their place."""
+
+    def parse(file: File) -> Iterator[EventTable]:
+        for block in file.blocks():
+            for start in range(0, len(block.lines), file.batch_rows):
+                yield from _columns(file, block, slice(start, start + file.batch_rows), name, parse_block)
+    return parse
+
+
+def _columns(file: File, block: Block, part: slice, name: str, parse_block: BlockParser) -> Iterator[EventTable]:
+    texts, offsets = block.lines[part], block.offsets[part]
+    first = block.first_number + (part.start or 0)
+    lists, odd = parse_block(texts, file.context)
+    others: dict[int, Event] = {}
+    rejects: list[Reject] = []
+    blank: list[int] = []
+    row = BY_NAME.get(name)
+    for i in odd:
+        text = texts[i]
+        if _is_blank(text):
+            blank.append(i)
+            continue
+        event = any_line(text, file.context, row if row is not None and row.parse_line is not None else None)
+        if event is None:
+            if text.startswith("#"):
+                event = _comment(text)
+            else:
+                rejects.append(Reject(f"no {name} record", line=first + i, offset=int(offsets[i]), raw=text[:_SHOWN]))
+                event = unparsed(text)
+        others[i] = event
+    rejects += [_cut(block.lines[i], block.first_number + i, int(block.offsets[i])) for i in block.truncated
+                if part.start <= i < part.stop]
+    table = lists.table(others, rejects)
+    order = np.arange(table.row_count, dtype=np.int32)
+    table.columns["log.line"] = Column(list(range(first, first + table.row_count)), order)
+    table.columns["log.offset"] = Column(offsets.tolist(), order.copy())
+    if blank:
+        keep = np.setdiff1d(order, np.array(blank, dtype=np.int32))
+        kept = table.take(keep)
+        kept.rejects = table.rejects
+        table = kept
+    if table.row_count or table.rejects:
+        yield table
+
+
+def _parse_w3c(file: File) -> Iterator[EventTable]:
+    layout = w3c.Layout()
+    for block in file.blocks():
+        start, count = 0, len(block.lines)
+        while start < count:
+            text = block.lines[start]
+            if text.startswith("#"):
+                layout.header(text.lstrip("\ufeff"))
+                start += 1
+                continue
+            end = start
+            limit = min(count, start + file.batch_rows)
+            while end < limit and not block.lines[end].startswith("#"):
+                end += 1
+            if layout.standard:
+                here = layout
+                yield from _columns(file, block, slice(start, end), "w3c",
+                                    lambda texts, context, here=here: w3c.parse_block(texts, here, context))  # type: ignore[misc]
+            else:
+                yield from _w3c_rows(file, block, start, end, layout)
+            start = end
+
+
+def _w3c_rows(file: File, block: Block, start: int, end: int, layout: w3c.Layout) -> Iterator[EventTable]:
+    rows = _Rows(file)
+    for i in range(start, end):
+        text, number, offset = block.lines[i], block.first_number + i, int(block.offsets[i])
+        if _is_blank(text):
+            continue
+        event = w3c.parse_other(text, layout, file.context) if layout.names else any_line(text, file.context)
+        if event is None:
+            rows.reject(text, "another number of values than the #Fields line", number, offset)
+        else:
+            rows.add(event, number, offset)
+    yield from rows.build()
+
+
+def _parse_json(file: File) -> Iterator[EventTable]:
+    if not jsonlines.is_document([t for t, _, _ in islice(file.lines(), 50)]):
+        yield from _by_line("json")(file)
+        return
+    rows = _Rows(file)
+    for text, line, offset, problem in jsonlines.split_items(file.lines()):
+        value = jsonlines.load(text) if problem is None else None
+        if not isinstance(value, dict):
+            rows.reject(text, problem or "not well-formed JSON", line, offset)
+        else:
+            event = _json_event(text, None, file.context)
+            rows.add(event or unparsed(text), line, offset)
+        if rows.full():
+            yield from rows.build()
+    yield from rows.build()
+
+
+def _parse_windows_json(file: File) -> Iterator[EventTable]:
+    document = jsonlines.is_document([t for t, _, _ in islice(file.lines(), 50)])
+    items: Iterator[tuple[str, int, int, str | None]] = (
+        jsonlines.split_items(file.lines()) if document
+        else ((text, line, offset, None) for text, line, offset in file.lines()))
+    batch, others = windows_records.WindowsBatch(), _Rows(file)
+    for text, line, offset, problem in items:
+        if _is_blank(text):
+            continue
+        value = jsonlines.load(text.lstrip("\ufeff")) if problem is None else None
+        shaped = windows_records.shape(value, file.context) if isinstance(value, dict) else None
+        if shaped is None or not batch.add(shaped, line, offset):
+            event = any_line(text, file.context) if problem is None else None
+            if event is None:
+                others.reject(text, problem or "not well-formed JSON", line, offset)
+            else:
+                others.add(event, line, offset)
+        if len(batch) >= file.batch_rows or others.full():
+            yield from _windows_batch(batch, others)
+    yield from _windows_batch(batch, others)
+
+
+def _parse_windows_xml(file: File) -> Iterator[EventTable]:
+    batch, others = windows_records.WindowsBatch(), _Rows(file)
+    for text, line, offset, problem in windows_xml.split_events(file.lines()):
+        shaped = windows_xml.read_event(text) if problem is None else problem
+        if isinstance(shaped, str):
+            others.reject(text, shaped, line, offset)
+        elif not batch.add(shaped, line, offset):
+            others.reject(text, "an event without its System part", line, offset)
+        if len(batch) >= file.batch_rows or others.full():
+            yield from _windows_batch(batch, others)
+    yield from _windows_batch(batch, others)
+
+
+def _windows_batch(batch: windows_records.WindowsBatch, others: _Rows) -> Iterator[EventTable]:
+    if len(batch):
+        yield batch.build()
+    yield from others.build()
+
+
+def _parse_csv(file: File) -> Iterator[EventTable]:
+    layout = delimited.sniff(_sample(file))
+    if layout is None:
+        yield from _by_line("mixed", lenient=True)(file)
+        return
+    rows = _Rows(file)
+    seen = 0
+    for values, text, line, offset in delimited.records(file.lines(), layout.separator):
+        if _is_blank(text):
+            continue
+        seen += 1
+        if seen <= layout.skip:
+            if seen < layout.skip:
+                rows.add(plaintext.parse_line(text, file.context), line, offset)
+            continue
+        event = delimited.parse_record(values, layout, file.context)
+        if event is None:
+            if tuple(v.strip() for v in values) == layout.headings:
+                continue
+            rows.reject(text, "another number of values than the heading", line, offset)
+        else:
+            rows.add(event, line, offset)
+        if rows.full():
+            yield from rows.build()
+    yield from rows.build()
+
+
+def _parse_evtx_file(file: File) -> Iterator[EventTable]:
+    return parse_evtx(file.source, batch_rows=file.batch_rows)
+
+
+def _never(lines: Sequence[str]) -> float:
+    return 0.0
+
+
+def _anything(lines: Sequence[str]) -> float:
+    return 1.0
+
+
+def _line_format(
+    name: str, ja: str, en: str, datasets: tuple[str, ...], claims: Claims, parse_line: LineParser,
+    parse: Callable[[File], Iterator[EventTable]] | None = None,
+) -> Format:
+    return Format(name, Text(ja, en), datasets, _share(claims), parse or _by_line(name), claims, parse_line)
+
+
+# In the order they are asked: the more particular first.
+FORMATS: tuple[Format, ...] = (
+    Format("evtx", Text("Windowsイベントログ(EVTX)", "Windows event log (EVTX)"), ("windows.*",), _never, _parse_evtx_file),
+    Format("windows-xml", Text("Windowsイベント(XML)", "Windows events as XML"), ("windows.*",), _xml_share, _parse_windows_xml,
+           _xml_line_claims, _xml_event),
+    Format("windows-json", Text("Windowsイベント(JSON)", "Windows events as JSON"), ("windows.*",), _windows_json_share,
+           _parse_windows_json),
+    Format("w3c", Text("W3C形式(IIS、プロキシほか)", "W3C extended log (IIS, proxies and others with #Fields)"),
+           ("iis.access", "w3c.access", "windows.firewall", "exchange.tracking", "zeek"), w3c.detect, _parse_w3c),
+    _line_format("cef", "CEF", "CEF (Common Event Format)", ("cef.*",), cef.claims, cef.parse_line),
+    _line_format("leef", "LEEF", "LEEF (QRadar)", ("leef.*",), cef.claims_leef, cef.parse_leef),
+    _line_format("fortigate", "FortiGate", "FortiGate (FortiOS key=value)", ("fortinet.traffic", "fortinet.utm", "fortinet.event"),
+                 fortigate.claims, fortigate.parse_line),
+    _line_format("squid", "Squid(標準形式)", "Squid access log (native)", ("squid.access",), squid.claims, squid.parse_line,
+                 _by_block("squid", squid.parse_block)),
+    _line_format("access", "Webアクセスログ(Apache、nginx)", "Web access log (Apache, nginx, combined)",
+                 ("web.access", "squid.access"), access.claims, access.parse_line),
+    _line_format("web-error", "Webエラーログ(Apache、nginx)", "Web error log (Apache, nginx)", ("web.error",),
+                 access.claims_error, access.parse_error),
+    _line_format("linux", "Linux認証ログ(auth.log、secure)", "Linux authentication log (auth.log, secure)",
+                 ("linux.sshd", "linux.sudo", "linux.auth"), linux.claims, linux.parse_line),
+    Format("json", Text("JSON", "JSON (lines, array or document)"), ("json", "json.*"), _json_share, _parse_json,
+           _json_claims, _json_event),
+    _line_format("keyvalue", "キー=値", "key=value of any device", ("keyvalue",), keyvalue.claims, keyvalue.parse_line),
+    Format("csv", Text("CSV、TSV", "CSV and tab-separated text"), ("csv",), delimited.detect, _parse_csv),
+    Format("syslog", Text("syslog", "syslog (RFC 3164, RFC 5424)"), ("syslog",), _share(syslog.claims),
+           _by_line("mixed", lenient=True), syslog.claims, syslog.parse_line),
+    Format("mixed", Text("混在(行ごとに判定)", "mixed: each line by its own format"), (), _never, _by_line("mixed", lenient=True)),
+    Format("text", Text("その他のテキスト", "any other text"), ("text",), _never, _by_line("text", lenient=True)),
+)
+BY_NAME: dict[str, Format] = {row.name: row for row in FORMATS}
+_LINE_FORMATS: tuple[Format, ...] = tuple(row for row in FORMATS if row.claims is not None)
+
+
+# ---- the way in ----------------------------------------------------------------------------
+
+
+def parse_source(
+    source: Source, *, zone: tzinfo, zone_assumed: bool, format: str | None = None, batch_rows: int = 50_000,
+) -> Iterator[EventTable]:
+    """The events of one file as batches in file order, in memory that does not grow with the file.
+
+    Every row has event.dataset, event.timezone (where it has a time), log.file.path, log.offset
+    and log.line (text logs). `zone` reads times that name none; `zone_assumed` marks it so.
+    What can't be read stays as a row of dataset "unparsed" and as a Reject.
+    Raises UnsupportedFormat for what is neither text nor EVTX, UsageError for an unknown format.
+    """
+    if format is not None and format not in BY_NAME:
+        raise UsageError(f"unknown format '{format}'", hint="`hikeshi parse --formats` lists them")
+    written = int(source.path.stat().st_mtime * 1_000_000)
+    context = Context(zone, zone_assumed, written)
+    if source.kind == "evtx" or format == "evtx":
+        name, file = "evtx", File(source, "", context, batch_rows, [])
+    else:
+        file = _opened(source, context, batch_rows)
+        if source.kind == "empty" or source.size == 0:
+            return
+        sample = _sample(file)
+        name = format or detect_lines(sample)[0]
+        _prime(context, sample)
+    yield from _finished(BY_NAME[name].parse(file), file)
+
+
+def _prime(context: Context, sample: Sequence[str]) -> None:
+    """Times without a year lean on a time nearby that has one, if the sample holds any."""
+    for line in sample[:SAMPLE_LINES]:
+        match = re.search(r"\b(20\d\d)[-/](0[1-9]|1[0-2])[-/]([0-2]\d|3[01])[T ]\d\d:\d\d:\d\d", line)
+        if match and abs(to_datetime(context.written).year - int(match[1])) < 60:
+            stamp(match[0], context)
+            return
+
+
+def _finished(tables: Iterator[EventTable], file: File) -> Iterator[EventTable]:
+    last: EventTable | None = None
+    for table in tables:
+        if last is not None:
+            yield last
+        if table.row_count:
+            table.columns["log.file.path"] = constant(file.source.name, table.row_count)
+            channel = table.columns.get("winlog.channel")
+            if "event.dataset" not in table.columns and channel is not None:
+                _windows_dataset(table, channel)
+        last = table
+    if file.problems:
+        last = last if last is not None else EventTable(0, np.empty(0, dtype=np.int64))
+        last.rejects.extend(Reject(problem) for problem in file.problems)
+    if last is not None:
+        yield last
+
+
+def _windows_dataset(table: EventTable, channel: Column) -> None:
+    lists = Lists(table.row_count)
+    dense: Any = channel.dense(table.row_count)
+    lists.put_column("event.dataset", Column(channel.values, dense), [dataset_of(v) for v in channel.values])
+    column = lists.columns.get("event.dataset")
+    if column is None:
+        table.columns["event.dataset"] = constant("windows", table.row_count)
+        return
+    if (column.codes < 0).any():
+        column = Column([*column.values, "windows"], np.where(column.codes < 0, len(column.values), column.codes).astype(np.int32))
+    table.columns["event.dataset"] = column
+
+

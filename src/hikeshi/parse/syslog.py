@@ -1,0 +1,120 @@
+"""What stands before the message: RFC 3164, RFC 5424 and what devices make of them.
+
+`split` gives the header and the rest; the rest is what other formats look at.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from hikeshi.events.time import NO_TIME
+from hikeshi.parse.context import Context, Event
+from hikeshi.parse.stamps import Stamp, stamp
+
+
+class Header(NamedTuple):
+    """The parts of a syslog header; None where absent. `when` is the stamp as written."""
+
+    when: str | None
+    host: str | None
+    app: str | None
+    pid: str | None
+    priority: str | None
+    data: str | None = None
+
+
+_PRIORITY = re.compile(r"\s*<(\d{1,3})>")
+_RFC5424 = re.compile(r"1 (\S+) (\S+) (\S+) (\S+) (\S+) ?")
+_DATA = re.compile(r'(-|(?:\[[^\s"\]=]+(?: [^\s"=\]]+="(?:[^"\\]|\\.)*")*\])+) ?')
+_STAMP = re.compile(
+    r"(?:\d{1,10}: )?"  # Cisco's sequence number
+    r"("
+    r"[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,6})?(?: \d{4}(?= ))?(?: [A-Z]{3,4}(?=:))?"
+    r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
+    r"):?[ \t]+", re.ASCII)
+_HOST = re.compile(r"([A-Za-z0-9_.:%-]{1,255})[ \t]+(?=\S)")
+_APP = re.compile(r"([A-Za-z0-9_()./@-]{1,64})(?:\[([^\]\s]{1,64})\])?:(?: +|$)")
+_NO_HOST = re.compile(r"[\w.-]+=|\{|%[A-Z]+-|CEF:|LEEF:|\d+,|[{\[<\"]")
+
+
+def split(line: str) -> tuple[Header | None, str]:
+    """(header, message); (None, line) if there is no syslog header."""
+    match = _PRIORITY.match(line)
+    priority, rest = (match[1], line[match.end():]) if match else (None, line)
+    if match and (found := _RFC5424.match(rest)):
+        when, host, app, pid, _ = (None if g == "-" else g for g in found.groups())
+        body = rest[found.end():]
+        data = _DATA.match(body)
+        if data:
+            body = body[data.end():]
+        return Header(when, host, app, pid, priority, None if not data or data[1] == "-" else data[1]), \
+            body.lstrip("\ufeff")
+    when_match = _STAMP.match(rest)
+    if not when_match:
+        if priority is None:
+            return None, line
+        app = _APP.match(rest)
+        if app:
+            return Header(None, None, app[1], app[2], priority), rest[app.end():]
+        return Header(None, None, None, None, priority), rest
+    body = rest[when_match.end():]
+    host = None
+    if not _NO_HOST.match(body) and not (_APP.match(body) and not re.match(r"[A-Fa-f0-9:.]+ ", body)):
+        host_match = _HOST.match(body)
+        if host_match:
+            host = host_match[1].rstrip(":")
+            body = body[host_match.end():].removeprefix(": ")
+    app = _APP.match(body)
+    if app:
+        body = body[app.end():]
+    return Header(when_match[1], host, app[1] if app else None, app[2] if app else None, priority), body
+
+
+def header_cells(header: Header | None, context: Context) -> tuple[Stamp | None, dict[str, object]]:
+    """Time and columns of a header."""
+    if header is None:
+        return None, {}
+    cells: dict[str, object] = {}
+    if header.host:
+        cells["observer.name"] = header.host
+    if header.app:
+        cells["process.name"] = header.app
+    if header.pid and header.pid.isdigit() and len(header.pid) < 10:
+        cells["process.pid"] = int(header.pid)
+    if header.priority is not None:
+        cells["syslog.priority"] = header.priority
+    if header.data:
+        cells["syslog.structured_data"] = header.data
+    when = stamp(header.when, context) if header.when else None
+    if header.when and when is None:
+        cells["event.original_time"] = header.when
+    return when, cells
+
+
+def timed(when: Stamp | None, cells: dict[str, object]) -> Event:
+    """An event with its time, zone and what had to be guessed."""
+    if when is None:
+        return Event(NO_TIME, cells)
+    cells["event.timezone"] = when.zone
+    if when.note:
+        cells["time.note"] = when.note
+    return Event(when.time, cells)
+
+
+def claims(body: str, header: Header | None) -> bool:
+    return header is not None and (header.when is not None or header.app is not None)
+
+
+def parse_line(body: str, header: Header | None, context: Context) -> Event | None:
+    """Any syslog line that no finer parser knows: header columns and the message."""
+    if header is None:
+        return None
+    when, cells = header_cells(header, context)
+    if header.host:
+        cells["host.name"] = header.host
+    cells["event.dataset"] = "syslog"
+    cells["message"] = body
+    return timed(when, cells)
+
+
