@@ -1,1 +1,20 @@
-"""identify."""
+"""Which ransomware, or unknown: notes, file names and file bytes → ranked families, each with reasons.
+
+text.py       bytes of a note in any form → text with line numbers
+gate.py       is this a ransom note at all?
+selfname.py   where a text presents itself by a name
+fuzzy.py      addresses damaged by scanning or typing
+clues.py      everything that points at a family, with weight and reason
+encrypted.py  is a file encrypted, and how was it renamed?
+rank.py       clues → ranked families, named or not
+answer.py     the answer; engine.py: identify, examine one file, merge a case
+"""
+
+from hikeshi.identify.answer import Answer, Candidate
+from hikeshi.identify.encrypted import FileFacts, inspect_file
+from hikeshi.identify.engine import Examined, Input, examine, examine_input, identify, identify_file, merge, prepare
+
+__all__ = [
+    "Answer", "Candidate", "Examined", "FileFacts", "Input", "examine", "examine_input", "identify", "identify_file", "inspect_file",
+    "merge", "prepare",
+]

@@ -1,0 +1,231 @@
+"""identify(): notes, file names and file facts → which family, or unknown. See answer.py.
+
+The order is fixed: is it a ransom note at all, then exact evidence, then ranking. Everything here
+works on data in memory or on one file; children call `examine`, the parent calls `merge`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hikeshi.errors import InputError, Location
+from hikeshi.evidence.source import Source
+from hikeshi.identify import clues as clue
+from hikeshi.identify.answer import Answer
+from hikeshi.identify.clues import Clue
+from hikeshi.identify.encrypted import FileFacts, inspect_bytes, inspect_file
+from hikeshi.identify.gate import Gate, judge
+from hikeshi.identify.rank import is_named, rank
+from hikeshi.identify.selfname import unknown_name
+from hikeshi.identify.text import MAX_BYTES, NoteText, note_from_text, read_note
+from hikeshi.knowledge.addresses import Address, find_addresses
+from hikeshi.knowledge.advice import advice_for
+from hikeshi.knowledge.families import Families, load_families
+from hikeshi.model.evidence import RecordRef
+from hikeshi.model.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One thing to look at: a text, a file's bytes, a bare file name, or facts of a file already inspected.
+
+    `path` names it in reasons and records; only one of `text`, `data` and `facts` is set, or none for a
+    bare name."""
+
+    path: str
+    sha256: str = ""
+    text: str | None = None
+    data: bytes | None = None
+    facts: FileFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a child sends back for one file: its answer, and its facts for the case as a whole.
+
+    `clues` are all clues found, also those that did not suffice for a verdict on this file alone."""
+
+    answer: Answer
+    facts: FileFacts
+    clues: tuple[Clue, ...]
+    is_note: bool
+
+
+def identify(inputs: Sequence[Input], *, families: Families | None = None) -> Answer:
+    """One answer for all inputs together (a single input keeps its path)."""
+    known = families or load_families()
+    return merge([examine_input(one, known) for one in inputs], families=known)
+
+
+def identify_file(source: Source, *, families: Families | None = None) -> Answer:
+    """The answer for one file of the evidence."""
+    return examine(families or load_families(), source).answer
+
+
+def examine(families: Families, source: Source) -> Examined:
+    """Look at one file: facts of its bytes, and its text if it is one. Raises InputError.
+
+    The signature is that of a sandbox task: `families` is the context made by `prepare`."""
+    facts = inspect_file(source.path, source.name, sha256=source.sha256)
+    data = b""
+    if facts.state in ("unknown", "untouched") or facts.size < 256 * 1024:
+        try:
+            with source.path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
+        except OSError as error:
+            raise InputError(f"the file can't be read: {error.strerror}", source=Location(source.name)) from error
+    return _examine(source.name, source.sha256, facts, read_note(data) if data else None, families)
+
+
+def prepare(packs: Sequence[str] = ()) -> Families:
+    """What a child loads before it is locked in."""
+    return load_families(*(Path(pack) for pack in packs))
+
+
+def examine_input(one: Input, families: Families) -> Examined:
+    """The same for something in memory."""
+    if one.facts is not None:
+        return _examine(one.path, one.sha256, one.facts, None, families)
+    if one.text is not None:
+        data = one.text.encode("utf-8", "replace")
+        return _examine(one.path, one.sha256 or _sha256(data), _facts_of(one.path, data, one.sha256), note_from_text(one.text), families)
+    if one.data is not None:
+        sha256 = one.sha256 or _sha256(one.data)
+        return _examine(one.path, sha256, _facts_of(one.path, one.data, sha256), read_note(one.data) if one.data else None, families)
+    return _examine(one.path, one.sha256, _facts_of(one.path, b"", one.sha256), None, families)
+
+
+def merge(examined: Sequence[Examined], *, families: Families | None = None) -> Answer:
+    """One answer for a case: notes with the same words count once, an extension counts with its files."""
+    known = families or load_families()
+    if len(examined) == 1:
+        return examined[0].answer
+    notes = [e for e in examined if e.is_note]
+    encrypted = [e for e in examined if e.facts.is_encrypted]
+    if not notes and not encrypted:
+        verdict = "not_ransomware" if examined and all(e.answer.verdict == "not_ransomware" for e in examined) else "unknown"
+        return Answer("", verdict, "file", advice_ids=_advice(None) if verdict == "unknown" else ())
+    extensions = Counter(e.facts.extension for e in encrypted if e.facts.added or e.facts.state == "encrypted")
+    distinct = {c.reason: c for e in (*notes, *encrypted) for c in e.clues if c.kind != "extension"}
+    found = list(distinct.values())
+    for extension, count in extensions.most_common(5):
+        first = next(e for e in encrypted if e.facts.extension == extension)
+        found += clue.extension_clues(extension, known, RecordRef(first.facts.path, first.facts.sha256), files=count)
+    told = []
+    if notes:
+        told.append(Text(f"脅迫文が{len(notes):,}個あります", f"{len(notes):,} ransom notes"))
+    if encrypted:
+        told.append(Text(f"暗号化されたと見られるファイルが{len(encrypted):,}個あります", f"{len(encrypted):,} files look encrypted"))
+    footer = common_footer([e.facts for e in encrypted])
+    if footer:
+        told.append(Text(f"暗号化ファイルの末尾{len(footer)}バイトが共通です（{footer[:16].hex()}）",
+                         f"the last {len(footer)} bytes of the encrypted files are the same ({footer[:16].hex()})"))
+    records = tuple(RecordRef(e.facts.path, e.facts.sha256) for e in (*notes, *encrypted)[:20])
+    names = [e.answer.self_name for e in notes if e.answer.self_name]
+    return _decide("", "note" if notes else "encrypted", found, known, tuple(told), records=records,
+                   self_name=names[0] if names else None, extensions=tuple(e for e, _ in extensions.most_common(10) if e))
+
+
+def common_footer(facts: Iterable[FileFacts]) -> bytes:
+    """The bytes with which at least three encrypted files of different content end alike (4 bytes or more), or b""."""
+    tails = list({f.tail for f in facts if f.size >= 512 and f.tail})
+    total = sum(1 for f in facts if f.size >= 512 and f.tail)
+    if total < 3 or len(tails) < 2:
+        return b""
+    shared = tails[0]
+    for tail in tails[1:]:
+        while shared and not tail.endswith(shared):
+            shared = shared[1:]
+    return shared if len(shared) >= 4 and len(set(shared)) > 1 else b""
+
+
+def _examine(path: str, sha256: str, facts: FileFacts, note: NoteText | None, families: Families) -> Examined:
+    base = path.replace("\\", "/").replace("!", "/").rsplit("/", 1)[-1]
+    whole = RecordRef(path, sha256)
+    if note is not None and note.text.strip() and facts.state != "encrypted":
+        return _examine_text(path, sha256, base, facts, note, families)
+    found = list(clue.note_name_clues(base, families, whole)) if not facts.added else []
+    if facts.is_encrypted or facts.added:
+        extension = facts.extension
+        found += clue.extension_clues(extension, families, whole)
+        found += clue.address_clues((Address("email", e, 0, 0) for e in facts.emails), families, whole)
+        found += [clue.marker_clue(family, marker, whole) for family, marker in facts.markers if family in families.by_id]
+    if not facts.is_encrypted:
+        bare_name = facts.size == 0 and bool(found)
+        answer = _decide(path, "name", found, families, (), records=(whole,)) if bare_name else Answer(
+            path, "unknown", "file", notes=(Text("脅迫文でも暗号化されたファイルでもないようです", "neither a note nor an encrypted file, as far as can be seen"),))
+        return Examined(answer, facts, tuple(found), False)
+    told = Text(f"暗号化されています: {_STATE_JA.get(facts.reason, facts.reason)}", f"encrypted: {facts.reason}")
+    answer = _decide(path, "encrypted", found, families, (told,), records=(whole,), extensions=(facts.extension,) if facts.extension else ())
+    return Examined(answer, facts, tuple(found), False)
+
+
+_STATE_JA = {
+    "its format is gone": "本来の形式が失われています",
+    "its format is gone and its bytes are uniform, and something was added to its name":
+        "本来の形式が失われ、中身が一様乱数のようで、名前の後ろに文字が足されています",
+    "its format is gone and its bytes are uniform": "本来の形式が失われ、中身が一様乱数のようです",
+    "its format is gone and something was added to its name": "本来の形式が失われ、名前の後ろに文字が足されています",
+    "its bytes are uniform and something was added to its name": "中身が一様乱数のようで、名前の後ろに文字が足されています",
+    "its bytes are uniform and its type is unknown": "中身が一様乱数のようで、形式がわかりません",
+    "the beginning is intact but later blocks are uniform, and something was added to its name":
+        "先頭は元のままですが途中から一様乱数のようで、名前の後ろに文字が足されています",
+}
+
+
+def _examine_text(path: str, sha256: str, base: str, facts: FileFacts, note: NoteText, families: Families) -> Examined:
+    gate = judge(note, has_address=next(find_addresses(note.text), None) is not None)
+    whole = RecordRef(path, sha256)
+    if gate.verdict == "other":
+        return Examined(Answer(path, "not_ransomware", "text", notes=(_gate_text(gate),), records=(whole,)), facts, (), False)
+    found = list(clue.clues_in_text(note, families, path=path, sha256=sha256))
+    found += clue.note_name_clues(base, families, whole)
+    told = [_gate_text(gate)]
+    if note.cut:
+        told.append(Text("先頭の1 MiBだけを読みました", "only the first MiB was read"))
+    own = unknown_name(note.text, families)
+    answer = _decide(path, "note", found, families, tuple(told), records=(whole,), self_name=own[0] if own else None)
+    if gate.verdict == "maybe" and gate.against:
+        answer = replace(answer, verdict="candidates" if answer.candidates else "unknown", family=None, family_id=None, actors=())
+    return Examined(answer, facts, tuple(found), True)
+
+
+def _gate_text(gate: Gate) -> Text:
+    name = {"note": Text("脅迫文です", "this is a ransom note"), "maybe": Text("脅迫文かもしれません", "this may be a ransom note"),
+            "other": Text("脅迫文ではありません", "this is not a ransom note")}[gate.verdict]
+    shown = gate.against if gate.verdict == "other" and gate.against else gate.signs
+    if not shown:
+        return Text(f"{name.ja}: 脅迫文のしるしがありません", f"{name.en}: no sign of one")
+    return Text(f"{name.ja}: {'、'.join(t.ja for t in shown)}", f"{name.en}: {', '.join(t.en for t in shown)}")
+
+
+def _decide(path: str, kind: str, found: Sequence[Clue], families: Families, told: tuple[Text, ...], *,
+            records: tuple[RecordRef, ...], self_name: str | None = None, extensions: tuple[str, ...] = ()) -> Answer:
+    candidates = rank(found, families)
+    if self_name and (not candidates or candidates[0].score < 0.5):
+        told = (*told, Text(f"自ら「{self_name}」と名乗っていますが、この名前は知りません",
+                            f"calls itself “{self_name}”, a name we know nothing about"))
+    else:
+        self_name = None
+    if not is_named(candidates, families):
+        return Answer(path, "candidates" if candidates else "unknown", kind, candidates=candidates, notes=told,
+                      advice_ids=_advice(None), self_name=self_name, records=records, extensions=extensions)
+    family = families.by_id[candidates[0].id]
+    return Answer(path, "identified", kind, family=family.name, family_id=family.id, candidates=candidates, actors=family.actors,
+                  advice_ids=_advice(family.id), notes=told, records=records, extensions=extensions)
+
+
+def _advice(family: str | None) -> tuple[str, ...]:
+    return tuple(advice.id for advice in advice_for(family, "ransomware"))
+
+
+def _facts_of(path: str, data: bytes, sha256: str) -> FileFacts:
+    return inspect_bytes(path, len(data), data[:32768], b"", data[-16384:] if len(data) > 32768 else b"", sha256=sha256)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,109 @@
+"""Is this text a ransom note at all? Asked before any family is named.
+
+News, advice, manuals and logs name families too. A note speaks to its victim: something is lost,
+something is offered, contact or payment is demanded. Signs are data (knowledge/data/signs.toml).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+
+from hikeshi.identify.text import NoteText
+from hikeshi.knowledge.load import DATA, load_records
+from hikeshi.model.text import Text
+
+# Notes are short. Of a long text the beginning tells what it is.
+_LOOKED_AT = 48 * 1024
+_NOTE_SCORE = 4.0
+_MAYBE_SCORE = 2.5
+_STAMPED = re.compile(
+    r"^\W{0,3}(?:\d{4}[-/.]\d\d?[-/.]\d\d?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3} |\d\d:\d\d:\d\d|\d{10}[. ])",
+    re.M | re.A)
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    id: str
+    weight: float
+    each: bool
+    name: Text
+    phrases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """`verdict` is note, maybe or other; `signs` are those for it, `against` those against it."""
+
+    verdict: str
+    score: float
+    signs: tuple[Text, ...]
+    against: tuple[Text, ...]
+
+
+@cache
+def load_signs() -> tuple[Sign, ...]:
+    signs = []
+    for record in load_records(DATA / "signs.toml", "sign"):
+        signs.append(Sign(record.string("id"), record.number("weight"), record.flag("each", False), record.text("name"),
+                          tuple(_folded(phrase).strip() for phrase in record.strings("phrases"))))
+        record.finish()
+    return tuple(signs)
+
+
+def judge(note: NoteText, *, has_address: bool) -> Gate:
+    """The gate's answer for one text. `has_address`: it holds an onion, e-mail, Tox or like address."""
+    text = note.text[:_LOOKED_AT]
+    folded = f" {_folded(text)} "
+    score, kinds = 0.0, 0
+    found: list[Text] = []
+    against: list[Text] = []
+    for sign in load_signs():
+        hits = sum(1 for phrase in sign.phrases if _holds(folded, phrase))
+        if not hits:
+            continue
+        score += sign.weight * (min(hits, 4) if sign.each else 1)
+        (found if sign.weight > 0 else against).append(sign.name)
+        kinds += sign.weight >= 1
+    if has_address:
+        score += 1.0
+        found.append(Text("連絡先が書かれている", "gives an address to write to"))
+    if _is_tabular(text):
+        score -= 6.0
+        against.append(Text("ログや表の形をしている", "has the shape of a log or a table"))
+    # A long text must say proportionally more: somewhere in 40 KB of anything stands "contact us".
+    score -= max(0.0, (len(note.text) - 8_000) / 8_000)
+    if score >= _NOTE_SCORE and kinds >= 3:
+        verdict = "note"
+    elif score >= _MAYBE_SCORE and kinds >= 2:
+        verdict = "maybe"
+    else:
+        verdict = "other"
+    return Gate(verdict, round(score, 2), tuple(found), tuple(against))
+
+
+def _folded(text: str) -> str:
+    return re.sub(r"[^\w]+|_+", " ", text.casefold())
+
+
+def _holds(folded: str, phrase: str) -> bool:
+    if not phrase.isascii():
+        return phrase in folded
+    # From the start of a word; stems ("decrypt") also match their longer forms, short words only themselves.
+    return (f" {phrase}" if len(phrase) > 4 else f" {phrase} ") in folded
+
+
+def _is_tabular(text: str) -> bool:
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) < 5:
+        return False
+    if len(_STAMPED.findall(text)) > len(lines) * 0.4:
+        return True
+    for separator in ",;\t|":
+        # A table has the same number of fields in every line; sentences with commas don't.
+        fields, count = Counter(line.count(separator) for line in lines).most_common(1)[0]
+        if fields >= 3 and count > len(lines) * 0.6:
+            return True
+    return False

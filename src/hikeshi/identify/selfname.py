@@ -1,0 +1,178 @@
+"""Where a text presents itself by a family's name: "we are X", "encrypted by X", "X ransomware", a title.
+
+A name in running prose is not a presentation. Ordinary words (play, royal, fog) need the strongest
+forms and a capital letter. Names nobody knows are given too (`families` empty), so that a reader
+hears what the note calls itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hikeshi.knowledge.families import Families
+from hikeshi.knowledge.galaxy import key_of
+
+_NAME = r"([\"'“”«\[*#=~_-]{0,4}[A-Za-z0-9$@][\w$@!.+-]{0,29}(?:[ _-][A-Za-z0-9$@][\w$@!.+-]{0,24}){0,2})"
+_KIND = (r"(?:ransomware|ransom\W?ware|ransomware team|ransomware group|ransom (?:group|team)|team|group|gang|locker|crypt(?:er|or)|"
+         r"encryptor|decryptor|decrypter|decoder|decryption (?:tool|software|service|program|key)|support|crew|cartel|blog|leaks?|"
+         r"leak (?:site|blog)|news|virus|raas|organization|syndicate|service)")
+_BEFORE = (
+    # strength, pattern before the name
+    ("strong", r"(?:we are|we're|we r|i am|i'm|this is)(?: the| a| from| from the| called)?"),
+    ("strong", r"(?:call(?:ed)? (?:ourselves|us|myself)|our (?:team|group|name) is(?: called)?|my name is|known as)"),
+    ("strong", r"(?:encrypted|crypted|locked|hacked|attacked|infected|compromised|breached|penetrated|stolen|downloaded|hit|visited|"
+               r"exfiltrated|taken)(?: and (?:encrypted|stolen|locked|downloaded|exfiltrated|leaked))? (?:by|with|using)(?: the| our| a)?"),
+    ("strong", r"(?:welcome to|greetings from|brought to you by|signed by|sincerely,?|regards,?|respectfully,?|yours,?|courtesy of)(?: the)?"),
+    ("strong", r"(?:victim of|message from|hello from|notice from|team of)(?: the)?"),
+    ("strong", r"(?:мы\s+[-–—]|шифровальщик\w{0,2}|wir sind|somos|nous sommes|siamo)(?: los| el| o| das| die| le| il)?"),
+)
+_CUED = [(strength, re.compile(rf"(?<![a-z]){before}\s{{1,3}}{_NAME}", re.I)) for strength, before in _BEFORE]
+_SUFFIXED = re.compile(rf"(?<![\w.-]){_NAME}[\"'”»\]*]{{0,2}}[ _-]{{1,2}}{_KIND}(?![a-z])", re.I)
+_VERSIONED = re.compile(rf"^\W{{0,20}}{_NAME}\W{{0,3}}(?:v\.?)?\d(?:\.\d)?\W+(?:the\W|ransomware|since\W|$)", re.I | re.M)
+_DECORATION = re.compile(r"^[\W_]+|[\W_]+$")
+_GENERIC_TAIL = re.compile(
+    rf"\s*(?:{_KIND}|read\W?me|note|encrypted|encryption|files?|v?\d+(?:\.\d+)*|the)$", re.I)
+
+# Words that open a captured stretch without being the name.
+_LEADING = re.compile(r"^(?:the|a|an|our|your|by|from|team|group|with|new|ransomware|called|named)\s+", re.I)
+_NOT_NAMES = frozenset(
+    "you your yours we us our all any not the this that these those here there now sorry professional professionals hackers hacker "
+    "group team people not-a good bad best only just very also able ready going sure aware afraid waiting ransomware ransom files data "
+    "network military strong special unique private public encryption aes rsa chacha aes256 tor onion bitcoin mail email us me it them "
+    "decryption decryptor decrypter key keys id customer customers company support technical service recovery universal original "
+    "cyber criminals criminal security research malware virus algorithm algorithms cipher ciphers method software tool program".split())
+
+_TITLE_LINES = 6
+_TITLE_LENGTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """`name` as written, `span` the words around it, `families` the ids it belongs to (maybe none);
+    `strength` is strong, title or weak."""
+
+    name: str
+    span: str
+    start: int
+    strength: str
+    families: tuple[str, ...]
+
+
+def presentations(text: str, families: Families) -> Iterator[Presentation]:
+    """Every self-presentation by a known name, in order of strength."""
+    head = text[:64 * 1024]
+    for strength, pattern in _CUED:
+        for found in pattern.finditer(head):
+            yield from _known(found, strength, families)
+    for found in _SUFFIXED.finditer(head):
+        yield from _known_tail(found, families)
+    for found in _VERSIONED.finditer(head):
+        yield from _known(found, "strong", families)
+    yield from _titles(head, families)
+
+
+def unknown_name(text: str, families: Families) -> tuple[str, int] | None:
+    """The name by which a note presents itself that no list has, with its offset; None if there is none.
+
+    Only the clearest form counts: a capitalised name before "ransomware", or after "encrypted by"."""
+    for found in _SUFFIXED.finditer(text[:64 * 1024]):
+        words = _clean(found[1]).split()
+        if not words or not re.search(r"ransomware", found[0], re.I):
+            continue
+        name = words[-1]
+        if _is_name(name) and not families.named(name) and not families.named(" ".join(words[-2:])):
+            return name, found.start(1)
+    return None
+
+
+def _known(found: re.Match[str], strength: str, families: Families) -> Iterator[Presentation]:
+    """The longest leading part of the captured words that is a family's name."""
+    words = _clean(found[1]).split()
+    for count in range(len(words), 0, -1):
+        name = " ".join(words[:count]).rstrip(".,!?:;-")
+        hit = _match(name, families)
+        if hit:
+            followed = re.match(rf"[\"'”»\]*]{{0,2}}[ _-]{{0,2}}{_KIND}\b", _rest(found, words[:count]), re.I)
+            if families.is_plain_name(name) and not followed and not _is_marked(name, found.string[found.start():found.end() + 2]):
+                return
+            yield Presentation(name, _span(found[0]), found.start(), strength, hit)
+            return
+
+
+def _known_tail(found: re.Match[str], families: Families) -> Iterator[Presentation]:
+    """The longest trailing part of the words before "ransomware", "team", … that is a family's name."""
+    words = _clean(found[1]).split()
+    for count in range(len(words), 0, -1):
+        name = " ".join(words[-count:]).strip(".,!?:;-")
+        hit = _match(name, families)
+        if hit:
+            named_so = re.search(r"ransomware|locker|decrypt|crypter|encryptor", found[0], re.I)
+            if families.is_plain_name(name) and not (named_so and name[:1].isupper()):
+                return
+            yield Presentation(name, _span(found[0]), found.start(1), "strong" if named_so else "weak", hit)
+            return
+
+
+def _titles(text: str, families: Families) -> Iterator[Presentation]:
+    """Lines near the beginning or the end that hold nothing but a name."""
+    lines: list[tuple[int, str]] = []
+    offset = 0
+    for line in re.split(r"([\n\v])", text):
+        if line.strip() and line not in "\n\v":
+            lines.append((offset, line))
+        offset += len(line)
+    ends = lines if len(lines) <= 2 * _TITLE_LINES else lines[:_TITLE_LINES] + lines[-_TITLE_LINES:]
+    for start, line in ends:
+        if len(line.strip()) > _TITLE_LENGTH:
+            continue
+        bare = _DECORATION.sub("", line)
+        for name in dict.fromkeys((bare, _GENERIC_TAIL.sub("", bare).strip(" -_.:"))):
+            hit = _match(name, families)
+            if hit and (not families.is_plain_name(name) or name == name.upper()):
+                yield Presentation(name, _span(line), start, "title", hit)
+                break
+
+
+def _match(name: str, families: Families) -> tuple[str, ...]:
+    key = key_of(name)
+    if len(key) < 2 or key in _NOT_NAMES or key.isdigit():
+        return ()
+    hit = families.named(name)
+    if not hit and len(key) >= 7:  # names drift: DarkAngel, DarkAngels
+        hit = families.named(key[:-1] if key.endswith("s") else key + "s")
+    return hit
+
+
+def _clean(words: str) -> str:
+    bare = re.sub(r"[\"'“”«»\[\]*#=~]", " ", words).strip(" _-")
+    for _ in range(3):
+        shorter = _LEADING.sub("", bare)
+        if shorter == bare:
+            break
+        bare = shorter
+    return bare
+
+
+def _rest(found: re.Match[str], words: list[str]) -> str:
+    """What follows the name in the text."""
+    place = found.string.find(words[-1], found.start(1))
+    return found.string[place + len(words[-1]): place + len(words[-1]) + 40] if place >= 0 else ""
+
+
+def _is_marked(name: str, around: str) -> bool:
+    """An ordinary word that is written as a name: all capitals, in quotation marks, or after "call ourselves"."""
+    quoted = re.search(rf"[\"'“«\[*]{re.escape(name)}[\"'”»\]*]", around) is not None
+    called = re.search(r"call(?:ed)? (?:ourselves|us)|name is|known as", around, re.I) is not None
+    return quoted or (called and name[:1].isupper()) or (len(name) >= 3 and name.isupper() and not around.isupper())
+
+
+def _is_name(word: str) -> bool:
+    return len(word) >= 4 and word[:1].isupper() and key_of(word) not in _NOT_NAMES and not word.isdigit()
+
+
+def _span(words: str) -> str:
+    """The words as quoted in a reason: one line, at most 48 signs."""
+    line = " ".join(words.split())
+    return line if len(line) <= 48 else line[:47] + "…"
