@@ -8,11 +8,10 @@ Offsets are those of the original text. Finds never overlap: the host inside a U
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hikeshi.indicators import normalise as norm
-from hikeshi.indicators.names import INTERNAL, is_public_name, looks_like_no_domain
+from hikeshi.indicators.names import INTERNAL, WORDS, is_public_name, looks_like_no_domain
 from hikeshi.indicators.refang import Refanged, refang
 
 
@@ -34,49 +33,58 @@ _URL = re.compile(
     rf"(?<![A-Za-z0-9])(?P<scheme>{_SCHEMES})://"
     rf"(?P<place>(?:[A-Za-z0-9._~%!$&*+=-]{{1,128}}(?::[!\x22$-.0->A-Z\[-~]{{0,128}})?@)?"
     rf"(?:\[[0-9A-Fa-f:.]{{2,45}}\]|[A-Za-z0-9_.{_WIDE}-]{{1,253}})(?::\d{{1,5}})?)", re.IGNORECASE)
-_REST = re.compile(r"[/?#][A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")
+_LONGEST_PATH = 8000
+_REST = re.compile(r"[/?#][A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{0,7999}")
+_MORE = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{0,7999}")
 _NEXT_URL = re.compile(rf"[,;|](?=(?:{_SCHEMES})://)", re.IGNORECASE)
 # Japanese inside a path belongs to it only where the path clearly goes on behind it.
 _WIDE_SEGMENT = re.compile(
     rf"(?P<run>[{_WIDE}][A-Za-z0-9_%{_WIDE}-]{{0,59}}?)"
-    r"(?P<on>\.(?:html?|php|aspx?|jsp|cgi|pdf|zip|exe|dll|js|docx?|docm|xlsx?|xlsm|pptx?|lnk|iso|img|rar|7z|txt|png|jpe?g)"
+    r"(?P<on>\.(?:html?|php|aspx?|jsp|cgi|pdf|zip|exe|dll|js|docx?|docm|xlsx?|xlsm|pptx?|lnk|iso|img|rar|7z|txt|png"
+    r"|jpe?g)"
     r"(?![A-Za-z0-9])|/(?=[A-Za-z0-9])|&(?=[A-Za-z0-9_]+=))", re.IGNORECASE)
-_JAPANESE_STOP = re.compile("[\u3000-\u3004\u3008-\u3011\u3014-\u301f\u30fb\uff00-\uff65\u2018-\u201f（）［］｛｝「」、。]")
+_JAPANESE_STOP = re.compile("[\u3000-\u3004\u3008-\u3011\u3014-\u301f\u30fb\uff00-\uff65\u2018-\u201f]")
 _EMAIL = re.compile(
-    rf"(?<![A-Za-z0-9._%+-])(?P<local>[A-Za-z0-9][A-Za-z0-9._%+'-]{{0,63}})@(?P<domain>[A-Za-z0-9.{_WIDE}-]{{3,253}})")
-_HASH = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-f]{128}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9A-Za-z])", re.IGNORECASE)
+    rf"(?<![A-Za-z0-9._%+-])(?P<local>[A-Za-z0-9][A-Za-z0-9._%+'-]{{0,63}})@"
+    rf"(?P<domain>[A-Za-z0-9.{_WIDE}-]{{3,253}})")
+_HASH = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9a-f]{128}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9A-Za-z])", re.IGNORECASE)
 _CVE = re.compile(r"(?<![A-Za-z0-9])CVE[-_ ]?((?:19|20)\d\d)[-_](\d{4,7})(?![0-9A-Za-z])", re.IGNORECASE)
-_COIN = re.compile(r"(?<![0-9A-Za-z])(?:bc1[02-9ac-hj-np-z]{39,59}|BC1[02-9AC-HJ-NP-Z]{39,59}|[13][1-9A-HJ-NP-Za-km-z]{25,34})(?![0-9A-Za-z])")
+_COIN = re.compile(
+    r"(?<![0-9A-Za-z])(?:bc1[02-9ac-hj-np-z]{39,59}|BC1[02-9AC-HJ-NP-Z]{39,59}|[13][1-9A-HJ-NP-Za-km-z]{25,34})"
+    r"(?![0-9A-Za-z])")
 _COIN_CONTEXT = re.compile(r"ビットコイン|ウォレット|送金|身代金|仮想通貨|暗号資産|\bBTC|bitcoin|wallet", re.IGNORECASE)
-_V6 = re.compile(r"(?<![0-9A-Za-z_:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?:/\d{1,3})?(?![0-9A-Za-z_])")
+_V6 = re.compile(
+    r"(?<![0-9A-Za-z_:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:[0-9A-Fa-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?:/\d{1,3})?"
+    r"(?![0-9A-Za-z_])")
 _V4 = re.compile(r"(?<![0-9A-Za-z_.])\d{1,3}(?:\.\d{1,3}){3}(?![0-9A-Za-z_])(?!\.\d)(?!-[A-Za-z])")
 _PREFIX = re.compile(r"/(\d{1,2})(?![0-9A-Za-z_/])(?!\.\d)")
-_PATH_AFTER_HOST = re.compile(r"(?::\d{1,5})?/[A-Za-z0-9_~%?.-][A-Za-z0-9\-._~:/?#@!$&'()*+,;=%]*")
-_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)+)")
-# Labels that end in Japanese: kanji, kana, and letters between them.
-_WIDE_LABEL = "A-Za-z0-9\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc\u3400-\u9fff\u00c0-\u024f\u0370-\u03ff\u0400-\u04ff\uac00-\ud7af"
+_PATH_AFTER_HOST = re.compile(r"(?::\d{1,5})?/[A-Za-z0-9_~%?.-][A-Za-z0-9\-._~:/?#@!$&'()*+,;=%]{0,2000}")
+_NAME = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{1,64}(?:\.[A-Za-z0-9_-]{1,64}){1,40}")
+# Labels in Japanese or another script that has no blanks or no ASCII: kanji, kana, and letters between them.
+_WIDE_LABEL = ("A-Za-z0-9\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc\u3400-\u9fff"
+               "\u00c0-\u024f\u0370-\u03ff\u0400-\u04ff\uac00-\ud7af")
 _WIDE_NAME = re.compile(
-    rf"[{_WIDE_LABEL}](?:[{_WIDE_LABEL}-]{{0,40}})(?:\.[{_WIDE_LABEL}-]{{1,40}}){{0,4}}\.(?:[A-Za-z]{{2,18}}|xn--[a-z0-9-]{{2,50}})(?![A-Za-z0-9_-])")
+    rf"[{_WIDE_LABEL}](?:[{_WIDE_LABEL}-]{{0,40}})(?:\.[{_WIDE_LABEL}-]{{1,40}}){{0,4}}"
+    r"\.(?:[A-Za-z]{2,18}|xn--[a-z0-9-]{2,50})(?![A-Za-z0-9_-])")
+_WIDE_DOT = re.compile(rf"(?<=[{_WIDE}])\.(?=[{_WIDE_LABEL}])")
+_WIDE_BEFORE = re.compile(rf"[{_WIDE_LABEL}][{_WIDE_LABEL}-]{{0,40}}\Z")
 _ATTACK = re.compile(r"(?<![A-Za-z0-9])T1\d{3}(?:\.\d{3})?(?![0-9A-Za-z])")
 
 _VERSION_BEFORE = re.compile(
-    r"(?:バージョン|ヴァージョン|ファームウェア|ファーム|ビルド|リリース|更新版|パッチ|エンジン|version|ver|firmware|build|release|rev|revision)"
+    r"(?:バージョン|ヴァージョン|ファームウェア|ファーム|ビルド|リリース|更新版|パッチ|エンジン"
+    r"|version|ver|firmware|build|release|rev|revision)"
     r"[.:： はがを=\-(（「]{0,6}(?:番号|情報)?[はが:： ]{0,3}v?\.?\s?\Z", re.IGNORECASE)
-_SECTION_BEFORE = re.compile(r"(?:第|資料|図|表|別紙|付録|項番|手順|章|節|§|section|chapter|fig(?:ure)?\.?|table|appendix|oid)[ :： ]{0,2}\Z",
+_SECTION_BEFORE = re.compile(
+    r"(?:第|資料|図|表|別紙|付録|項番|手順|章|節|§|section|chapter|fig(?:ure)?\.?|table|appendix|oid)[ :： ]{0,2}\Z",
                              re.IGNORECASE)
 _VERSION_AFTER = re.compile(
-    r"\s?(?:節|項|章|条|版|系|以前|以降|未満|以上|より前|より古い|(?:に|へ)(?:アップデート|更新|バージョンアップ|アップグレード)|にアップ|"
+    r"\s?(?:節|項|章|条|版|系|以前|以降|未満|以上|より前|より古い|(?:に|へ)(?:アップ|更新|バージョンアップ)|"
     r"までのバージョン|or (?:later|earlier|above|below|newer)|and (?:earlier|later|below|above))")
 _WORD_BEFORE = re.compile(r"(?P<word>[A-Za-z][A-Za-z0-9+#_-]*)(?P<glue> (?:v|R)?|/)\Z")
 _LISTED = re.compile(r"\s?(?:、|,|・|/|~|〜|-|および|及び|と|や|または|又は|もしくは|から|and|or|to)\s?v?\Z", re.IGNORECASE)
-# Latin words that stand before addresses; any other may be a product before its version.
-_BEFORE_ADDRESSES = frozenset(
-    "a ac access ad address addr allow and any as at attack attacker attackers bind block blocked botnet by c c2 cc client clients connect "
-    "connected connection contact dc ddos deny dest destination direct dns drop dst endpoint external firewall for from "
-    "ftp fw gateway global google gw hier_direct hier_parent host hosts http https icmp imap in inbound internal ip ipaddr ipv4 ips is ldap listen "
-    "local log mail mx nas net network node nslookup ntp of on open or outbound ping pc peer pop port private proxy public range rdp remote "
-    "resolver router sample scan scanner server servers sftp site smb smtp source src ssh ssl sshd subnet target tcp telnet the to tor tracert "
-    "traceroute udp user via victim vpn vps was web wget curl whois with".split())
+    r"|"
+_BEFORE_ADDRESSES = WORDS["before_addresses"]
 
 
 def extract(text: str) -> list[Found]:
@@ -147,9 +155,8 @@ class _Search:
             trimmed = place.rstrip(".-_:")
             return start + len(trimmed) if trimmed else None
         wide = next(i for i, c in enumerate(place) if ord(c) >= 0x80)
-        if wide and self.text[start + wide - 1] != "." and is_public_name(place[:wide].rpartition("@")[2].partition(":")[0]):
-            return start + wide
-        if wide and norm.address(place[:wide].rpartition("@")[2]):
+        head = place[:wide].rpartition("@")[2]
+        if wide and head[-1:] != "." and (is_public_name(head.partition(":")[0]) or norm.address(head)):
             return start + wide
         named = _WIDE_NAME.match(self.text, start)
         if named and is_public_name(norm.host(named[0]) or ""):
@@ -161,7 +168,7 @@ class _Search:
         text = self.text
         begin = at
         end = at
-        while True:
+        while end - begin < _LONGEST_PATH:
             rest = (_REST if end == begin else _MORE).match(text, end)
             if rest:
                 end = rest.end()
@@ -217,9 +224,10 @@ class _Search:
 
     def _coin(self, match: re.Match[str]) -> None:
         value = norm.coin(match[0])
-        if value is None and norm.looks_like_coin(match[0]) and (
-                match[0][:3].lower() == "bc1" or _COIN_CONTEXT.search(self.text, max(0, match.start() - 40), match.start())):
-            value = match[0]
+        if value is None and norm.looks_like_coin(match[0]):
+            # A wrong checksum is a slip of the writer where the text speaks of payment.
+            speaks = _COIN_CONTEXT.search(self.text, max(0, match.start() - 40), match.start())
+            value = match[0] if speaks or match[0][:3].lower() == "bc1" else None
         if value:
             self._take("btc", value, match.start(), match.end())
 
@@ -289,13 +297,16 @@ class _Search:
 
     def _names(self) -> None:
         if self.wide:
-            for match in _WIDE_NAME.finditer(self.text):
-                self._wide_name(match)
+            for dot in _WIDE_DOT.finditer(self.text):
+                before = _WIDE_BEFORE.search(self.text, max(0, dot.start() - 41), dot.start())
+                match = _WIDE_NAME.match(self.text, before.start()) if before else None
+                if match:
+                    self._wide_name(match)
         for match in _NAME.finditer(self.text):
-            start = match.start()
+            start = match.start() + len(match[0]) - len(match[0].lstrip("-"))
             if self.taken[start]:
                 continue
-            written = match[0].rstrip("-_")
+            written = match[0].strip("-").rstrip("_-.")
             if self._is_domain(written, start, start + len(written)):
                 self._host_or_url("domain", written.lower(), start, start + len(written))
 
@@ -328,7 +339,7 @@ class _Search:
         if looks_like_no_domain("xn--x." + labels[-1]) is not None and not self.view.touched(start, match.end()):
             return
         head = labels[0]
-        if not head.isascii() and self.text[start - 1:start] not in ("「", "『", "“", '"', "'", "(", "（", "<", "[", "@"):
+        if not head.isascii() and self.text[start - 1:start] not in tuple("「『“\"'(（<[@"):
             # Without an opening bracket nobody knows where the name begins: hiragana is prose.
             cut = max((i + 1 for i, c in enumerate(head) if "\u3041" <= c <= "\u3096"), default=0)
             start += cut
@@ -338,7 +349,6 @@ class _Search:
             self._take("domain", value, start, match.end())
 
 
-_MORE = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")
 
 
 def _ascii_head(text: str) -> str:
@@ -351,30 +361,18 @@ def _ascii_head(text: str) -> str:
 def _version_shaped(text: str) -> bool:
     """Small numbers, or a zero in the middle, as versions have and addresses of servers rarely have."""
     numbers = [int(n) for n in text.split(".")]
-    return all(n < 40 for n in numbers) or (numbers[0] < 150 and 0 in numbers[1:]) and numbers[0] not in (10, 127)
+    if all(n < 40 for n in numbers):
+        return True
+    return numbers[0] < 150 and numbers[0] not in (10, 127) and 0 in numbers[1:]
 
 
 def _trim(text: str, begin: int, end: int) -> int:
     """Without the sentence's punctuation and without brackets that open before the URL."""
     while end > begin:
         char = text[end - 1]
-        if char in ".,;:!?'*":
-            end -= 1
-        elif char in ")]" and text.count(char, begin, end) > text.count("(" if char == ")" else "[", begin, end):
-            end -= 1
-        elif char in "([":
-            end -= 1
-        else:
+        opening = {")": "(", "]": "["}.get(char)
+        unopened = opening and text.count(char, begin, end) > text.count(opening, begin, end)
+        if not unopened and char not in ".,;:!?'*([":
             break
+        end -= 1
     return end
-
-
-def extract_lines(text: str) -> Iterator[Found]:
-    """Like extract, line by line: for texts too large to search in one piece."""
-    offset = 0
-    for line in text.splitlines(keepends=True):
-        for found in extract(line):
-            yield Found(found.value, found.type, found.start + offset, found.end + offset, found.text)
-        offset += len(line)
-
-

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,7 +111,8 @@ def load_indicators(paths: Iterable[str | Path]) -> IndicatorSet:
                                     hint="split the list")
             data = path.read_bytes()
         except OSError as error:
-            raise IndicatorError(f"the indicator list can't be read: {error.strerror}", source=Location(str(path))) from error
+            raise IndicatorError(f"the indicator list can't be read: {error.strerror}",
+                                 source=Location(str(path))) from error
         read_indicators(data, str(path), out)
         if len(out) + out.duplicates == before:
             first = out.problems[0] if out.problems and out.skipped > skipped else None
@@ -153,7 +153,8 @@ def _decode(data: bytes, name: str) -> str:
 
 # Text
 
-_PLAIN_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*\.(?:[a-z]{2,24})\Z")
+_PLAIN_NAME = re.compile(
+    r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*\.(?:[a-z]{2,24})\Z")
 _PLAIN_V4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\Z")
 _PLAIN_HASH = re.compile(r"(?=[0-9]*[a-f])[0-9a-f]+\Z")
 _PLAIN_URL = re.compile(r"https?://([a-z0-9.-]+)/[!-~]*\Z")
@@ -184,8 +185,8 @@ def _read_text(text: str, name: str, out: IndicatorSet) -> None:
         if not number & 0xFFFFF and len(out) > MAX_ENTRIES:
             raise LimitExceeded(f"more than {MAX_ENTRIES:,} indicators", source=Location(name), hint="split the list")
     for kind in ("domain", "ipv4", *HASH_TYPES.values()):
-        if not out.values.get(kind, True):  # type: ignore[call-overload]
-            del out.values[kind]  # type: ignore[arg-type]
+        if not out.values.get(kind, True):
+            del out.values[kind]
 
 
 def _listed_name(line: str) -> bool:
@@ -225,19 +226,24 @@ def _text_line(line: str, place: int, where: Location, out: IndicatorSet) -> Non
 # CSV
 
 _VALUE_COLUMNS = re.compile(
-    r"(?:ioc|indicator|observable|artifact)?[ _-]?(?:value|indicator|ioc|observable)s?|(?:dst|src|dest|destination|source|remote|c2)?[ _-]?"
-    r"(?:ip|ipv4|ipv6|ip[ _-]?address|domain|domain[ _-]?name|host|hostname|fqdn|url|uri|md5|sha1|sha256|sha512|hash|email)"
-    r"(?:[ _-]?(?:hash|address|value))?|(?:md5|sha1|sha256)_hash|指標|値|アドレス|ドメイン|ハッシュ値?|通信先", re.IGNORECASE)
+    r"(?:ioc|indicator|observable|artifact)?[ _-]?(?:value|indicator|ioc|observable)s?"
+    r"|(?:dst|src|dest|destination|source|remote|c2)?[ _-]?"
+    r"(?:ip|ipv4|ipv6|ip[ _-]?address|domain|domain[ _-]?name|host|hostname|fqdn|url|uri"
+    r"|md5|sha1|sha256|sha512|hash|email)(?:[ _-]?(?:hash|address|value))?"
+    r"|指標|値|アドレス|ドメイン|ハッシュ値?|通信先", re.IGNORECASE)
 _TYPE_COLUMNS = re.compile(r"(?:ioc|indicator|observable|value)?[ _-]?type|種別|種類", re.IGNORECASE)
-_NOTE_COLUMNS = re.compile(r"comments?|notes?|descriptions?|malware(?:_printable)?|tags?|備考|説明|コメント", re.IGNORECASE)
+_NOTE_COLUMNS = re.compile(
+    r"comments?|notes?|descriptions?|malware(?:_printable)?|tags?|備考|説明|コメント", re.IGNORECASE)
 
 
 def _looks_like_csv(head: str, name: str) -> bool:
     lines = [x for x in head.splitlines()[:-1] or head.splitlines() if x.strip() and not x.startswith("#")][:10]
     if not lines:
         return False
-    return any(all(x.count(mark) == lines[0].count(mark) for x in lines[:5]) and lines[0].count(mark) for mark in ",\t;") and (
-        len(lines) > 1 or name.lower().endswith((".csv", ".tsv")))
+    if len(lines) == 1 and not name.lower().endswith((".csv", ".tsv")):
+        return False
+    counts = [[x.count(mark) for x in lines[:5]] for mark in ",\t;"]
+    return any(c[0] and len(set(c)) == 1 for c in counts)
 
 
 def _read_csv(text: str, name: str, out: IndicatorSet) -> None:
@@ -251,7 +257,8 @@ def _read_csv(text: str, name: str, out: IndicatorSet) -> None:
     if header is None:
         start = first
         if first and mark in lines[first - 1]:
-            header = _header(next(csv.reader([lines[first - 1].lstrip("# ")], delimiter=mark, skipinitialspace=True), []))
+            comment = lines[first - 1].lstrip("# ")
+            header = _header(next(csv.reader([comment], delimiter=mark, skipinitialspace=True), []))
     body = (line.replace("\0", "") for line in lines[start:])
     rows = csv.reader(body, delimiter=mark, skipinitialspace=True)
     while True:
@@ -279,11 +286,12 @@ def _header(cells: list[str]) -> dict[str, list[int]] | None:
             "to_ids": [i for i, c in enumerate(names) if c.lower() == "to_ids"]}
 
 
-def _csv_row(row: list[str], header: dict[str, list[int]] | None, place: int, where: Location, out: IndicatorSet) -> None:
+def _csv_row(row: list[str], header: dict[str, list[int]] | None, place: int, where: Location,
+             out: IndicatorSet) -> None:
     if header is None:
         got = [f for f in (normalise(cell) for cell in row[:50] if 3 < len(cell) < 2048) if f]
-        for found in got:
-            out.add(found, place)
+        for each in got:
+            out.add(each, place)
         if not got:
             out.problem(where, "no indicator in the row", ",".join(row))
         return
@@ -388,7 +396,7 @@ class _Json:
             self.tree(tree["response"])
         elif isinstance(tree.get("Attribute"), list):
             self._misp(tree)
-        elif tree.get("type") in _STIX_OBJECTS or tree.get("type") in ("indicator", "file") and "id" in tree:
+        elif tree.get("type") in _STIX_OBJECTS or (tree.get("type") in ("indicator", "file") and "id" in tree):
             self.entry += 1
             self._stix(tree)
         else:
@@ -396,9 +404,11 @@ class _Json:
 
     def _flat(self, item: dict[str, Any]) -> None:
         self.entry += 1
-        value = next((item[k] for k in ("value", "indicator", "ioc", "ioc_value", "observable") if isinstance(item.get(k), str)), None)
+        values = [item.get(k) for k in ("value", "indicator", "ioc", "ioc_value", "observable")]
+        value = next((v for v in values if isinstance(v, str)), None)
         if value is None:
-            self.out.problem(self.where(), "neither STIX nor MISP nor an object with a value", ", ".join(map(str, list(item)[:8])))
+            self.out.problem(self.where(), "neither STIX nor MISP nor an object with a value",
+                             ", ".join(map(str, list(item)[:8])))
             return
         kind = item.get("type") or item.get("ioc_type")
         self._value(value, kind if isinstance(kind, str) else None)
@@ -431,7 +441,8 @@ class _Json:
                     continue
                 kind = str(item.get("type", ""))
                 if not any(known_type(k) for k in kind.split("|")):
-                    self.out.problem(self.where(), f"attribute type {kind[:40]} is not swept for", str(item.get("value", "")))
+                    self.out.problem(self.where(), f"attribute type {kind[:40]} is not swept for",
+                                     str(item.get("value", "")))
                     continue
                 comment = str(item.get("comment") or "")
                 note = comment if item.get("to_ids", True) else f"to_ids=false; {comment}".strip("; ")
@@ -486,17 +497,19 @@ class _Json:
         joined = re.search(r"\b(AND|FOLLOWEDBY|WITHIN|REPEATS|START)\b", bare)
         if joined:
             # Sweeping looks for single values: the condition is said, its values are looked for.
-            self.out.problem(self.where(), f"pattern part not applied: {joined[1]}; its values are looked for one by one", pattern)
+            self.out.problem(
+                self.where(), f"pattern part not applied: {joined[1]}; its values are looked for one by one", pattern)
         for kind, comparisons in parts.comparisons.items():
             for path, operator, value in comparisons:
-                for literal in _LITERAL.finditer(str(value)) if operator.endswith(("IN",)) else [_LITERAL.match(str(value))]:
-                    if literal:
-                        yield kind, [str(p) for p in path], operator, re.sub(r"\\(.)", r"\1", literal[1])
+                literals = list(_LITERAL.finditer(str(value)))
+                for literal in literals if operator.endswith("IN") else literals[:1]:
+                    yield kind, [str(p) for p in path], operator, re.sub(r"\\(.)", r"\1", literal[1])
 
     def _comparison(self, kind: str, path: list[str], operator: str, value: str, note: str) -> None:
         field_name = path[-1] if path else ""
         if operator not in ("=", "IN", "ISSUBSET"):
-            self.out.problem(self.where(), f"comparison {operator} is not swept for", f"{kind}:{'.'.join(path)} {value}")
+            self.out.problem(self.where(), f"comparison {operator} is not swept for",
+                             f"{kind}:{'.'.join(path)} {value}")
         elif kind == "file" and "hashes" in path:
             self._value(value, None, note)
         elif kind in _STIX_OBJECTS and field_name == "value":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import re
+import tomllib
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,27 +21,15 @@ RESERVED = frozenset({"example", "test", "invalid", "localhost"})
 OUTSIDE_DNS = frozenset({"onion", "i2p", "bit", "bazar", "lib", "coin", "emc"})
 INTERNAL = frozenset({"local", "lan", "internal", "corp", "home", "intranet", "localdomain"})
 
-# Endings that are both top-level domains and file types: a bare two-label name is a file.
-FILE_ENDINGS = frozenset(
-    "zip mov sh py pl md rs so ps cab app one pub inc map tf java cpl box vi mm mk mo".split())
-# Endings of files that stand before the last label: "invoice.pdf.zip", "jquery.min.js".
-_INNER_FILE_ENDINGS = frozenset(
-    "7z bat bin bmp cmd conf config csv dat dll doc docm docx exe gif gz htm html ini iso jar jpg js json lnk log min msi "
-    "pdf php png ppt pptx ps1 rar reg rtf scr sys tar tmp txt vbs xls xlsm xlsx xml yml".split())
-# Public services under such an ending.
-_REAL_SITES = frozenset({"transfer.sh", "temp.sh", "get.sh", "brew.sh", "docs.rs", "crates.rs", "notion.so", "cash.app"})
-# Names of products and libraries; lower case.
-_PRODUCTS = frozenset(
-    "asp.net vb.net ado.net ml.net socket.io system.net system.io java.io java.net log4j.net paint.net".split())
-# "user.name", "event.id": fields, not hosts.
-_FIELDS = frozenset(
-    "user host process file event rule client server source destination document window this self os item object "
-    "node group account session request response message log record field system service data".split())
-_FIELD_ENDINGS = frozenset("name id email host link page data map click info".split())
-# A sentence that goes on without a blank: "done.It", "case.In".
-_SENTENCE_STARTS = frozenset("It In Is So No To At As Be By My Me Do Am".split())
-_SECOND_LEVEL = frozenset("co or ne ac go ad ed gr lg com net org gov edu mil".split())
 
+
+def _words() -> dict[str, frozenset[str]]:
+    text = (Path(__file__).parent / "data" / "names.toml").read_text(encoding="utf-8")
+    return {name: frozenset(words.split()) for name, words in tomllib.loads(text).items()}
+
+
+WORDS = _words()
+FILE_ENDINGS = WORDS["file_endings"]
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 
 
@@ -96,18 +85,19 @@ def looks_like_no_domain(written: str) -> str | None:
     name = written.lower()
     labels = name.split(".")
     ending, before = labels[-1], labels[-2]
-    if name in _PRODUCTS or (labels[0] in ("system", "microsoft", "java", "javax") and ending in ("io", "net", "name")):
+    library = labels[0] in ("system", "microsoft", "java", "javax") and ending in ("io", "net", "name")
+    if library or name in WORDS["products"]:
         return "product or library name"
-    if len(labels) > 2 and before in _INNER_FILE_ENDINGS and len(labels) <= 4:
+    if len(labels) > 2 and before in WORDS["inner_file_endings"] and len(labels) <= 4:
         return "file name"
-    if ending in FILE_ENDINGS and name not in _REAL_SITES and (len(labels) == 2 or "_" in name):
+    if ending in FILE_ENDINGS and name not in WORDS["real_sites"] and (len(labels) == 2 or "_" in name):
         return "file name"
     if len(labels) == 2:
-        if ending in _FIELD_ENDINGS and before in _FIELDS:
+        if ending in WORDS["field_endings"] and before in WORDS["field_names"]:
             return "field name"
-        if written.split(".")[1] in _SENTENCE_STARTS and before.isalpha():
+        if written.split(".")[1] in WORDS["sentence_starts"] and before.isalpha():
             return "two sentences"
-        if before in _SECOND_LEVEL and len(ending) == 2 and before not in ("ad", "go", "ed"):
+        if before in WORDS["second_level"] and len(ending) == 2:
             return "public suffix"
         if before.isdigit() and len(before) < 3:
             return "number with unit"

@@ -135,7 +135,7 @@ def _add_url(out: Compiled, value: str, number: int) -> None:
 
 
 def _wanted(out: Compiled) -> Wanted:
-    keys: list[str] = [k for k in out.names]
+    keys = list(out.names)
     keys += [k for k in out.addresses if ":" not in k]
     keys += [k for k in (*out.tokens, *out.mails, *out.urls) if ":" not in k]
     runs = sorted({len(v) for v, t in zip(out.values, out.types, strict=True) if t in _HASHES})

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,8 @@ _DOT, _HYPHEN, _UNDERSCORE = 46, 45, 95
 _TOKEN = _ALNUM | (_bytes == _DOT) | (_bytes == _HYPHEN) | (_bytes == _UNDERSCORE)
 _FOLD = np.where(_UPPER, _bytes + 32, _bytes)
 # Any fixed random numbers do; candidates are compared as text afterwards.
-_WEIGHTS: U64 = np.random.default_rng(20240910).integers(1, 1 << 63, 256, dtype=np.uint64)[_FOLD] * np.uint64(2) + np.uint64(1)
+_random: U64 = np.random.default_rng(20240910).integers(1, 1 << 63, 256, dtype=np.uint64)
+_WEIGHTS: U64 = _random[_FOLD] * np.uint64(2) + np.uint64(1)
 
 
 @lru_cache(maxsize=4)
@@ -47,7 +49,7 @@ def _powers(count: int) -> tuple[U64, U64]:
 
 
 def _prefix_sums(data: npt.NDArray[np.uint8]) -> tuple[U64, U64]:
-    size = 1 << max(20, int(len(data)).bit_length())
+    size = 1 << max(20, len(data).bit_length())
     forward, inverse = _powers(size)
     sums = np.empty(len(data) + 1, dtype=np.uint64)
     sums[0] = 0
@@ -69,7 +71,8 @@ def fingerprints_of(keys: Sequence[str]) -> U64:
     parts = []
     at = 0
     while at < len(keys):
-        batch, size = [], 0
+        batch: list[str] = []
+        size = 0
         while at < len(keys) and (size < CHUNK or not batch):
             batch.append(keys[at])
             size += len(keys[at]) + 1
@@ -216,7 +219,7 @@ def _in_ranges(raw: npt.NDArray[np.uint8], starts: I64, ends: I64, dots: I64, fi
     value = np.zeros(len(quads), dtype=np.int64)
     good = np.ones(len(quads), dtype=np.bool_)
     digits = raw.astype(np.int16) - 48
-    for left, right in zip(edges[:4], edges[1:], strict=True):
+    for left, right in pairwise(edges):
         length = right - left - 1
         good &= (length >= 1) & (length <= 3)
         part = np.zeros(len(quads), dtype=np.int64)

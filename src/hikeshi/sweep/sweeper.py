@@ -44,17 +44,18 @@ _NOT_SEARCHED = frozenset(
      "winlog.keywords", "winlog.activity_id", "log.file.path", "http.request.method", "event.original_time"})
 # Names of the same things in records that no parser of ours knows (letters only, lower case).
 _HOST_FIELDS = frozenset(
-    {"dst", "dstip", "dstaddr", "dstaddress", "dsthost", "dsthostname", "dstname", "dest", "destip", "desthost", "destname",
-     "destinationip", "destinationaddress", "destinationhost", "destinationhostname", "destinationname", "destinationdomain",
-     "destinationipaddress", "serverip", "remoteip", "queryname", "query", "qname", "hostname", "cshost", "rip"})
+    {"dst", "dstip", "dstaddr", "dstaddress", "dsthost", "dsthostname", "dstname", "dest", "destip", "desthost",
+     "destname", "destinationip", "destinationaddress", "destinationhost", "destinationhostname", "destinationname",
+     "destinationdomain", "destinationipaddress", "serverip", "queryname", "qname", "cshost"})
 _URL_FIELDS = frozenset({"url", "requesturl", "requestedurl", "uri", "csuri", "desturl", "destinationurl"})
 
 _HOST_VALUE = re.compile(r"\[?[A-Za-z0-9._:-]+\]?(?::\d{1,5})?\Z")
 _BEHIND_HOST = re.compile(r"(?::(\d{1,5}))?((?:\\?[/?#;][^\s\"'<>|^`\x00-\x1f]*)?)")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@\Z")
-_V6 = re.compile(r"(?<![0-9A-Za-z:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4})(?![0-9A-Za-z:])")
+_V6 = re.compile(
+    r"(?<![0-9A-Za-z:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4})(?![0-9A-Za-z:])")
 _PRIVATE = re.compile(
-    r"(?<![0-9A-Za-z.])(?:10\.\d{1,3}\.\d{1,3}\.\d{1,3}|192\.168\.\d{1,3}\.\d{1,3}|172\.(?:1[6-9]|2\d|3[01])\.\d{1,3}\.\d{1,3})"
+    r"(?<![0-9A-Za-z.])(?:10\.\d{1,3}|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d{1,3}\.\d{1,3}"
     r"(?![0-9A-Za-z]|\.\d)")
 
 Ints = npt.NDArray[np.int64]
@@ -148,7 +149,7 @@ class Sweeper:
             for number in tables.networks_of(key):
                 yield number, role
             return
-        whole = not start or text[start - 1] not in "._-" and not _is_token(text[start - 1])
+        whole = not start or (text[start - 1] not in "._-" and not _is_token(text[start - 1]))
         name = tables.names.get(key)
         if name is not None:
             yield name, _role(kind, text, start, end)
@@ -158,9 +159,9 @@ class Sweeper:
             yield token, _MENTION
         if not whole:
             return
-        number = tables.addresses.get(key)
-        if number is not None:
-            yield number, _role(kind, text, start, end)
+        own = tables.addresses.get(key)
+        if own is not None:
+            yield own, _role(kind, text, start, end)
         if key in tables.mails and start and text[start - 1] == "@":
             local = _LOCAL_PART.search(text, max(0, start - 65), start)
             mail = tables.mails[key].get(local[0][:-1].lower()) if local else None
@@ -216,7 +217,8 @@ class Sweeper:
         per_value = np.bincount(hits.values, minlength=len(column.values))
         begin = np.cumsum(per_value) - per_value
         rows = column.rows_where(per_value > 0).astype(np.int64)
-        codes = column.codes[rows] if column.rows is None else column.codes[per_value[column.codes] * (column.codes >= 0) > 0]
+        held = (column.codes >= 0) & (per_value[column.codes] > 0)
+        codes = column.codes[held]
         repeats = per_value[codes]
         offsets = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
         pick = np.repeat(begin[codes], repeats) + offsets
