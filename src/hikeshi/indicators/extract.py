@@ -82,8 +82,8 @@ _VERSION_AFTER = re.compile(
     r"\s?(?:節|項|章|条|版|系|以前|以降|未満|以上|より前|より古い|(?:に|へ)(?:アップ|更新|バージョンアップ)|"
     r"までのバージョン|or (?:later|earlier|above|below|newer)|and (?:earlier|later|below|above))")
 _WORD_BEFORE = re.compile(r"(?P<word>[A-Za-z][A-Za-z0-9+#_-]*)(?P<glue> (?:v|R)?|/)\Z")
-_LISTED = re.compile(r"\s?(?:、|,|・|/|~|〜|-|および|及び|と|や|または|又は|もしくは|から|and|or|to)\s?v?\Z", re.IGNORECASE)
-    r"|"
+_LISTED = re.compile(
+    r"\s?(?:、|,|・|/|~|〜|-|および|及び|と|や|または|又は|もしくは|から|and|or|to)\s?v?\Z", re.IGNORECASE)
 _BEFORE_ADDRESSES = WORDS["before_addresses"]
 
 
