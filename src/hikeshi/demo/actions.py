@@ -75,7 +75,7 @@ class Actions:
                 "TargetDomainName": self._domain(account, host), "TargetLogonId": logon_id}
 
     def _security(self, host: str, event_id: int, time: int, **values: Value) -> WindowsRecord:
-        return self.evidence.event(host, SECURITY, event_id, time, process_id=712, **values)
+        return self.evidence.event(host, SECURITY, event_id, time, None, 712, **values)
 
     def is_admin(self, account: str, host: str) -> bool:
         return account in ADMINS or account == "SYSTEM" or (host, account) in self.world.local_sids
@@ -165,7 +165,7 @@ class Actions:
         system = account == "SYSTEM" or account.endswith("$")
         subject = self._machine(host) if system else self.subject(account, host, logon_id)
         records: list[Record] = [self.evidence.event(
-            host, SECURITY, 4688, time, process_id=4, **subject, NewProcessId=pid, NewProcessName=image,
+            host, SECURITY, 4688, time, None, 4, **subject, NewProcessId=pid, NewProcessName=image,
             ProcessId=parent_pid, CommandLine=command, ParentProcessName=parent,
             TokenElevationType="%%1936" if system or self.is_admin(account, host) else "%%1938",
             MandatoryLabel="S-1-16-16384" if system else
@@ -189,7 +189,7 @@ class Actions:
     def _sysmon(self, host: str, event_id: int, time: int, **values: Value) -> WindowsRecord:
         moment = to_datetime(time)
         return self.evidence.event(
-            host, SYSMON, event_id, time, user="S-1-5-18", process_id=2796,
+            host, SYSMON, event_id, time, "S-1-5-18", 2796,
             UtcTime=f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}", **values)
 
     def process_access(self, host: str, account: str, time: int, image: str, target: str, access: str) -> list[Record]:
@@ -231,14 +231,14 @@ class Actions:
 
     def service_state(self, host: str, name: str, display: str, time: int, *, running: bool = True) -> list[Record]:
         return [self.evidence.event(
-            host, SYSTEM, 7036, time, process_id=660, param1=display, param2="running" if running else "stopped",
+            host, SYSTEM, 7036, time, None, 660, param1=display, param2="running" if running else "stopped",
             Binary=f"{name}/{4 if running else 1}\0".encode("utf-16-le"))]
 
     def service_installed(self, host: str, account: str, logon_id: int, time: int, name: str, image: str, *,
                           start: str = "demand start", run_as: str = "LocalSystem") -> list[Record]:
         """7045 in the System log and 4697 in the Security log."""
         return [
-            self.evidence.event(host, SYSTEM, 7045, time, user=self.world.sid(account, host), process_id=660,
+            self.evidence.event(host, SYSTEM, 7045, time, self.world.sid(account, host), 660,
                                 ServiceName=name, ImagePath=image, ServiceType="user mode service", StartType=start,
                                 AccountName=run_as),
             self._security(host, 4697, time + 300, **self.subject(account, host, logon_id), ServiceName=name,
@@ -265,16 +265,16 @@ class Actions:
     def log_cleared(self, host: str, account: str, logon_id: int, time: int, log: str = SECURITY) -> list[Record]:
         self.evidence.clear(host, log, time)
         if log == SYSTEM:
-            return [self.evidence.event(host, SYSTEM, 104, time, user=self.world.sid(account, host),
+            return [self.evidence.event(host, SYSTEM, 104, time, self.world.sid(account, host),
                                         SubjectUserName=account, SubjectDomainName=self._domain(account, host),
                                         Channel="System")]
-        return [self.evidence.event(host, SECURITY, 1102, time, process_id=1108,
+        return [self.evidence.event(host, SECURITY, 1102, time, None, 1108,
                                     **self.subject(account, host, logon_id))]
 
     # --- from host to host ---
 
-    def rdp(self, source_address: str, target: str, account: str, time: int, *, minutes: int, used_by: str | None = None,
-            client_name: str | None = None) -> tuple[int, list[Record]]:
+    def rdp(self, source_address: str, target: str, account: str, time: int, *, minutes: int,
+            used_by: str | None = None, client_name: str | None = None) -> tuple[int, list[Record]]:
         """A remote desktop session; `used_by`: the account at the source, if the source is one of ours."""
         source = self.world.name_of(source_address)
         computer = self.world.host(target)
@@ -298,19 +298,19 @@ class Actions:
         number = self.rng.randrange(2, 60)
         records += [*network, *interactive]
         records.append(self.evidence.event(
-            target, CONNECTIONS, 1149, time, user="S-1-5-20", process_id=1040, Param1=account,
+            target, CONNECTIONS, 1149, time, "S-1-5-20", 1040, Param1=account,
             Param2=self._domain(account, target), Param3=source_address))
-        records += [self.evidence.event(target, SESSIONS, event_id, time + after, user="S-1-5-18", process_id=1224,
+        records += [self.evidence.event(target, SESSIONS, event_id, time + after, "S-1-5-18", 1224,
                                         User=name, SessionID=number, Address=source_address)
                     for event_id, after in ((21, 3 * SECOND), (22, 4 * SECOND))]
         end = time + minutes * MINUTE
         if end < self.world.end:
-            self.evidence.event(target, SESSIONS, 24, end, user="S-1-5-18", process_id=1224, User=name,
+            self.evidence.event(target, SESSIONS, 24, end, "S-1-5-18", 1224, User=name,
                                 SessionID=number, Address=source_address)
             self._security(target, 4779, end + 100, AccountName=account, AccountDomain=self._domain(account, target),
                            LogonID=logon_id, SessionName=f"RDP-Tcp#{number}", ClientName=client_name or source,
                            ClientAddress=source_address)
-            self.evidence.event(target, SESSIONS, 23, end + 2 * SECOND, user="S-1-5-18", process_id=1224, User=name,
+            self.evidence.event(target, SESSIONS, 23, end + 2 * SECOND, "S-1-5-18", 1224, User=name,
                                 SessionID=number)
             self._security(target, 4634, end + 2 * SECOND, LogonType=10, **self._target(account, target, logon_id))
         return logon_id, records
@@ -379,7 +379,8 @@ class Actions:
         here, there, own = self.world.host(source), self.world.host(target), self.world.next_logon_id()
         records = self.process(
             source, used_by, own, time - SECOND, _SYSTEM32 + "schtasks.exe",
-            f'schtasks /create /s {target} /tn {name} /tr "{command} {arguments}" /sc once /st 23:59 /ru SYSTEM /f', CMD)
+            f'schtasks /create /s {target} /tn {name} /tr "{command} {arguments}" /sc once /st 23:59 /ru SYSTEM /f',
+            CMD)
         records += self.explicit_credentials(source, used_by, own, account, there, time - 500_000,
                                              _SYSTEM32 + "schtasks.exe", f"host/{there.fqdn}")
         logon_id, logon = self._network_logon(here, target, account, time)

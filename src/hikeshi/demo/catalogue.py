@@ -8,13 +8,13 @@ from pathlib import Path
 from types import ModuleType
 
 from hikeshi.demo import ordinary
-from hikeshi.demo.scenarios import vpn_ransomware
+from hikeshi.demo.scenarios import mail_c2_exfil, vpn_ransomware, webshell
 from hikeshi.demo.truth import Truth
 from hikeshi.demo.world import World
 from hikeshi.errors import OutputError, UsageError
 from hikeshi.model.text import Text
 
-_MODULES: tuple[ModuleType, ...] = (vpn_ransomware,)
+_MODULES: tuple[ModuleType, ...] = (vpn_ransomware, mail_c2_exfil, webshell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,13 @@ def write_scenario(name: str, folder: Path, *, seed: int = 7) -> Truth:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         world.evidence.write(folder)
-        truth = story.truth()
+        truth: Truth = story.truth()
         (folder.parent / "truth.json").write_text(
             json.dumps(truth.to_dict(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         indicators = getattr(module, "INDICATORS", None)
         if indicators is not None:
             (folder.parent / "indicators.txt").write_text(indicators, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"the worked incident can't be written: {error}", hint="check space and permissions") from error
+        raise OutputError(f"the worked incident can't be written: {error}",
+                          hint="check space and permissions") from error
     return truth

@@ -73,8 +73,8 @@ class EvidenceSet:
         self._cut: set[tuple[str, str]] = set()
         self._withheld: set[str] = set()
 
-    def event(self, host: str, log: str, event_id: int, time: int, *, user: str | None = None,
-              process_id: int = 712, **values: Value) -> WindowsRecord:
+    def event(self, host: str, log: str, event_id: int, time: int, user: str | None = None,
+              process_id: int = 712, /, **values: Value) -> WindowsRecord:
         """One Windows record; it is kept only if the host hands in event logs."""
         record = WindowsRecord(time, None, None, False, event_id, values, user, process_id, 200 + time % 8000 // 4 * 4)
         self.windows.setdefault((host, log), []).append(record)

@@ -375,7 +375,10 @@ def _largest(element: _Element) -> int:
     for name, value in element.attributes:
         size += 24 + 2 * len(name) + (2 * len(value) if isinstance(value, str) else 0)
     for child in element.children:
-        size += _largest(child) if isinstance(child, _Element) else 4 + (2 * len(child) if isinstance(child, str) else 0)
+        if isinstance(child, _Element):
+            size += _largest(child)
+        else:
+            size += 4 + (2 * len(child) if isinstance(child, str) else 0)
     return size
 
 

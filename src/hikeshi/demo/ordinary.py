@@ -44,8 +44,10 @@ _SYSTEM_PROGRAMS = (
     ("C:\\Windows\\System32\\svchost.exe", "C:\\Windows\\system32\\svchost.exe -k netsvcs -p -s wuauserv", SERVICES),
     ("C:\\Windows\\System32\\taskhostw.exe", "taskhostw.exe", SVCHOST),
     ("C:\\Windows\\System32\\backgroundTaskHost.exe", "backgroundTaskHost.exe -ServerName:App.AppX%04d.mca", SVCHOST),
-    ("C:\\Windows\\System32\\wbem\\WmiPrvSE.exe", "C:\\Windows\\system32\\wbem\\wmiprvse.exe -secured -Embedding", SVCHOST),
-    ("C:\\Windows\\System32\\SearchProtocolHost.exe", "SearchProtocolHost.exe Global\\UsGthrFltPipeMssGthrPipe%d_", SERVICES),
+    ("C:\\Windows\\System32\\wbem\\WmiPrvSE.exe",
+     "C:\\Windows\\system32\\wbem\\wmiprvse.exe -secured -Embedding", SVCHOST),
+    ("C:\\Windows\\System32\\SearchProtocolHost.exe",
+     "SearchProtocolHost.exe Global\\UsGthrFltPipeMssGthrPipe%d_", SERVICES),
     ("C:\\ProgramData\\KaedeAgent\\agent.exe", "C:\\ProgramData\\KaedeAgent\\agent.exe --inventory", SERVICES),
 )
 _SERVICES = (("WSearch", "Windows Search"), ("BITS", "Background Intelligent Transfer Service"),
@@ -174,13 +176,15 @@ def _services(world: World, do: Actions) -> None:
                     service, display = rng.choice(_SERVICES)
                     do.service_state(name, service, display, time, running=rng.random() < 0.5)
         time = world.at(patch_day, "12:10" if client else "03:30") + rng.randrange(25 * MINUTE)
-        title = f"2026-{world.first.month:02d} x64 ベース システム用累積更新プログラム (KB50{rng.randrange(10000, 99999)})"
-        do.evidence.event(name, SYSTEM, 43, time, user="S-1-5-18", updateTitle=title)
-        do.evidence.event(name, SYSTEM, 19, time + 8 * MINUTE, user="S-1-5-18", updateTitle=title)
+        title = (f"2026-{world.first.month:02d} x64 ベース システム用累積更新プログラム "
+                 f"(KB50{rng.randrange(10000, 99999)})")
+        do.evidence.event(name, SYSTEM, 43, time, "S-1-5-18", updateTitle=title)
+        do.evidence.event(name, SYSTEM, 19, time + 8 * MINUTE, "S-1-5-18", updateTitle=title)
         do.service_installed(name, "SYSTEM", 0x3E7, time + 20 * MINUTE, "KaedeAgentUpdater",
                              '"C:\\ProgramData\\KaedeAgent\\updater.exe" --service', start="auto start")
         if rng.random() < 0.5:
-            do.service_installed(name, "SYSTEM", 0x3E7, time + 26 * MINUTE, "Microsoft Edge Update Service (edgeupdate)",
+            do.service_installed(name, "SYSTEM", 0x3E7, time + 26 * MINUTE,
+                                 "Microsoft Edge Update Service (edgeupdate)",
                                  '"C:\\Program Files (x86)\\Microsoft\\EdgeUpdate\\MicrosoftEdgeUpdate.exe" /svc',
                                  start="auto start")
         if not client:
@@ -231,7 +235,8 @@ def _administration(world: World, do: Actions) -> None:
                                      used_by=account, client_name="JUMP01")
                 do.process(name, account, logon_id, moment + MINUTE, "C:\\Windows\\System32\\mmc.exe",
                            '"C:\\Windows\\system32\\mmc.exe" "C:\\Windows\\system32\\eventvwr.msc" /s', EXPLORER)
-                do.process(name, account, logon_id, moment + 2 * MINUTE, CMD, '"C:\\Windows\\system32\\cmd.exe"', EXPLORER)
+                do.process(name, account, logon_id, moment + 2 * MINUTE, CMD, '"C:\\Windows\\system32\\cmd.exe"',
+                           EXPLORER)
                 do.process(name, account, logon_id, moment + 130 * SECOND, "C:\\Windows\\System32\\ipconfig.exe",
                            "ipconfig /all", CMD)
         moment = world.at(day, "11:00") + rng.randrange(3 * HOUR)
@@ -283,7 +288,8 @@ def _home_work(world: World, do: Actions) -> None:
         for _ in range(26):
             time = world.at(day, "00:00") + rng.randrange(DAY)
             if _before_end(world, time):
-                user = rng.choice(("admin", "test", "vpn", "guest", "sales", "info", "backup", rng.choice(world.users).account))
+                user = rng.choice(("admin", "test", "vpn", "guest", "sales", "info", "backup",
+                                   rng.choice(world.users).account))
                 do.evidence.line(FORTIGATE, time, logs.fortigate_vpn_failure(
                     time, source=f"198.51.100.{rng.randrange(200, 250)}", user=user,
                     reason="sslvpn_login_unknown_user"))
@@ -312,7 +318,7 @@ def _proxy(world: World, do: Actions) -> None:
         if world.is_workday(day):
             for user in world.users:
                 address = world.host(user.computer).address
-                for _ in range(rng.randrange(8, 24)):
+                for _ in range(rng.randrange(18, 44)):
                     time = world.at(day, "08:30") + rng.randrange(9 * HOUR)
                     host, outside = rng.choices(places, weights)[0]
                     _request(world, do, time, address, host, outside)
@@ -375,8 +381,8 @@ def _firewall(world: World, do: Actions) -> None:
                        sent=rng.randrange(2000, 900_000), received=3000, service="SMTP")
         for _ in range(150):
             time = world.at(day, "00:00") + rng.randrange(DAY)
-            do.traffic(f"198.51.100.{rng.randrange(200, 250)}", "192.0.2.2", rng.choice((22, 23, 445, 3389, 8080, 5900)),
-                       time, duration=0, sent=0, received=0, interfaces=("wan1", "dmz"), service="tcp", action="deny")
+            do.traffic(f"198.51.100.{rng.randrange(200, 250)}", "192.0.2.2",
+                       rng.choice((22, 23, 445, 3389, 8080, 5900)), time, duration=0, sent=0, received=0, interfaces=("wan1", "dmz"), service="tcp", action="deny")
         for _ in range(40):
             time = world.at(day, "00:00") + rng.randrange(DAY)
             do.traffic(rng.choice(list(world.hosts.values())).address, FIREWALL_LAN, 123, time, duration=1, sent=76,
@@ -385,15 +391,15 @@ def _firewall(world: World, do: Actions) -> None:
 
 def _web_site(world: World, do: Actions) -> None:
     """Visitors, a partner's machine that posts every quarter of an hour, and scanners."""
-    rng, server = do.rng, world.host("WEB01").address
+    rng, server = do.rng, world.host("WEB01")
     pages = ("/", "/index.html", "/portal/login.aspx", "/portal/news.aspx", "/portal/css/site.css",
              "/portal/img/logo.png", "/portal/contact.aspx", "/recruit/index.html")
-    probes = ("/wp-login.php", "/.env", "/phpmyadmin/", "/shell.aspx", "/portal/upload/cmd.aspx", "/owa/", "/manager/html",
-              "/.git/config", "/aspnet_client/system_web/shell.aspx", "/cgi-bin/test.cgi")
+    probes = ("/wp-login.php", "/.env", "/phpmyadmin/", "/shell.aspx", "/portal/upload/cmd.aspx", "/owa/",
+              "/manager/html", "/.git/config", "/aspnet_client/system_web/shell.aspx", "/cgi-bin/test.cgi")
 
     def hit(time: int, client: str, method: str, path: str, status: int, agent: str, taken: int = 30) -> None:
         if _before_end(world, time):
-            do.evidence.line(IIS, time, logs.iis(time, server=server, client=client, method=method, path=path,
+            do.evidence.line(IIS, time, logs.iis(time, server=server.address, client=client, method=method, path=path,
                                                  status=status, agent=agent, taken_ms=taken))
 
     browser = "Mozilla/5.0+(Windows+NT+10.0;+Win64;+x64)+AppleWebKit/537.36+Chrome/128.0+Safari/537.36"
@@ -413,8 +419,9 @@ def _web_site(world: World, do: Actions) -> None:
             for number, path in enumerate(rng.sample(probes, 6)):
                 hit(time + number * SECOND, client, "GET", path, 404, "Mozilla/5.0+zgrab/0.x")
         for _ in range(8):
-            do.traffic(f"192.0.2.{rng.randrange(210, 254)}", server, 443, world.at(day, "08:00") + rng.randrange(12 * HOUR),
-                       interfaces=("wan1", "dmz"), duration=rng.randrange(1, 40), sent=3000, received=48_000)
+            do.traffic(f"192.0.2.{rng.randrange(210, 254)}", server.address, 443,
+                       world.at(day, "08:00") + rng.randrange(12 * HOUR), interfaces=("wan1", "dmz"),
+                       duration=rng.randrange(1, 40), sent=3000, received=48_000)
 
 
 def _linux(world: World, do: Actions) -> None:
@@ -427,7 +434,8 @@ def _linux(world: World, do: Actions) -> None:
             if _before_end(world, time):
                 for after, what in ((0, "opened for user root(uid=0) by (uid=0)"), (300_000, "closed for user root")):
                     do.evidence.line(AUTH, time + after, logs.syslog(
-                        time + after, "LNX01", f"CRON[{2000 + hour * 31 + day}]", f"pam_unix(cron:session): session {what}"))
+                        time + after, "LNX01", f"CRON[{2000 + hour * 31 + day}]",
+                        f"pam_unix(cron:session): session {what}"))
         time = world.at(day, "10:00") + rng.randrange(5 * HOUR)
         if world.is_workday(day) and _before_end(world, time + 20 * MINUTE):
             ssh_session(do, "adm-kobayashi", jump, time, method="publickey", minutes=15)

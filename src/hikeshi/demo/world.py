@@ -21,10 +21,10 @@ PROXY, FIREWALL_LAN = "10.20.1.250", "10.20.0.1"
 FORTIGATE, SQUID, IIS, AUTH = "fortigate", "squid", "iis", "auth"
 
 _FAMILY = (
-    "sato suzuki takahashi tanaka ito watanabe yamamoto nakamura kobayashi kato yoshida yamada sasaki matsumoto "
-    "inoue kimura hayashi shimizu saito mori abe ikeda hashimoto ishikawa ogawa okada goto hasegawa fujita endo"
-).split()
-_GIVEN = "akira haruka kenji mayumi naoki reiko shinji takashi yuki yuko".split()
+    "sato", "suzuki", "takahashi", "tanaka", "ito", "watanabe", "yamamoto", "nakamura", "kobayashi", "kato", "yoshida",
+    "yamada", "sasaki", "matsumoto", "inoue", "kimura", "hayashi", "shimizu", "saito", "mori", "abe", "ikeda",
+    "hashimoto", "ishikawa", "ogawa", "okada", "goto", "hasegawa", "fujita", "endo")
+_GIVEN = ("akira", "haruka", "kenji", "mayumi", "naoki", "reiko", "shinji", "takashi", "yuki", "yuko")
 DEPARTMENTS = ("営業部", "経理部", "総務部", "設計部", "製造部", "品質保証部")
 
 # name, last number of the address, Sysmon installed

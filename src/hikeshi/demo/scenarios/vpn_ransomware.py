@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from hikeshi.demo import logs
 from hikeshi.demo.actions import CMD, EXPLORER, SERVICES, Actions
-from hikeshi.demo.evidence_set import SYSTEM, Record
+from hikeshi.demo.evidence_set import SECURITY, Record
 from hikeshi.demo.ordinary import upload, vpn_session
 from hikeshi.demo.truth import Story
 from hikeshi.demo.world import FORTIGATE, SECOND, World
@@ -144,7 +144,8 @@ class _Night:
 
     def destroy_traces(self) -> None:
         do, story = self.do, self.story
-        do.process("DC01", "SYSTEM", 0x3E7, self.at("03:20:58"), _SYSTEM32 + "wevtutil.exe", "wevtutil cl Security", CMD)
+        do.process("DC01", "SYSTEM", 0x3E7, self.at("03:20:58"), _SYSTEM32 + "wevtutil.exe", "wevtutil cl Security",
+                   CMD)
         records = do.log_cleared("DC01", _ADMIN, self.world.next_logon_id(), self.at("03:21:00"))
         story.claim("log_gaps", ["DC01", "cleared"], self.at("03:21:00"), records)
 
@@ -198,8 +199,8 @@ class _Night:
         evidence, story = self.do.evidence, self.story
         evidence.clock_runs_fast("APP01", 270)
         story.clock_offsets.append({"host": "APP01", "seconds": -270})
-        evidence.cut_tail("MAIL01", SYSTEM)
-        story.damaged.append(f"MAIL01/{SYSTEM}.evtx")
+        evidence.cut_tail("MAIL01", SECURITY)
+        story.damaged.append(f"MAIL01/{SECURITY}.evtx")
         for host in ("DC01", "PC-A014", "MAIL01"):
             story.may("log_gaps", [host, "silence"])
         evidence.files["notes.txt"] = _remarks().encode()
@@ -231,8 +232,8 @@ def _remarks() -> str:
         "プロキシ / Proxy: squid 10.20.1.250",
         "APP01 の時計は実際の時刻より 4 分 30 秒進んでいました。",
         "The clock of APP01 runs 4 minutes 30 seconds fast.",
-        "MAIL01 の System.evtx はコピーが途中で終わっています。",
-        "The copy of System.evtx of MAIL01 ends in the middle.",
+        "MAIL01 の Security.evtx はコピーが途中で終わっています。",
+        "The copy of Security.evtx of MAIL01 ends in the middle.",
         "端末のイベントログは 8 台分です。残りの端末は未取得です。",
         "Event logs of eight clients; the other clients were not collected.",
         ""))
