@@ -5,5 +5,6 @@ all digests in the parent.
 """
 
 from hikeshi.trace.digest import Digest, digest
+from hikeshi.trace.story import build_story
 
-__all__ = ["Digest", "digest"]
+__all__ = ["Digest", "build_story", "digest"]

@@ -1,0 +1,81 @@
+"""What was gathered and what left: archives in odd places, uploads against the usual.
+
+An upload counts when a held machine sent much, after the attacker came, to a place that only held
+machines use. Places that others use too, or that were used before, are business and are explained.
+"""
+
+from __future__ import annotations
+
+from hikeshi.model.case import Exfiltration, Staging
+from hikeshi.model.text import Text
+from hikeshi.trace.flows import Flows, Talk
+from hikeshi.trace.identity import host_name
+from hikeshi.trace.infection import Infection
+from hikeshi.trace.programs import ODD_FOLDER, archive_path
+from hikeshi.trace.rows import MINUTE, when
+
+_MUCH = 10_000_000  # bytes; browsing rarely sends as much to one place
+
+
+def staging(infection: Infection) -> list[Staging]:
+    """Archives written on held machines after the attacker came."""
+    found: dict[tuple[str, str], tuple[int, set[int]]] = {}
+    rows = infection.rows
+    for row in rows.of("process", "file").tolist():
+        if rows.text("signal", row) != "archive":
+            continue
+        host, time = host_name(rows.text("host", row)), int(rows.time[row])
+        held = infection.hosts.get(host)
+        if held is None or time < held.first - MINUTE:
+            continue
+        path = rows.text("object", row) if rows.text("kind", row) == "file" else archive_path(rows.text("detail", row))
+        if not path:
+            continue
+        account = rows.text("account", row).lower()
+        if not ODD_FOLDER.search(path) and not (account in infection.accounts and
+                                                infection.accounts[account].first <= time + MINUTE):
+            continue
+        known = found.get((host, path.lower()))
+        if known is None:
+            found[host, path.lower()] = (row, {row})
+        else:
+            known[1].add(row)
+    return [Staging(host=host, path=_path(infection, row), time=when(int(rows.time[row])),
+                    confidence="high" if len(cited) > 1 else "medium", records=rows.refs(cited))
+            for (host, _), (row, cited) in sorted(found.items(), key=lambda f: (f[1][0], f[0]))]
+
+
+def _path(infection: Infection, row: int) -> str:
+    rows = infection.rows
+    return rows.text("object", row) if rows.text("kind", row) == "file" else archive_path(rows.text("detail", row)) or ""
+
+
+def uploads(infection: Infection, flows: Flows) -> list[Exfiltration]:
+    """Uploads from held machines; what looks alike and is business goes to `explained`."""
+    out: list[Exfiltration] = []
+    for host, hold in sorted(infection.hosts.items()):
+        talks = flows.of_client.get(host, [])
+        for talk in sorted(talks, key=lambda t: (t.first, t.destination)):
+            if not _large(talk, talks) or talk.last < hold.first - MINUTE:
+                continue
+            others = flows.clients_of[talk.destination] - set(infection.hosts)
+            early = flows.first_of[talk.destination] < min(
+                (infection.hosts[c].first for c in flows.clients_of[talk.destination] if c in infection.hosts),
+                default=hold.first) - MINUTE
+            if others or early:
+                infection.note(f"{host} → {talk.destination}", Text(
+                    f"以前から、または他の{len(others)}台も使っている送り先です",
+                    f"a destination in use before the intrusion or by {len(others)} other machines"), talk.records())
+                continue
+            kind = "proxy_upload" if "proxy" in talk.kinds else "firewall_upload"
+            out.append(Exfiltration(
+                kind=kind, source=host, destination=talk.destination, bytes=talk.bytes_out or None,
+                first=when(talk.first), last=when(talk.last),
+                confidence="high" if len({r.path for r in talk.records()}) > 1 else "medium", records=talk.records()))
+    return out
+
+
+def _large(talk: Talk, talks: list[Talk]) -> bool:
+    usual = sorted(t.bytes_out for t in talks if t is not talk)
+    typical = usual[len(usual) // 2] if usual else 0
+    return talk.bytes_out >= max(_MUCH, 5 * typical) and talk.bytes_out > talk.bytes_in

@@ -1,0 +1,169 @@
+"""Which machine an address was, and which account a spelling means.
+
+Names come from the machine's own records (its address in its connections), from machine
+accounts that sign on, from DHCP and firewalls, and last from what a client claims. Addresses
+move between machines, so the nearest observation in time decides. An address the VPN had
+lent out is the outsider's, whatever name the client claims.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from dataclasses import dataclass
+
+from hikeshi.trace.network import is_address, public
+from hikeshi.trace.rows import DAY, HOUR, SECOND, Rows
+
+_NAME = re.compile(r"[^\s\\/:*?\"<>|]{1,63}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An address inside that the VPN lent to an account, from outside address `source`."""
+
+    address: str
+    start: int
+    end: int
+    account: str
+    source: str
+    row: int
+
+
+def host_name(written: str) -> str:
+    """Short upper-case machine name; addresses stay as they are."""
+    text = written.strip().strip("\\").rstrip("$")
+    if is_address(text):
+        return text.lower()
+    return text.split(".", 1)[0].upper()[:63]
+
+
+def account_name(written: str) -> str:
+    """Lower case without domain: KAEDE\\T.Mori and t.mori@kaede.example are t.mori."""
+    text = written.strip().rsplit("\\", 1)[-1]
+    return text.split("@", 1)[0].lower()[:256]
+
+
+class Identity:
+    """Looks up machines by address and time; made once from all kept records."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.leases = _leases(rows)
+        self._lease_of: dict[str, list[Lease]] = defaultdict(list)
+        for lease in self.leases:
+            self._lease_of[lease.address].append(lease)
+        self._seen: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
+        self._addresses: dict[str, set[str]] = defaultdict(set)
+        self._learn(rows)
+        self.logged = {host_name(h) for h in _used(rows, "host")}
+        for seen in self._seen.values():
+            seen.sort()
+        self._single = {a: s[0][1] for a, s in self._seen.items() if len({n for _, n, _ in s}) == 1}
+
+    def _learn(self, rows: Rows) -> None:
+        for row in rows.of("own_address", "machine_logon", "ticket", "address_name", "logon", "rdp_session",
+                           "inbound").tolist():
+            address, kind = rows.text("source", row), rows.text("kind", row)
+            if not address or not is_address(address) or public(address):
+                continue
+            claimed, weight = "", 1
+            if kind == "own_address":
+                claimed, weight = rows.text("host", row), 4
+            elif kind in ("machine_logon", "ticket"):
+                account = rows.text("account", row)
+                if not account.endswith("$"):
+                    continue
+                claimed, weight = account, 4
+            elif kind == "address_name":
+                claimed, weight = rows.text("source_name", row), 3
+            elif kind == "logon" and rows.text("logon_type", row) != "3":
+                continue  # for an interactive logon Windows writes its own name as the workstation
+            else:
+                claimed = rows.text("source_name", row)
+                if host_name(claimed) == host_name(rows.text("host", row)):
+                    continue
+            name = host_name(claimed)
+            if not name or is_address(name) or not _NAME.match(name):
+                continue
+            seen = self._seen[address]
+            time = int(rows.time[row])
+            # One observation an hour is enough; a client's claim counts for less than a machine's own.
+            if not seen or seen[-1][1:] != (name, weight) or time - seen[-1][0] > HOUR:
+                seen.append((time, name, weight))
+                if weight > 1:
+                    self._addresses[name].add(address)
+
+    def lease(self, address: str, time: int) -> Lease | None:
+        """Who had this VPN address then."""
+        for lease in self._lease_of.get(address, ()):
+            if lease.start - 5 * SECOND <= time <= lease.end:
+                return lease
+        return None
+
+    def lent(self, address: str) -> bool:
+        """Whether the VPN ever lent this address out."""
+        return address in self._lease_of
+
+    def at(self, address: str, time: int) -> str:
+        """The machine that had this address at that time; the address itself when nobody says."""
+        if not is_address(address):
+            return host_name(address)
+        if address in self._single and not self.lent(address):
+            return self._single[address]
+        seen = self._seen.get(address)
+        if not seen or self.lent(address):
+            return address
+        best = max(w for _, _, w in seen)
+        seen = [s for s in seen if s[2] == best] or seen
+        place = bisect_right(seen, (time, "\U0010ffff", 9))
+        before, after = seen[max(place - 1, 0)], seen[min(place, len(seen) - 1)]
+        return before[1] if abs(time - before[0]) <= abs(after[0] - time) else after[1]
+
+    def steady(self, address: str) -> str | None:
+        """The machine of an address that never moved; None where time matters."""
+        if not is_address(address):
+            return host_name(address)
+        if self.lent(address):
+            return address
+        if address in self._single:
+            return self._single[address]
+        return address if address not in self._seen else None
+
+    def addresses(self, host: str) -> tuple[str, ...]:
+        if is_address(host):
+            return (host,)
+        return tuple(sorted(self._addresses.get(host, ()), key=lambda a: (":" in a, a)))
+
+
+def _used(rows: Rows, name: str) -> list[str]:
+    column = rows.texts[name]
+    return column.values
+
+
+def _leases(rows: Rows) -> list[Lease]:
+    """VPN sessions with an address; without an end they last until the next lease, at most a day."""
+    open_: dict[str, tuple[int, str, str, int]] = {}
+    out: list[Lease] = []
+
+    def close(address: str, end: int) -> None:
+        start, account, source, row = open_.pop(address)
+        out.append(Lease(address, start, min(end, start + DAY), account, source, row))
+
+    for row in rows.of("vpn_up", "vpn_down").tolist():
+        address, time = rows.text("target", row), int(rows.time[row])
+        account, source = account_name(rows.text("account", row)), rows.text("source", row)
+        if rows.text("kind", row) == "vpn_up":
+            if not address:
+                continue
+            if address in open_:
+                if open_[address][1:3] == (account, source):
+                    continue
+                close(address, time)
+            open_[address] = (time, account, source, row)
+            continue
+        for held in [a for a, o in open_.items() if a == address or (not address and o[1:3] == (account, source))]:
+            close(held, time + 60 * SECOND)
+    for address in list(open_):
+        close(address, open_[address][0] + DAY)
+    return sorted(out, key=lambda lease: (lease.start, lease.address))

@@ -1,0 +1,245 @@
+"""From the digests of all files to one story."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+
+from hikeshi.events.time import NO_TIME, parse_iso
+from hikeshi.model.case import Account, ClockOffset, Host, Remark, Spread, Story
+from hikeshi.model.evidence import RecordRef
+from hikeshi.model.finding import Confidence, Finding
+from hikeshi.model.sighting import Sighting
+from hikeshi.model.text import Text
+from hikeshi.trace import c2, entry, exfiltration, gaps, next_steps, persistence, timeline
+from hikeshi.trace.digest import Digest
+from hikeshi.trace.flows import Flows
+from hikeshi.trace.identity import Identity, account_name, host_name
+from hikeshi.trace.infection import Hold, Infection
+from hikeshi.trace.network import public
+from hikeshi.trace.parts import Parts
+from hikeshi.trace.rows import MINUTE, SECOND, Rows, when
+from hikeshi.trace.sessions import Sessions
+from hikeshi.trace.signals import METHODS, SIGNALS
+
+_SEED_SCORE = 5
+Encrypted = Sequence[tuple[str | None, RecordRef, str | None]]
+
+
+def build_story(digests: Iterable[Digest], *, detections: Sequence[Finding] = (), sightings: Sequence[Sighting] = (),
+                encrypted: Encrypted = (), notes: Sequence[str] = ()) -> Story:
+    """The intrusion as far as the evidence tells it; empty evidence gives an empty story.
+
+    detections  findings of rules: those of high severity count as a strong signal on their host
+    encrypted   (host or None, the file, family or None) for each encrypted file or ransom note
+    notes       remarks that came with the evidence, read for what they say about clocks
+    The order of the digests does not matter.
+    """
+    whole = Digest.merge(digests)
+    rows = Rows(whole.events)
+    who = Identity(rows)
+    sessions = Sessions(rows, who)
+    clocks = gaps.clock_offsets(rows, who, sessions, notes)
+    if clocks:
+        rows = Rows(whole.events, {c.host: c.seconds * SECOND for c in clocks})
+        who = Identity(rows)
+        sessions = Sessions(rows, who)
+    infection = Infection(rows, who, sessions)
+    flows = Flows(whole.flows, who)
+    ways = [*entry.vpn_ways(rows, who), *entry.exposed_ways(rows, sessions), *entry.mail_ways(infection),
+            *entry.web_ways(whole.web, infection, who)]
+    _begin(infection, ways)
+    _listed(infection, who, sightings, flows)
+    infection.run()
+    ciphered = _encrypted(infection, encrypted)
+    entry.confirm(ways, infection)
+    _accounts_of_ways(infection, ways)
+    parts = Parts(staging=exfiltration.staging(infection), exfiltration=exfiltration.uploads(infection, flows),
+                  log_gaps=[*gaps.cleared(rows), *gaps.silences(whole.spans, rows)])
+    parts.c2 = c2.find(infection, flows, who, sightings, frozenset(e.destination for e in parts.exfiltration))
+    parts.spread = _spread(infection)
+    parts.persistence = persistence.find(infection, ways)
+    return _story(infection, who, ways, parts, ciphered, clocks, detections)
+
+
+def _begin(infection: Infection, ways: list[entry.Way]) -> None:
+    """Ways that are sure enough by themselves start the spread; the others wait until a trace leads to them."""
+    for way in ways:
+        if way.kind == "mail_attachment" and way.host:
+            infection.hold_host(way.host, way.time, way.reasons[0], way.rows)
+        elif way.kind == "web_shell" and way.host and way.score >= _SEED_SCORE:
+            infection.hold_host(way.host, way.time, Text(
+                f"{way.source}がWebシェルで操作しました", f"{way.source} controlled it through a web shell"), way.rows)
+        elif way.score >= _SEED_SCORE and way.inside:
+            infection.start_from(way.inside)
+
+
+def _listed(infection: Infection, who: Identity, sightings: Sequence[Sighting], flows: Flows) -> None:
+    """Machines that talked to a listed address are held from then on."""
+    for sighting in c2.by_list(sightings):
+        client = c2.client_of(sighting, who) if sighting.client else ""
+        if not client or public(client) or sighting.client in flows.proxies:
+            continue
+        time = parse_iso(sighting.first_seen, UTC) if sighting.first_seen else NO_TIME
+        if time == NO_TIME:
+            continue
+        infection.hold_host(client, time, Text(
+            f"攻撃者のものとして知られた{sighting.indicator}と通信しました",
+            f"talked to {sighting.indicator}, which a list names as the attacker's"), ())
+
+
+def _encrypted(infection: Infection, encrypted: Encrypted) -> list[Host]:
+    """Machines on which encrypted files or notes were found."""
+    by_host: dict[str, list[RecordRef]] = defaultdict(list)
+    for host, ref, _ in encrypted:
+        if host:
+            by_host[host_name(host)].append(ref)
+    out = []
+    said = Text("暗号化されたファイルか脅迫文があります", "holds encrypted files or a ransom note")
+    for host, refs in sorted(by_host.items()):
+        held = infection.hosts.get(host)
+        destroyed = [m for m in infection.marks_of.get(host, ()) if m.name in ("shadow_delete", "ransom_note")]
+        out.append(Host(
+            name=host, addresses=infection.who.addresses(host),
+            first=when(min(m.time for m in destroyed)) if destroyed else None,
+            last=when(max(m.time for m in destroyed)) if destroyed else None, reasons=(said,), confidence="high",
+            records=tuple(dict.fromkeys((*refs[:10], *infection.rows.refs(m.row for m in destroyed))))[:20]))
+        if held is not None:
+            held.reasons[said] = None
+    return out
+
+
+def _accounts_of_ways(infection: Infection, ways: list[entry.Way]) -> None:
+    """The account of a way that is sure enough is held, also where no machine's log confirms it."""
+    for way in ways:
+        if way.account and (way.leads or way.score >= _SEED_SCORE):
+            infection.hold_account(way.account, way.time, Text("侵入に使われました", "was used to get in"), way.rows,
+                                   "vpn" if way.kind == "vpn_credential" else "")
+
+
+def _spread(infection: Infection) -> list[Spread]:
+    rows = infection.rows
+    out = []
+    for edge in infection.edges.values():
+        sources = {(rows.text("host", r), rows.text("path", r)) for r in edge.rows}
+        kinds = {rows.text("kind", r) for r in edge.rows}
+        sure: Confidence = "high" if len(sources) > 1 else "medium" if len(kinds) > 1 or edge.method != "unknown" else "low"
+        out.append(Spread(time=when(edge.time), source=edge.source, destination=edge.destination, account=edge.account or None,
+                          method=edge.method, technique=METHODS[edge.method][0], confidence=sure, records=rows.refs(edge.rows)))
+    return sorted(out, key=lambda s: (s.time, s.source or "", s.destination, s.method))
+
+
+def _host(infection: Infection, hold: Hold, refs: tuple[RecordRef, ...] = ()) -> Host:
+    rows = infection.rows
+    records = tuple(dict.fromkeys((*rows.refs(hold.rows), *refs)))[:20]
+    sure: Confidence = "high" if len({r.path for r in records}) > 1 else "medium" if len(hold.reasons) > 1 else "low"
+    if sure == "low" and any(m.weight >= 3 for m in infection.marks_of.get(hold.name, ())):
+        sure = "medium"
+    return Host(name=hold.name, addresses=infection.who.addresses(hold.name), first=when(hold.first), last=when(hold.last),
+                reasons=tuple(hold.reasons), confidence=sure, records=records)
+
+
+def _story(infection: Infection, who: Identity, ways: list[entry.Way], parts: Parts, ciphered: list[Host],
+           clocks: list[ClockOffset], detections: Sequence[Finding]) -> Story:
+    rows = infection.rows
+    outside = {f.address for f in infection.foreign}
+    hosts = [_host(infection, h) for n, h in infection.hosts.items() if n not in outside and not public(n)]
+    hosts += [Host(name=h.name, addresses=h.addresses, first=h.first, last=h.last, reasons=h.reasons, confidence="medium",
+                   records=h.records) for h in ciphered if h.name not in infection.hosts]
+    hosts = [h for h in hosts if h.records]
+    hosts.sort(key=lambda h: (h.first or "9", h.name))
+    held = {h.name for h in hosts}
+    touched = tuple(sorted((_host(infection, h) for n, h in infection.touched.items() if n not in held),
+                           key=lambda h: (h.first or "", h.name)))
+    accounts = tuple(sorted((_account(infection, a) for a in infection.accounts.values()), key=lambda a: a.name))
+    candidates = entry.candidates(ways, rows)
+    controllers = _controllers(rows)
+    return Story(
+        entry_candidates=candidates, compromised_hosts=tuple(hosts), touched_hosts=touched,
+        encrypted_hosts=tuple(ciphered), compromised_accounts=accounts,
+        accounts_to_reset=next_steps.accounts_to_reset(accounts, infection, controllers, _signed_on(infection)),
+        c2=tuple(parts.c2), spread=tuple(parts.spread), bypass_paths=next_steps.bypass_paths(parts, candidates),
+        staging=tuple(parts.staging), exfiltration=tuple(parts.exfiltration), persistence=tuple(parts.persistence),
+        log_gaps=tuple(parts.log_gaps), clock_offsets=tuple(clocks),
+        timeline=tuple(timeline.tell(infection, ways, parts)),
+        block_list=next_steps.block_list(candidates, parts),
+        isolate=next_steps.isolate(hosts, infection, parts, controllers, candidates),
+        unexplained=tuple(_unexplained(infection, held, detections)), explained=tuple(_explained(infection, ways)))
+
+
+def _account(infection: Infection, hold: Hold) -> Account:
+    rows = infection.rows
+    kind = hold.kind
+    if not kind:
+        domains = {host_name(rows.text("domain", r)) for r in hold.rows if rows.text("domain", r)}
+        names = {host_name(rows.text("host", r)) for r in hold.rows}
+        kind = "local" if domains and domains <= names else "domain"
+    records = rows.refs(hold.rows)
+    sure: Confidence = "high" if len({r.path for r in records}) > 1 else "medium"
+    return Account(name=hold.name, kind=kind, reasons=tuple(hold.reasons), confidence=sure, records=records)
+
+
+def _controllers(rows: Rows) -> set[str]:
+    """Machines that hand out tickets are domain controllers."""
+    return {host_name(rows.text("host", r)) for r in rows.of("ticket").tolist()}
+
+
+def _signed_on(infection: Infection) -> dict[str, set[str]]:
+    """Accounts with an interactive session on each held machine since two days before it was held."""
+    out: dict[str, set[str]] = defaultdict(set)
+    for host, hold in infection.hosts.items():
+        numbers = infection.sessions.into(host)
+        for number in numbers.tolist():
+            session = infection.sessions.get(number)
+            if session.kind == "rdp" and hold.first - 2 * 86_400 * SECOND <= session.start <= hold.last:
+                out[host].add(session.account)
+    rows = infection.rows
+    for row in rows.of("local_logon").tolist():
+        host = host_name(rows.text("host", row))
+        local = infection.hosts.get(host)
+        if local is not None and local.first - 2 * 86_400 * SECOND <= int(rows.time[row]) <= local.last:
+            out[host].add(account_name(rows.text("account", row)))
+    return out
+
+
+def _unexplained(infection: Infection, held: set[str], detections: Sequence[Finding]) -> list[Remark]:
+    """Signals on machines that are not held, and strong rule findings the story has no place for."""
+    rows = infection.rows
+    by: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for mark in infection.marks:
+        hold = infection.hosts.get(mark.host)
+        if mark.weight >= 2 and (hold is None or mark.time < hold.first - MINUTE):
+            by[mark.host, mark.name].append(mark.row)
+    out = []
+    for (host, name), cited in sorted(by.items()):
+        text = SIGNALS[name].says
+        out.append(Remark(subject=host, confidence="low", records=rows.refs(cited), reason=Text(
+            f"{text.ja}。攻撃とのつながりは見つかっていません", f"{text.en}; no link to the attack was found")))
+    for finding in detections:
+        if finding.severity in ("critical", "high") and finding.hosts and not {host_name(h) for h in finding.hosts} & held:
+            out.append(Remark(subject=", ".join(finding.hosts), confidence="low", records=finding.records[:20], reason=Text(
+                f"{finding.title.ja}。攻撃とのつながりは見つかっていません",
+                f"{finding.title.en}; no link to the attack was found")))
+    for host, time in sorted(infection.untraced.items()):
+        if host in held and not any(e.destination == host for e in infection.edges.values()):
+            hold = infection.hosts[host]
+            out.append(Remark(subject=host, confidence="low", records=rows.refs(hold.rows), reason=Text(
+                f"{when(time)}より前に、どこから入られたかを示す記録がありません",
+                f"no record shows from where it was entered before {when(time)}")))
+    return out[:60]
+
+
+def _explained(infection: Infection, ways: list[entry.Way]) -> list[Remark]:
+    rows = infection.rows
+    out = [Remark(subject=subject, reason=reason, confidence="medium", records=refs)
+           for subject, (reason, refs) in sorted(infection.explained.items())]
+    for (name, _), (host, cited) in sorted(infection.routine.items()):
+        out.append(Remark(subject=f"{host}: {name}", confidence="medium", records=rows.refs(cited), reason=Text(
+            "何日も、または多くのPCで同じ操作があり、定期の作業です",
+            "the same work on several days or many machines: a regular job")))
+    for way in ways:
+        if way.kind == "vpn_credential" and not way.leads and way.against and way.score < 3:
+            out.append(Remark(subject=f"VPN {way.account} ({way.source})", confidence="medium", records=rows.refs(way.rows),
+                              reason=way.against[0]))
+    return out[:60]
