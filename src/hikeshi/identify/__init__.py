@@ -10,11 +10,22 @@ rank.py       clues → ranked families, named or not
 answer.py     the answer; engine.py: identify, examine one file, merge a case
 """
 
-from hikeshi.identify.answer import Answer, Candidate
+from hikeshi.identify.answer import Actor, Answer, Candidate
 from hikeshi.identify.encrypted import FileFacts, inspect_file
 from hikeshi.identify.engine import Examined, Input, examine, examine_input, identify, identify_file, merge, prepare
 
 __all__ = [
-    "Answer", "Candidate", "Examined", "FileFacts", "Input", "examine", "examine_input", "identify", "identify_file", "inspect_file",
-    "merge", "prepare",
+    "Actor",
+    "Answer",
+    "Candidate",
+    "Examined",
+    "FileFacts",
+    "Input",
+    "examine",
+    "examine_input",
+    "identify",
+    "identify_file",
+    "inspect_file",
+    "merge",
+    "prepare",
 ]

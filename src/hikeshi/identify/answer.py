@@ -6,10 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from hikeshi.identify.clues import Clue
-from hikeshi.knowledge.families import Actor
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.finding import Confidence
 from hikeshi.model.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Someone reported to use the family (not the family itself); `relation` as `source` words it."""
+
+    name: str
+    relation: str
+    source: str
+
 
 VERDICTS = ("identified", "candidates", "unknown", "not_ransomware")
 
@@ -65,12 +74,22 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """One line of `hikeshi identify --json`."""
         return {
-            "path": self.path, "verdict": self.verdict, "family": self.family, "kind": self.kind,
-            "candidates": [{
-                "family": c.family, "id": c.id, "score": round(c.score, 3),
-                "reasons": [reason.to_dict() for reason in c.reasons], "records": [record.to_dict() for record in c.records],
-            } for c in self.candidates],
+            "path": self.path,
+            "verdict": self.verdict,
+            "family": self.family,
+            "kind": self.kind,
+            "candidates": [
+                {
+                    "family": c.family,
+                    "id": c.id,
+                    "score": round(c.score, 3),
+                    "reasons": [reason.to_dict() for reason in c.reasons],
+                    "records": [record.to_dict() for record in c.records],
+                }
+                for c in self.candidates
+            ],
             "actors": [{"name": a.name, "relation": a.relation, "source": a.source} for a in self.actors],
-            "advice_ids": list(self.advice_ids), "self_name": self.self_name,
+            "advice_ids": list(self.advice_ids),
+            "self_name": self.self_name,
             "notes": [note.to_dict() for note in self.notes],
         }

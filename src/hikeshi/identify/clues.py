@@ -25,22 +25,32 @@ EXACT = {"onion": 0.97, "email": 0.95, "tox": 0.95, "session": 0.95, "telegram":
 FUZZY = {"onion": 0.93, "email": 0.85}
 VANITY = 0.85
 NAME_IN_ADDRESS = 0.6
-SELF_NAME = {"strong": 0.93, "title": 0.9, "weak": 0.5}
-PLAIN_SELF_NAME = {"strong": 0.8, "title": 0.6, "weak": 0.15}
+SELF_NAME = {"double": 0.95, "strong": 0.93, "title": 0.9, "weak": 0.75}
+PLAIN_SELF_NAME = {"double": 0.92, "strong": 0.8, "title": 0.6, "weak": 0.3}
+SELF_NAME_REPEATED = 0.9
 NOTE_NAME, NOTE_NAME_OWN, NOTE_NAME_WEAK = 0.6, 0.9, 0.15
 EXTENSION, EXTENSION_OWN, EXTENSION_PLAIN, EXTENSION_WEAK = 0.6, 0.9, 0.6, 0.1
 
 _KIND_NAME = {
-    "onion": Text("onionアドレス", "the onion address"), "email": Text("メールアドレス", "the e-mail address"),
-    "tox": Text("Tox ID", "the Tox ID"), "session": Text("Session ID", "the Session ID"),
-    "telegram": Text("Telegramの名前", "the Telegram name"), "site": Text("サイト", "the site"),
+    "onion": Text("onionアドレス", "the onion address"),
+    "email": Text("メールアドレス", "the e-mail address"),
+    "tox": Text("Tox ID", "the Tox ID"),
+    "session": Text("Session ID", "the Session ID"),
+    "telegram": Text("Telegramの名前", "the Telegram name"),
+    "site": Text("サイト", "the site"),
 }
 _SOURCE_NAME = {
-    "misp-galaxy": "MISP galaxy", "attack": "MITRE ATT&CK", "threatlabz-notes": "ThreatLabz ransomware_notes",
-    "misp-galaxy-notes": "MISP galaxy", "f6-notes": "F6 DFIR", "hikeshi": "Hikeshi",
+    "misp-galaxy": "MISP galaxy",
+    "attack": "MITRE ATT&CK",
+    "threatlabz-notes": "ThreatLabz ransomware_notes",
+    "misp-galaxy-notes": "MISP galaxy",
+    "f6-notes": "F6 DFIR",
+    "hikeshi": "Hikeshi",
 }
 _SITE = re.compile(r"(?:https?://|www\.)((?:[a-z0-9-]{1,63}\.){1,5}[a-z]{2,24})(?![a-z0-9.-]*\.onion)", re.I | re.A)
-_STATED_EXTENSION = re.compile(r"(?:extension|расширени\w{1,3}|拡張子)\W{0,12}(?:(?:is|of|to|was)\W{1,3})?(\.[a-z0-9_-]{2,20})\b", re.I)
+_STATED_EXTENSION = re.compile(
+    r"(?:extension|расширени\w{1,3}|拡張子)\W{0,12}(?:(?:is|of|to|was)\W{1,3})?(\.[a-z0-9_-]{2,20})\b", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +84,30 @@ def clues_in_text(note: NoteText, families: Families, *, path: str, sha256: str)
         for fact in families.facts(address.kind, known):
             line = note.line_of(address.start)
             what = _KIND_NAME[address.kind]
-            yield Clue(fact.family, address.kind, FUZZY[address.kind] * share, known, fact.source, _told(
-                fact, families, line,
-                Text(f"{what.ja}「{_short(address.value)}」が、既知の「{_short(known)}」とほぼ同じです",
-                     f"{what.en} “{_short(address.value)}” is nearly the known “{_short(known)}”")), record(address.start))
-    for shown in presentations(note.text, families):
-        yield from _presentation_clues(shown, families, record(shown.start), note.line_of(shown.start))
+            yield Clue(
+                fact.family,
+                address.kind,
+                FUZZY[address.kind] * share,
+                known,
+                fact.source,
+                _told(
+                    fact,
+                    families,
+                    line,
+                    Text(
+                        f"{what.ja}「{_short(address.value)}」が、既知の「{_short(known)}」とほぼ同じです",
+                        f"{what.en} “{_short(address.value)}” is nearly the known “{_short(known)}”",
+                    ),
+                ),
+                record(address.start),
+            )
+    shown_names = list(presentations(note.text, families))
+    for shown in shown_names:
+        # An ordinary word in one such form may be chance; in two different forms it is a name.
+        forms = {other.strength for other in shown_names if other.families == shown.families}
+        yield from _presentation_clues(
+            shown, families, record(shown.start), note.line_of(shown.start), repeated=len(forms) > 1
+        )
     for found in _STATED_EXTENSION.finditer(note.text):
         yield from extension_clues(found[1].lower(), families, record(found.start(1)))
 
@@ -96,13 +124,37 @@ def note_name_clues(name: str, families: Families, record: RecordRef | None) -> 
         seen.add(fact.family)
         own = _holds_name(name, fact.family, families)
         weight = NOTE_NAME_WEAK if weak else NOTE_NAME_OWN if own else NOTE_NAME / len({f.family for f in facts})
-        yield Clue(fact.family, "note_name", weight, name, fact.source, _told(
-            fact, families, None, Text(f"ファイル名「{shown}」は、このファミリの脅迫文の名前です",
-                                       f"the file name “{shown}” is one its notes carry")), record)
+        yield Clue(
+            fact.family,
+            "note_name",
+            weight,
+            name,
+            fact.source,
+            _told(
+                fact,
+                families,
+                None,
+                Text(
+                    f"ファイル名「{shown}」は、このファミリの脅迫文の名前です",
+                    f"the file name “{shown}” is one its notes carry",
+                ),
+            ),
+            record,
+        )
     for one, word in _names_in_words(re.split(r"[^a-z0-9]+", name.lower()), families):
         if one not in seen:
-            yield Clue(one, "note_name", 0.8, name, "hikeshi", Text(
-                f"ファイル名「{shown}」に名前「{word}」が入っています", f"the file name “{shown}” holds the name “{word}”"), record)
+            yield Clue(
+                one,
+                "note_name",
+                0.8,
+                name,
+                "hikeshi",
+                Text(
+                    f"ファイル名「{shown}」に名前「{word}」が入っています",
+                    f"the file name “{shown}” holds the name “{word}”",
+                ),
+                record,
+            )
 
 
 def extension_clues(extension: str, families: Families, record: RecordRef | None, *, files: int = 1) -> Iterator[Clue]:
@@ -121,8 +173,15 @@ def extension_clues(extension: str, families: Families, record: RecordRef | None
             weight = EXTENSION_PLAIN if families.is_plain_name(extension) else EXTENSION_OWN
         else:
             weight = EXTENSION / len(ids)
-        yield Clue(fact.family, "extension", weight, extension, fact.source, _told(
-            fact, families, None, _extension_reason(extension, files)), record)
+        yield Clue(
+            fact.family,
+            "extension",
+            weight,
+            extension,
+            fact.source,
+            _told(fact, families, None, _extension_reason(extension, files)),
+            record,
+        )
     named = families.named(extension[1:]) if not families.is_weak_extension(extension) else ()
     for one in named:
         if one not in seen:
@@ -132,9 +191,18 @@ def extension_clues(extension: str, families: Families, record: RecordRef | None
 
 def marker_clue(family: str, marker: str, record: RecordRef | None) -> Clue:
     """A fixed byte sequence that a family writes into the files it encrypts."""
-    return Clue(family, "marker", 0.9, marker, "hikeshi", Text(
-        f"暗号化ファイルの中の目印「{marker}」が、このファミリのものです",
-        f"the marker “{marker}” inside the encrypted file is this family's"), record)
+    return Clue(
+        family,
+        "marker",
+        0.9,
+        marker,
+        "hikeshi",
+        Text(
+            f"暗号化ファイルの中の目印「{marker}」が、このファミリのものです",
+            f"the marker “{marker}” inside the encrypted file is this family's",
+        ),
+        record,
+    )
 
 
 def address_clues(addresses: Iterable[Address], families: Families, record: RecordRef | None) -> Iterator[Clue]:
@@ -152,30 +220,79 @@ def _address_clues(address: Address, families: Families, record: RecordRef | Non
             continue
         seen.add(fact.family)
         others = {f.family for f in facts if not families.are_kin(fact.family, f.family)}
-        yield Clue(fact.family, address.kind, EXACT[address.kind] / (1 + len(others)), address.value, fact.source, _told(
-            fact, families, line, Text(f"{what.ja}「{_short(address.value)}」が、このファミリのものとして知られています",
-                                       f"{what.en} “{_short(address.value)}” is known as this family's")), record)
+        yield Clue(
+            fact.family,
+            address.kind,
+            EXACT[address.kind] / (1 + len(others)),
+            address.value,
+            fact.source,
+            _told(
+                fact,
+                families,
+                line,
+                Text(
+                    f"{what.ja}「{_short(address.value)}」が、このファミリのものとして知られています",
+                    f"{what.en} “{_short(address.value)}” is known as this family's",
+                ),
+            ),
+            record,
+        )
     if facts:
         return
     if address.kind == "onion":
         for one, name in _vanity(address.value, families):
-            yield Clue(one, "vanity", VANITY, address.value, "hikeshi", Text(
-                f"onionアドレス「{_short(address.value)}」が名前「{name}」で始まります",
-                f"the onion address “{_short(address.value)}” begins with the name “{name}”"), record)
+            yield Clue(
+                one,
+                "vanity",
+                VANITY,
+                address.value,
+                "hikeshi",
+                Text(
+                    f"onionアドレス「{_short(address.value)}」が名前「{name}」で始まります",
+                    f"the onion address “{_short(address.value)}” begins with the name “{name}”",
+                ),
+                record,
+            )
     elif address.kind in ("email", "telegram", "site"):
-        words = re.split(r"[^a-z0-9]+", address.value)[:-1] if address.kind != "telegram" else re.split(r"[^a-z0-9]+", address.value)
+        words = (
+            re.split(r"[^a-z0-9]+", address.value)[:-1]
+            if address.kind != "telegram"
+            else re.split(r"[^a-z0-9]+", address.value)
+        )
         for one, name in _names_in_words(words, families):
-            yield Clue(one, "name_in_address", NAME_IN_ADDRESS, address.value, "hikeshi", Text(
-                f"{what.ja}「{_short(address.value)}」に名前「{name}」が入っています",
-                f"{what.en} “{_short(address.value)}” holds the name “{name}”"), record)
+            yield Clue(
+                one,
+                "name_in_address",
+                NAME_IN_ADDRESS,
+                address.value,
+                "hikeshi",
+                Text(
+                    f"{what.ja}「{_short(address.value)}」に名前「{name}」が入っています",
+                    f"{what.en} “{_short(address.value)}” holds the name “{name}”",
+                ),
+                record,
+            )
 
 
-def _presentation_clues(shown: Presentation, families: Families, record: RecordRef, line: int) -> Iterator[Clue]:
-    weights = PLAIN_SELF_NAME if families.is_plain_name(shown.name) else SELF_NAME
+def _presentation_clues(
+    shown: Presentation, families: Families, record: RecordRef, line: int, *, repeated: bool
+) -> Iterator[Clue]:
+    weight = (PLAIN_SELF_NAME if families.is_plain_name(shown.name) else SELF_NAME)[shown.strength]
+    if repeated:
+        weight = max(weight, SELF_NAME_REPEATED)
     for one in shown.families:
-        yield Clue(one, "self_name", weights[shown.strength] / len(shown.families), shown.name, "misp-galaxy", Text(
-            f"{line}行目で自ら「{shown.name}」と名乗っています（「{shown.span}」）",
-            f"calls itself “{shown.name}” in line {line} (“{shown.span}”)"), record)
+        yield Clue(
+            one,
+            "self_name",
+            weight / len(shown.families),
+            shown.name,
+            "misp-galaxy",
+            Text(
+                f"{line}行目で自ら「{shown.name}」と名乗っています（「{shown.span}」）",
+                f"calls itself “{shown.name}” in line {line} (“{shown.span}”)",
+            ),
+            record,
+        )
 
 
 def _told(fact: Fact, families: Families, line: int | None, what: Text) -> Text:
@@ -186,7 +303,10 @@ def _told(fact: Fact, families: Families, line: int | None, what: Text) -> Text:
 
 def _extension_reason(extension: str, files: int) -> Text:
     if files > 1:
-        return Text(f"{files:,}個のファイルに拡張子「{extension}」が付いています", f"{files:,} files carry the extension “{extension}”")
+        return Text(
+            f"{files:,}個のファイルに拡張子「{extension}」が付いています",
+            f"{files:,} files carry the extension “{extension}”",
+        )
     return Text(f"拡張子「{extension}」が付いています", f"the extension “{extension}” was added")
 
 
@@ -216,8 +336,10 @@ def _names_in_words(words: Iterable[str], families: Families) -> Iterator[tuple[
 
 def _holds_name(text: str, one: str, families: Families) -> bool:
     key = key_of(text)
-    return any(len(own) >= 5 and own in key and not families.is_plain_name(own)
-               for own in (key_of(name) for name in families.by_id[one].names))
+    return any(
+        len(own) >= 5 and own in key and not families.is_plain_name(own)
+        for own in (key_of(name) for name in families.by_id[one].names)
+    )
 
 
 def _short(value: str, keep: int = 64) -> str:

@@ -31,28 +31,77 @@ _ZIP = ((0, b"PK\x03\x04"), (0, b"PK\x05\x06"), (0, b"PK\x07\x08"))
 _OLE = ((0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),)
 _ISO = ((4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"free"), (4, b"wide"), (4, b"skip"))
 _MAGIC: dict[str, tuple[tuple[int, bytes], ...]] = {
-    **dict.fromkeys(("docx", "xlsx", "pptx", "docm", "xlsm", "pptm", "odt", "ods", "odp", "zip", "jar", "apk", "epub", "vsdx"), _ZIP),
+    **dict.fromkeys(
+        ("docx", "xlsx", "pptx", "docm", "xlsm", "pptm", "odt", "ods", "odp", "zip", "jar", "apk", "epub", "vsdx"), _ZIP
+    ),
     **dict.fromkeys(("doc", "xls", "ppt", "msg", "msi", "vsd", "mpp", "pub"), _OLE),
-    "pdf": ((0, b"%PDF"),), "jpg": ((0, b"\xff\xd8\xff"),), "jpeg": ((0, b"\xff\xd8\xff"),), "png": ((0, b"\x89PNG\r\n\x1a\n"),),
-    "gif": ((0, b"GIF8"),), "bmp": ((0, b"BM"),), "tif": ((0, b"II*\0"), (0, b"MM\0*")), "tiff": ((0, b"II*\0"), (0, b"MM\0*")),
-    "webp": ((8, b"WEBP"),), "psd": ((0, b"8BPS"),), "gz": ((0, b"\x1f\x8b"),), "tgz": ((0, b"\x1f\x8b"),), "bz2": ((0, b"BZh"),),
-    "xz": ((0, b"\xfd7zXZ\0"),), "zst": ((0, b"(\xb5/\xfd"),), "7z": ((0, b"7z\xbc\xaf\x27\x1c"),), "rar": ((0, b"Rar!\x1a\x07"),),
-    "cab": ((0, b"MSCF"),), "tar": ((257, b"ustar"),), "iso": (), "mp4": _ISO, "mov": _ISO, "m4a": _ISO, "m4v": _ISO, "heic": _ISO,
-    "mp3": ((0, b"ID3"), (0, b"\xff\xfb"), (0, b"\xff\xf3"), (0, b"\xff\xf2"), (0, b"\xff\xfa")), "wav": ((0, b"RIFF"),),
-    "avi": ((0, b"RIFF"),), "mkv": ((0, b"\x1aE\xdf\xa3"),), "webm": ((0, b"\x1aE\xdf\xa3"),), "flac": ((0, b"fLaC"),), "ogg": ((0, b"OggS"),),
-    "wmv": ((0, b"0&\xb2u"),), "wma": ((0, b"0&\xb2u"),), "exe": ((0, b"MZ"),), "dll": ((0, b"MZ"),), "sys": ((0, b"MZ"),),
-    "evtx": ((0, b"ElfFile\0"),), "pst": ((0, b"!BDN"),), "ost": ((0, b"!BDN"),), "sqlite": ((0, b"SQLite format 3\0"),),
-    "db": ((0, b"SQLite format 3\0"),), "mdb": ((4, b"Standard Jet DB"),), "accdb": ((4, b"Standard ACE DB"),),
-    "mdf": ((0, b"\x01\x0f"),), "ldf": (), "dwg": ((0, b"AC10"), (0, b"AC1")), "lnk": ((0, b"L\0\0\0"),), "vmdk": ((0, b"KDMV"), (0, b"# Disk")),
-    "vhdx": ((0, b"vhdxfile"),), "qcow2": ((0, b"QFI\xfb"),), "rtf": ((0, b"{\\rtf"),), "chm": ((0, b"ITSF"),), "ttf": ((0, b"\0\1\0\0"), (0, b"true")),
-    "vhd": ((0, b"conectix"),), "bak": (), "dat": (),
+    "pdf": ((0, b"%PDF"),),
+    "jpg": ((0, b"\xff\xd8\xff"),),
+    "jpeg": ((0, b"\xff\xd8\xff"),),
+    "png": ((0, b"\x89PNG\r\n\x1a\n"),),
+    "gif": ((0, b"GIF8"),),
+    "bmp": ((0, b"BM"),),
+    "tif": ((0, b"II*\0"), (0, b"MM\0*")),
+    "tiff": ((0, b"II*\0"), (0, b"MM\0*")),
+    "webp": ((8, b"WEBP"),),
+    "psd": ((0, b"8BPS"),),
+    "gz": ((0, b"\x1f\x8b"),),
+    "tgz": ((0, b"\x1f\x8b"),),
+    "bz2": ((0, b"BZh"),),
+    "xz": ((0, b"\xfd7zXZ\0"),),
+    "zst": ((0, b"(\xb5/\xfd"),),
+    "7z": ((0, b"7z\xbc\xaf\x27\x1c"),),
+    "rar": ((0, b"Rar!\x1a\x07"),),
+    "cab": ((0, b"MSCF"),),
+    "tar": ((257, b"ustar"),),
+    "iso": (),
+    "mp4": _ISO,
+    "mov": _ISO,
+    "m4a": _ISO,
+    "m4v": _ISO,
+    "heic": _ISO,
+    "mp3": ((0, b"ID3"), (0, b"\xff\xfb"), (0, b"\xff\xf3"), (0, b"\xff\xf2"), (0, b"\xff\xfa")),
+    "wav": ((0, b"RIFF"),),
+    "avi": ((0, b"RIFF"),),
+    "mkv": ((0, b"\x1aE\xdf\xa3"),),
+    "webm": ((0, b"\x1aE\xdf\xa3"),),
+    "flac": ((0, b"fLaC"),),
+    "ogg": ((0, b"OggS"),),
+    "wmv": ((0, b"0&\xb2u"),),
+    "wma": ((0, b"0&\xb2u"),),
+    "exe": ((0, b"MZ"),),
+    "dll": ((0, b"MZ"),),
+    "sys": ((0, b"MZ"),),
+    "evtx": ((0, b"ElfFile\0"),),
+    "pst": ((0, b"!BDN"),),
+    "ost": ((0, b"!BDN"),),
+    "sqlite": ((0, b"SQLite format 3\0"),),
+    "db": ((0, b"SQLite format 3\0"),),
+    "mdb": ((4, b"Standard Jet DB"),),
+    "accdb": ((4, b"Standard ACE DB"),),
+    "mdf": ((0, b"\x01\x0f"),),
+    "ldf": (),
+    "dwg": ((0, b"AC10"), (0, b"AC1")),
+    "lnk": ((0, b"L\0\0\0"),),
+    "vmdk": ((0, b"KDMV"), (0, b"# Disk")),
+    "vhdx": ((0, b"vhdxfile"),),
+    "qcow2": ((0, b"QFI\xfb"),),
+    "rtf": ((0, b"{\\rtf"),),
+    "chm": ((0, b"ITSF"),),
+    "ttf": ((0, b"\0\1\0\0"), (0, b"true")),
+    "vhd": ((0, b"conectix"),),
+    "bak": (),
+    "dat": (),
 }
 _TEXT = frozenset(
-    "txt csv tsv log ini cfg conf json xml html htm md sql py js ts c h cpp cs java php ps1 bat cmd sh yml yaml toml eml ics vcf svg css "
-    "reg inf url srt tex rb go rs vbs asp aspx jsp".split())
+    ["txt", "csv", "tsv", "log", "ini", "cfg", "conf", "json", "xml", "html", "htm", "md", "sql", "py", "js", "ts", "c", "h", "cpp", "cs", "java", "php", "ps1", "bat", "cmd", "sh", "yml", "yaml", "toml", "eml", "ics", "vcf", "svg", "css", "reg", "inf", "url", "srt", "tex", "rb", "go", "rs", "vbs", "asp", "aspx", "jsp"]
+)
 _KNOWN = frozenset(_MAGIC) | _TEXT
 # Any of these at the beginning means an intact file, whatever its name says.
-_SELF_TELLING = tuple({pair for pairs in _MAGIC.values() for pair in pairs if len(pair[1]) >= 4} | {(0, b"\x1f\x8b\x08"), (0, b"\xff\xd8\xff")})
+_SELF_TELLING = tuple(
+    {pair for pairs in _MAGIC.values() for pair in pairs if len(pair[1]) >= 4}
+    | {(0, b"\x1f\x8b\x08"), (0, b"\xff\xd8\xff")}
+)
 # A program can lead a double life in names (report.pdf.exe): an intact executable is not an encrypted file.
 _CONTAINER = (b"Salted__", b"-----BEGIN PGP", b"age-encryption.org", b"LUKS\xba\xbe")
 
@@ -119,12 +168,17 @@ def inspect_file(path: Path, name: str, *, sha256: str = "") -> FileFacts:
                 file.seek(tail_start)
                 tail = file.read(TAIL_BLOCKS * BLOCK)
     except OSError as error:
-        raise InputError(f"the file can't be read: {error.strerror}", source=Location(name),
-                         hint="check that it still exists and may be read") from error
+        raise InputError(
+            f"the file can't be read: {error.strerror}",
+            source=Location(name),
+            hint="check that it still exists and may be read",
+        ) from error
     return inspect_bytes(name, size, head, middle, tail, sha256=sha256)
 
 
-def inspect_bytes(name: str, size: int, head: bytes, middle: bytes = b"", tail: bytes = b"", *, sha256: str = "") -> FileFacts:
+def inspect_bytes(
+    name: str, size: int, head: bytes, middle: bytes = b"", tail: bytes = b"", *, sha256: str = ""
+) -> FileFacts:
     """The same from pieces already read; `tail` is empty when `head` is the whole file."""
     base = re.split(r"[\\/!]", name)[-1]
     original, added = split_name(base)
@@ -132,13 +186,25 @@ def inspect_bytes(name: str, size: int, head: bytes, middle: bytes = b"", tail: 
     end = tail or head
     state, reason = _state(base, original, added, size, head, parts)
     return FileFacts(
-        path=name, sha256=sha256, size=size, state=state, reason=reason, original=original, added=added,
+        path=name,
+        sha256=sha256,
+        size=size,
+        state=state,
+        reason=reason,
+        original=original,
+        added=added,
         extension=fixed_extension(added) if added else _last_extension(base),
-        victim_id=_victim_id(added or base), emails=_emails(added or base) if state != "untouched" or added else (),
-        blocks="|".join(parts), pattern=_pattern(parts) if state in ("encrypted", "likely") else None,
-        markers=tuple((family, marker.decode("ascii", "replace")) for family, place, marker in _MARKERS
-                      if (head.startswith(marker) if place == "head" else marker in end[-512:])),
-        tail=end[-TAIL_KEPT:])
+        victim_id=_victim_id(added or base),
+        emails=_emails(added or base) if state != "untouched" or added else (),
+        blocks="|".join(parts),
+        pattern=_pattern(parts) if state in ("encrypted", "likely") else None,
+        markers=tuple(
+            (family, marker.decode("ascii", "replace"))
+            for family, place, marker in _MARKERS
+            if (head.startswith(marker) if place == "head" else marker in end[-512:])
+        ),
+        tail=end[-TAIL_KEPT:],
+    )
 
 
 def split_name(base: str) -> tuple[str, str]:
@@ -161,12 +227,55 @@ def fixed_extension(added: str) -> str:
 
 
 def _is_ordinary(rest: str) -> bool:
-    """".gz", ".bak", ".2024-11-01" and the like: what people and programs put behind a name."""
-    ordinary = {"gz", "zip", "bak", "old", "tmp", "orig", "new", "copy", "part", "crdownload", "download", "sig", "asc", "gpg", "pgp", "age",
-                "md5", "sha1", "sha256", "lnk", "url", "swp", "save", "default", "sample", "template", "dist", "map", "min", "lock", "log",
-                "bz2", "xz", "7z", "zst", "enc_bak", "partial", "torrent", "mui", "config", "manifest", "resources"}
+    """ ".gz", ".bak", ".2024-11-01" and the like: what people and programs put behind a name."""
+    ordinary = {
+        "gz",
+        "zip",
+        "bak",
+        "old",
+        "tmp",
+        "orig",
+        "new",
+        "copy",
+        "part",
+        "crdownload",
+        "download",
+        "sig",
+        "asc",
+        "gpg",
+        "pgp",
+        "age",
+        "md5",
+        "sha1",
+        "sha256",
+        "lnk",
+        "url",
+        "swp",
+        "save",
+        "default",
+        "sample",
+        "template",
+        "dist",
+        "map",
+        "min",
+        "lock",
+        "log",
+        "bz2",
+        "xz",
+        "7z",
+        "zst",
+        "enc_bak",
+        "partial",
+        "torrent",
+        "mui",
+        "config",
+        "manifest",
+        "resources",
+    }
     pieces = [piece.lower() for piece in rest.strip("._-() ").split(".")]
-    return all(piece in ordinary or piece in _KNOWN or re.fullmatch(r"v?[\d_-]{0,20}", piece) is not None for piece in pieces)
+    return all(
+        piece in ordinary or piece in _KNOWN or re.fullmatch(r"v?[\d_-]{0,20}", piece) is not None for piece in pieces
+    )
 
 
 def _last_extension(base: str) -> str:
@@ -178,7 +287,7 @@ def _classes(data: bytes) -> str:
     """One letter a block of 4 KiB (a rest under 256 bytes is left out)."""
     letters = []
     for start in range(0, len(data), BLOCK):
-        block = data[start:start + BLOCK]
+        block = data[start : start + BLOCK]
         if len(block) < _SMALL:
             break
         counts = np.bincount(np.frombuffer(block, dtype=np.uint8), minlength=256)
@@ -202,9 +311,9 @@ def _state(base: str, original: str, added: str, size: int, head: bytes, parts: 
     blocks = "".join(parts)
     uniform = blocks.count("E") / len(blocks) if blocks else 0.0
     expected = _MAGIC.get(inner, ())
-    if any(head[at:at + len(magic)] == magic for at, magic in expected):
+    if any(head[at : at + len(magic)] == magic for at, magic in expected):
         return _intact_head(added, parts)
-    if any(head[at:at + len(magic)] == magic for at, magic in _SELF_TELLING):
+    if any(head[at : at + len(magic)] == magic for at, magic in _SELF_TELLING):
         return "untouched", "its content is an intact file of another type"
     if _is_mpeg_or_text(inner, head):
         return _intact_head(added, parts)

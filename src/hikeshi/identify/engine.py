@@ -15,7 +15,7 @@ from pathlib import Path
 from hikeshi.errors import InputError, Location
 from hikeshi.evidence.source import Source
 from hikeshi.identify import clues as clue
-from hikeshi.identify.answer import Answer
+from hikeshi.identify.answer import Actor, Answer
 from hikeshi.identify.clues import Clue
 from hikeshi.identify.encrypted import FileFacts, inspect_bytes, inspect_file
 from hikeshi.identify.gate import Gate, judge
@@ -92,10 +92,18 @@ def examine_input(one: Input, families: Families) -> Examined:
         return _examine(one.path, one.sha256, one.facts, None, families)
     if one.text is not None:
         data = one.text.encode("utf-8", "replace")
-        return _examine(one.path, one.sha256 or _sha256(data), _facts_of(one.path, data, one.sha256), note_from_text(one.text), families)
+        return _examine(
+            one.path,
+            one.sha256 or _sha256(data),
+            _facts_of(one.path, data, one.sha256),
+            note_from_text(one.text),
+            families,
+        )
     if one.data is not None:
         sha256 = one.sha256 or _sha256(one.data)
-        return _examine(one.path, sha256, _facts_of(one.path, one.data, sha256), read_note(one.data) if one.data else None, families)
+        return _examine(
+            one.path, sha256, _facts_of(one.path, one.data, sha256), read_note(one.data) if one.data else None, families
+        )
     return _examine(one.path, one.sha256, _facts_of(one.path, b"", one.sha256), None, families)
 
 
@@ -107,7 +115,9 @@ def merge(examined: Sequence[Examined], *, families: Families | None = None) -> 
     notes = [e for e in examined if e.is_note]
     encrypted = [e for e in examined if e.facts.is_encrypted]
     if not notes and not encrypted:
-        verdict = "not_ransomware" if examined and all(e.answer.verdict == "not_ransomware" for e in examined) else "unknown"
+        verdict = (
+            "not_ransomware" if examined and all(e.answer.verdict == "not_ransomware" for e in examined) else "unknown"
+        )
         return Answer("", verdict, "file", advice_ids=_advice(None) if verdict == "unknown" else ())
     extensions = Counter(e.facts.extension for e in encrypted if e.facts.added or e.facts.state == "encrypted")
     distinct = {c.reason: c for e in (*notes, *encrypted) for c in e.clues if c.kind != "extension"}
@@ -119,15 +129,32 @@ def merge(examined: Sequence[Examined], *, families: Families | None = None) -> 
     if notes:
         told.append(Text(f"脅迫文が{len(notes):,}個あります", f"{len(notes):,} ransom notes"))
     if encrypted:
-        told.append(Text(f"暗号化されたと見られるファイルが{len(encrypted):,}個あります", f"{len(encrypted):,} files look encrypted"))
+        told.append(
+            Text(
+                f"暗号化されたと見られるファイルが{len(encrypted):,}個あります",
+                f"{len(encrypted):,} files look encrypted",
+            )
+        )
     footer = common_footer([e.facts for e in encrypted])
     if footer:
-        told.append(Text(f"暗号化ファイルの末尾{len(footer)}バイトが共通です（{footer[:16].hex()}）",
-                         f"the last {len(footer)} bytes of the encrypted files are the same ({footer[:16].hex()})"))
+        told.append(
+            Text(
+                f"暗号化ファイルの末尾{len(footer)}バイトが共通です（{footer[:16].hex()}）",
+                f"the last {len(footer)} bytes of the encrypted files are the same ({footer[:16].hex()})",
+            )
+        )
     records = tuple(RecordRef(e.facts.path, e.facts.sha256) for e in (*notes, *encrypted)[:20])
     names = [e.answer.self_name for e in notes if e.answer.self_name]
-    return _decide("", "note" if notes else "encrypted", found, known, tuple(told), records=records,
-                   self_name=names[0] if names else None, extensions=tuple(e for e, _ in extensions.most_common(10) if e))
+    return _decide(
+        "",
+        "note" if notes else "encrypted",
+        found,
+        known,
+        tuple(told),
+        records=records,
+        self_name=names[0] if names else None,
+        extensions=tuple(e for e, _ in extensions.most_common(10) if e),
+    )
 
 
 def common_footer(facts: Iterable[FileFacts]) -> bytes:
@@ -153,27 +180,48 @@ def _examine(path: str, sha256: str, facts: FileFacts, note: NoteText | None, fa
         extension = facts.extension
         found += clue.extension_clues(extension, families, whole)
         found += clue.address_clues((Address("email", e, 0, 0) for e in facts.emails), families, whole)
-        found += [clue.marker_clue(family, marker, whole) for family, marker in facts.markers if family in families.by_id]
+        found += [
+            clue.marker_clue(family, marker, whole) for family, marker in facts.markers if family in families.by_id
+        ]
     if not facts.is_encrypted:
         bare_name = facts.size == 0 and bool(found)
-        answer = _decide(path, "name", found, families, (), records=(whole,)) if bare_name else Answer(
-            path, "unknown", "file", notes=(Text("脅迫文でも暗号化されたファイルでもないようです", "neither a note nor an encrypted file, as far as can be seen"),))
+        answer = (
+            _decide(path, "name", found, families, (), records=(whole,))
+            if bare_name
+            else Answer(
+                path,
+                "unknown",
+                "file",
+                notes=(
+                    Text(
+                        "脅迫文でも暗号化されたファイルでもないようです",
+                        "neither a note nor an encrypted file, as far as can be seen",
+                    ),
+                ),
+            )
+        )
         return Examined(answer, facts, tuple(found), False)
     told = Text(f"暗号化されています: {_STATE_JA.get(facts.reason, facts.reason)}", f"encrypted: {facts.reason}")
-    answer = _decide(path, "encrypted", found, families, (told,), records=(whole,), extensions=(facts.extension,) if facts.extension else ())
+    answer = _decide(
+        path,
+        "encrypted",
+        found,
+        families,
+        (told,),
+        records=(whole,),
+        extensions=(facts.extension,) if facts.extension else (),
+    )
     return Examined(answer, facts, tuple(found), False)
 
 
 _STATE_JA = {
     "its format is gone": "本来の形式が失われています",
-    "its format is gone and its bytes are uniform, and something was added to its name":
-        "本来の形式が失われ、中身が一様乱数のようで、名前の後ろに文字が足されています",
+    "its format is gone and its bytes are uniform, and something was added to its name": "本来の形式が失われ、中身が一様乱数のようで、名前の後ろに文字が足されています",
     "its format is gone and its bytes are uniform": "本来の形式が失われ、中身が一様乱数のようです",
     "its format is gone and something was added to its name": "本来の形式が失われ、名前の後ろに文字が足されています",
     "its bytes are uniform and something was added to its name": "中身が一様乱数のようで、名前の後ろに文字が足されています",
     "its bytes are uniform and its type is unknown": "中身が一様乱数のようで、形式がわかりません",
-    "the beginning is intact but later blocks are uniform, and something was added to its name":
-        "先頭は元のままですが途中から一様乱数のようで、名前の後ろに文字が足されています",
+    "the beginning is intact but later blocks are uniform, and something was added to its name": "先頭は元のままですが途中から一様乱数のようで、名前の後ろに文字が足されています",
 }
 
 
@@ -181,7 +229,9 @@ def _examine_text(path: str, sha256: str, base: str, facts: FileFacts, note: Not
     gate = judge(note, has_address=next(find_addresses(note.text), None) is not None)
     whole = RecordRef(path, sha256)
     if gate.verdict == "other":
-        return Examined(Answer(path, "not_ransomware", "text", notes=(_gate_text(gate),), records=(whole,)), facts, (), False)
+        return Examined(
+            Answer(path, "not_ransomware", "text", notes=(_gate_text(gate),), records=(whole,)), facts, (), False
+        )
     found = list(clue.clues_in_text(note, families, path=path, sha256=sha256))
     found += clue.note_name_clues(base, families, whole)
     told = [_gate_text(gate)]
@@ -190,33 +240,72 @@ def _examine_text(path: str, sha256: str, base: str, facts: FileFacts, note: Not
     own = unknown_name(note.text, families)
     answer = _decide(path, "note", found, families, tuple(told), records=(whole,), self_name=own[0] if own else None)
     if gate.verdict == "maybe" and gate.against:
-        answer = replace(answer, verdict="candidates" if answer.candidates else "unknown", family=None, family_id=None, actors=())
+        answer = replace(
+            answer, verdict="candidates" if answer.candidates else "unknown", family=None, family_id=None, actors=()
+        )
     return Examined(answer, facts, tuple(found), True)
 
 
 def _gate_text(gate: Gate) -> Text:
-    name = {"note": Text("脅迫文です", "this is a ransom note"), "maybe": Text("脅迫文かもしれません", "this may be a ransom note"),
-            "other": Text("脅迫文ではありません", "this is not a ransom note")}[gate.verdict]
+    name = {
+        "note": Text("脅迫文です", "this is a ransom note"),
+        "maybe": Text("脅迫文かもしれません", "this may be a ransom note"),
+        "other": Text("脅迫文ではありません", "this is not a ransom note"),
+    }[gate.verdict]
     shown = gate.against if gate.verdict == "other" and gate.against else gate.signs
     if not shown:
         return Text(f"{name.ja}: 脅迫文のしるしがありません", f"{name.en}: no sign of one")
     return Text(f"{name.ja}: {'、'.join(t.ja for t in shown)}", f"{name.en}: {', '.join(t.en for t in shown)}")
 
 
-def _decide(path: str, kind: str, found: Sequence[Clue], families: Families, told: tuple[Text, ...], *,
-            records: tuple[RecordRef, ...], self_name: str | None = None, extensions: tuple[str, ...] = ()) -> Answer:
+def _decide(
+    path: str,
+    kind: str,
+    found: Sequence[Clue],
+    families: Families,
+    told: tuple[Text, ...],
+    *,
+    records: tuple[RecordRef, ...],
+    self_name: str | None = None,
+    extensions: tuple[str, ...] = (),
+) -> Answer:
     candidates = rank(found, families)
     if self_name and (not candidates or candidates[0].score < 0.5):
-        told = (*told, Text(f"自ら「{self_name}」と名乗っていますが、この名前は知りません",
-                            f"calls itself “{self_name}”, a name we know nothing about"))
+        told = (
+            *told,
+            Text(
+                f"自ら「{self_name}」と名乗っていますが、この名前は知りません",
+                f"calls itself “{self_name}”, a name we know nothing about",
+            ),
+        )
     else:
         self_name = None
     if not is_named(candidates, families):
-        return Answer(path, "candidates" if candidates else "unknown", kind, candidates=candidates, notes=told,
-                      advice_ids=_advice(None), self_name=self_name, records=records, extensions=extensions)
+        return Answer(
+            path,
+            "candidates" if candidates else "unknown",
+            kind,
+            candidates=candidates,
+            notes=told,
+            advice_ids=_advice(None),
+            self_name=self_name,
+            records=records,
+            extensions=extensions,
+        )
     family = families.by_id[candidates[0].id]
-    return Answer(path, "identified", kind, family=family.name, family_id=family.id, candidates=candidates, actors=family.actors,
-                  advice_ids=_advice(family.id), notes=told, records=records, extensions=extensions)
+    return Answer(
+        path,
+        "identified",
+        kind,
+        family=family.name,
+        family_id=family.id,
+        candidates=candidates,
+        actors=tuple(Actor(a.name, a.relation, a.source) for a in family.actors),
+        advice_ids=_advice(family.id),
+        notes=told,
+        records=records,
+        extensions=extensions,
+    )
 
 
 def _advice(family: str | None) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def damaged_addresses(text: str, exact: Sequence[Address], families: Families) -
 
 def _onion_like(text: str) -> Iterator[tuple[int, int]]:
     for found in _ONION.finditer(text):
-        window = text[max(0, found.start() - 80): found.start()]
+        window = text[max(0, found.start() - 80) : found.start()]
         label = re.search(r"[a-z0-9](?:[a-z0-9]|\s(?=[a-z0-9]{5})){40,75}$", window, re.I | re.A)
         if label:
             yield found.start() - (len(window) - label.start()), found.start()
@@ -60,7 +60,9 @@ def _nearest(written: str, families: Families) -> tuple[str, float]:
     if len(written) < 48 or is_redacted(written):
         return "", 0.0
     index, hosts = _pieces(families)
-    votes = Counter(number for at in range(len(written) - _PIECE + 1) for number in index.get(written[at:at + _PIECE], ()))
+    votes = Counter(
+        number for at in range(len(written) - _PIECE + 1) for number in index.get(written[at : at + _PIECE], ())
+    )
     for number, shared in votes.most_common(3):
         if shared < 4:
             break
@@ -76,7 +78,7 @@ def _pieces(families: Families) -> tuple[dict[str, list[int]], list[str]]:
     index: dict[str, list[int]] = {}
     for number, host in enumerate(hosts):
         for at in range(len(host) - _PIECE + 1):
-            index.setdefault(host[at:at + _PIECE], []).append(number)
+            index.setdefault(host[at : at + _PIECE], []).append(number)
     return index, hosts
 
 
@@ -106,8 +108,11 @@ def _distance(one: str, other: str, most: int) -> int | None:
             if column == 0:
                 current[column] = row
                 continue
-            current[column] = min(previous.get(column, far) + 1, current.get(column - 1, far) + 1,
-                                  previous.get(column - 1, far) + (one[row - 1] != other[column - 1]))
+            current[column] = min(
+                previous.get(column, far) + 1,
+                current.get(column - 1, far) + 1,
+                previous.get(column - 1, far) + (one[row - 1] != other[column - 1]),
+            )
         previous = current
         if min(previous.values()) > most:
             return None

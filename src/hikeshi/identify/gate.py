@@ -21,7 +21,8 @@ _NOTE_SCORE = 4.0
 _MAYBE_SCORE = 2.5
 _STAMPED = re.compile(
     r"^\W{0,3}(?:\d{4}[-/.]\d\d?[-/.]\d\d?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3} |\d\d:\d\d:\d\d|\d{10}[. ])",
-    re.M | re.A)
+    re.M | re.A,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +48,22 @@ class Gate:
 def load_signs() -> tuple[Sign, ...]:
     signs = []
     for record in load_records(DATA / "signs.toml", "sign"):
-        signs.append(Sign(record.string("id"), record.number("weight"), record.flag("each", False), record.text("name"),
-                          tuple(_folded(phrase).strip() for phrase in record.strings("phrases"))))
+        signs.append(
+            Sign(
+                record.string("id"),
+                record.number("weight"),
+                record.flag("each", False),
+                record.text("name"),
+                tuple(_folded(phrase).strip() for phrase in record.strings("phrases")),
+            )
+        )
         record.finish()
     return tuple(signs)
 
 
 def judge(note: NoteText, *, has_address: bool) -> Gate:
     """The gate's answer for one text. `has_address`: it holds an onion, e-mail, Tox or like address."""
-    text = note.text[:_LOOKED_AT]
+    text = re.sub(r"[ \t]{2,}", "  ", note.text)[:_LOOKED_AT]
     folded = f" {_folded(text)} "
     score, kinds = 0.0, 0
     found: list[Text] = []
@@ -69,12 +77,13 @@ def judge(note: NoteText, *, has_address: bool) -> Gate:
         kinds += sign.weight >= 1
     if has_address:
         score += 1.0
+        kinds += 1
         found.append(Text("連絡先が書かれている", "gives an address to write to"))
     if _is_tabular(text):
         score -= 6.0
         against.append(Text("ログや表の形をしている", "has the shape of a log or a table"))
     # A long text must say proportionally more: somewhere in 40 KB of anything stands "contact us".
-    score -= max(0.0, (len(note.text) - 8_000) / 8_000)
+    score -= max(0.0, (len(folded) - 8_000) / 8_000)
     if score >= _NOTE_SCORE and kinds >= 3:
         verdict = "note"
     elif score >= _MAYBE_SCORE and kinds >= 2:
@@ -96,7 +105,8 @@ def _holds(folded: str, phrase: str) -> bool:
 
 
 def _is_tabular(text: str) -> bool:
-    lines = [line for line in text.splitlines() if line.strip()]
+    # Pictures made of signs have columns too; a table's fields hold words or numbers.
+    lines = [line for line in text.splitlines() if sum(c.isalnum() for c in line) > len(line.strip()) * 0.4]
     if len(lines) < 5:
         return False
     if len(_STAMPED.findall(text)) > len(lines) * 0.4:

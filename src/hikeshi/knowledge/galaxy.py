@@ -26,7 +26,9 @@ _EITHER = re.compile(r"\s+(?:or|and|aka|&|и)\s+|\s*/\s*|,\s*|\s+-\s+", re.I)
 _VERSION = re.compile(r"[\s._-]*v?\.?\d+(?:\.[0-9a-z]+)*\+?$", re.I)
 
 # What the list writes where a name had a variable part: <random 3 char>, [victim_id], %random%, {RAND}, *id*.
-_VARIABLE = re.compile(r"<[^<>]{1,60}>|\[[^\[\]]{1,40}\](?:\{[^{}]{1,8}\})?|%[^%]{1,20}%|\{[^{}]{1,20}\}|\*[a-z0-9]{0,12}\*|\*", re.I)
+_VARIABLE = re.compile(
+    r"<[^<>]{1,60}>|\[[^\[\]]{1,40}\](?:\{[^{}]{1,8}\})?|%[^%]{1,20}%|\{[^{}]{1,20}\}|\*[a-z0-9]{0,12}\*|\*", re.I
+)
 _REMARK_IN_NAME = re.compile(r"\s*(?:,|\|)?\s*\be\.g\..*$|\s+\|.*$", re.I)
 _EXTENSION = re.compile(r"\.[^\s./\\<>\[\](){}*%:;,@|\"']{1,40}", re.U)
 
@@ -38,8 +40,10 @@ def clusters_folder() -> Path:
         folder = Path(place) / "data" / "misp-galaxy" / "clusters"
         if folder.is_dir():
             return folder
-    raise KnowledgeError("the package pymispgalaxies is not installed, or without its data",
-                         hint="install hikeshi again with its requirements")
+    raise KnowledgeError(
+        "the package pymispgalaxies is not installed, or without its data",
+        hint="install hikeshi again with its requirements",
+    )
 
 
 def read_cluster(name: str) -> list[dict[str, Any]]:
@@ -48,8 +52,9 @@ def read_cluster(name: str) -> list[dict[str, Any]]:
     try:
         values = orjson.loads(path.read_bytes())["values"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise KnowledgeError("the galaxy cluster can't be read", source=Location(str(path)),
-                             hint="install pymispgalaxies again") from error
+        raise KnowledgeError(
+            "the galaxy cluster can't be read", source=Location(str(path)), hint="install pymispgalaxies again"
+        ) from error
     return [entry for entry in values if isinstance(entry, dict) and isinstance(entry.get("value"), str)]
 
 
@@ -75,7 +80,9 @@ def names_in(value: str) -> tuple[str, ...]:
     inside = re.findall(r"\(([^()]{3,40})\)", _REMARK.sub(" ", value))
     outside = re.sub(r"\([^()]*\)", " ", value)
     parts = [part for text in (outside, *inside) for part in _EITHER.split(text)]
-    return tuple(dict.fromkeys(name for part in (outside, *parts) if (name := display_name(part)) and len(key_of(name)) >= 2))
+    return tuple(
+        dict.fromkeys(name for part in (outside, *parts) if (name := display_name(part)) and len(key_of(name)) >= 2)
+    )
 
 
 def families() -> list[dict[str, Any]]:
@@ -84,27 +91,42 @@ def families() -> list[dict[str, Any]]:
     `addresses` are [kind, value] pairs from links, notes and descriptions; `related` are
     [relation, name] pairs with threat actors. Nothing is merged here.
     """
-    actors = {entry.get("uuid"): entry for name in ("threat-actor", "microsoft-activity-group")
-              for entry in read_cluster(name)}
+    actors = {
+        entry.get("uuid"): entry
+        for name in ("threat-actor", "microsoft-activity-group")
+        for entry in read_cluster(name)
+    }
     used_by: dict[str, list[tuple[str, str]]] = {}
     for entry in actors.values():
         for relation in entry.get("related", []):
-            used_by.setdefault(relation.get("dest-uuid", ""), []).append((relation.get("type", "related-to"), entry["value"]))
+            used_by.setdefault(relation.get("dest-uuid", ""), []).append(
+                (relation.get("type", "related-to"), entry["value"])
+            )
     return [_family(entry, actors, used_by) for entry in read_cluster("ransomware")]
 
 
-def _family(entry: dict[str, Any], actors: dict[Any, dict[str, Any]], used_by: dict[str, list[tuple[str, str]]]) -> dict[str, Any]:
+def _family(
+    entry: dict[str, Any], actors: dict[Any, dict[str, Any]], used_by: dict[str, list[tuple[str, str]]]
+) -> dict[str, Any]:
     meta = entry.get("meta") or {}
     related = list(used_by.get(entry.get("uuid", ""), []))
-    related += [(relation.get("type", "related-to"), actors[relation["dest-uuid"]]["value"])
-                for relation in entry.get("related", []) if relation.get("dest-uuid") in actors]
+    related += [
+        (relation.get("type", "related-to"), actors[relation["dest-uuid"]]["value"])
+        for relation in entry.get("related", [])
+        if relation.get("dest-uuid") in actors
+    ]
     return {
         "value": entry["value"].strip(),
         "names": names_in(entry["value"]),
         "synonyms": [name for text in _strings(meta, "synonyms") if (name := display_name(text))],
         "extensions": sorted({e for text in _strings(meta, "extensions", "extension") if (e := extension_in(text))}),
-        "note_names": sorted({n for text in _strings(meta, "ransomnotes-filenames", "ransomnotes-filesnames")
-                              if (n := note_name_pattern(text))}),
+        "note_names": sorted(
+            {
+                n
+                for text in _strings(meta, "ransomnotes-filenames", "ransomnotes-filesnames")
+                if (n := note_name_pattern(text))
+            }
+        ),
         "addresses": sorted(_addresses(entry, meta)),
         "related": sorted(set(related)),
     }

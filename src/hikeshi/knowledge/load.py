@@ -104,8 +104,11 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise KnowledgeError(f"the knowledge file can't be read: {error.strerror}", source=Location(str(path)),
-                             hint="reinstall hikeshi, or import the pack again") from error
+        raise KnowledgeError(
+            f"the knowledge file can't be read: {error.strerror}",
+            source=Location(str(path)),
+            hint="reinstall hikeshi, or import the pack again",
+        ) from error
     if len(raw) > MAX_BYTES:
         raise KnowledgeError("the knowledge file is too large", source=Location(str(path)))
     try:
@@ -115,7 +118,9 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
         line = raw[: error.start].count(b"\n") + 1
         raise KnowledgeError("the knowledge file is not UTF-8", source=Location(str(path), line=line)) from error
     except tomllib.TOMLDecodeError as error:
-        raise KnowledgeError(f"not valid TOML: {error}", source=Location(str(path), line=_line_in(str(error)))) from error
+        raise KnowledgeError(
+            f"not valid TOML: {error}", source=Location(str(path), line=_line_in(str(error)))
+        ) from error
 
 
 def load_records(path: Path, name: str) -> Iterator[Record]:
@@ -123,8 +128,11 @@ def load_records(path: Path, name: str) -> Iterator[Record]:
     table, text = read_toml(path)
     other = sorted(set(table) - {name})
     if other:
-        raise KnowledgeError(f"unknown top-level key '{other[0]}'", source=Location(str(path), line=_line_of(text, other[0])),
-                             hint=f"this file holds [[{name}]] only")
+        raise KnowledgeError(
+            f"unknown top-level key '{other[0]}'",
+            source=Location(str(path), line=_line_of(text, other[0])),
+            hint=f"this file holds [[{name}]] only",
+        )
     items = table.get(name, [])
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise KnowledgeError(f"[[{name}]] must be a list of tables", source=Location(str(path)))

@@ -27,8 +27,15 @@ def load_sources(path: Path = DATA / "SOURCES.toml") -> dict[str, KnowledgeSourc
     """Every source by id. Raises KnowledgeError."""
     sources: dict[str, KnowledgeSource] = {}
     for record in load_records(path, "source"):
-        one = KnowledgeSource(record.string("id"), record.string("name"), record.string("what"), record.string("licence"),
-                              record.string("version"), record.string("url"), record.string("package", "-").strip("-"))
+        one = KnowledgeSource(
+            record.string("id"),
+            record.string("name"),
+            record.string("what"),
+            record.string("licence"),
+            record.string("version"),
+            record.string("url"),
+            record.string("package", "-").strip("-"),
+        )
         if one.id in sources:
             raise record.error(f"the id '{one.id}' is used twice")
         record.finish()
