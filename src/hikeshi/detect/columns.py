@@ -155,13 +155,24 @@ def _outbound(direction: str) -> str:
     return {"%%14593": "true", "%%14592": "false"}.get(direction, direction)
 
 
+def _application_path(path: str) -> str:
+    r"""\device\harddiskvolume3\… as a drive path; which letter the volume has, the event doesn't say: C is usual."""
+    low = path.lower()
+    if not low.startswith("\\device\\harddiskvolume"):
+        return path
+    volume, mark, rest = path[22:].partition("\\")
+    return f"C:\\{rest}" if mark and volume.isdigit() else path
+
+
 DERIVED: dict[str, Callable[[Columns], Any]] = {
     "registry_path": lambda c: c.combine(("ObjectName", "ObjectValueName"), _registry_path),
     "subject": lambda c: c.combine(("SubjectUserName", "SubjectDomainName"), _account),
     "outbound": lambda c: c.combine(("Direction",), _outbound),
+    "application_path": lambda c: c.combine(("Application",), _application_path),
 }
 NEEDED: dict[str, tuple[str, ...]] = {
     "registry_path": ("ObjectName", "ObjectValueName"),
     "subject": ("SubjectUserName", "SubjectDomainName"),
     "outbound": ("Direction",),
+    "application_path": ("Application",),
 }

@@ -1,7 +1,7 @@
 """Windows event logs (EVTX) as columns.
 
 The Rust package `evtx` decodes the binary XML to JSON, one record at a time. Records are
-transposed some thousand at a time into Arrow arrays, one set for each set of field names,
+transposed some hundred at a time into Arrow arrays, one set for each set of field names,
 and dictionary-encoded once a batch: no per-cell Python work on the usual path.
 
 A damaged part is a Reject with its record number or byte offset; the rest is read. What the
@@ -15,10 +15,9 @@ import gc
 import io
 import struct
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ import evtx
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from hikeshi.errors import UnsupportedFormat
 from hikeshi.events.schema import BY_NAME
@@ -37,9 +35,10 @@ from hikeshi.evidence.source import Source
 FILE_MAGIC = b"ElfFile\0"
 CHUNK_MAGIC = b"ElfChnk\0"
 HEADER_BYTES, CHUNK_BYTES = 4096, 65536
-# Transposing some thousand records at a time keeps their dicts in the processor's cache.
-_ROUND_ROWS = 4096
+# A few hundred records at a time: their dicts stay in the processor's cache, and Python keeps its arenas.
+_ROUND_ROWS = 256
 _BATCH_TEXT = 192 << 20
+_FLUSH_VALUES = 1024
 _MISSING_SHOWN = 1000
 
 
@@ -75,8 +74,6 @@ def read_records(source: Source, batch: EvtxBatch) -> Iterator[None]:
         for opened in _streams(source, layout, batch.rejects):
             for ids in batch.consume(opened):
                 seen.append(ids)
-                if collecting and len(seen) % 16 == 0:
-                    gc.collect(0)
                 yield
     finally:
         if collecting:
@@ -212,13 +209,30 @@ def _plain(error: BaseException) -> str:
 
 
 class _Cells:
-    """One field while a batch grows: Arrow arrays and the rows they belong to."""
+    """One field or column while a batch grows: the rows that have it, and their values.
 
-    __slots__ = ("arrays", "rows")
+    Values wait as plain objects and become an Arrow array some thousand at a time: an array
+    costs microseconds, however short it is.
+    """
+
+    __slots__ = ("arrays", "pending", "pending_rows", "rows")
 
     def __init__(self) -> None:
         self.arrays: list[Any] = []
         self.rows: list[np.ndarray[Any, Any]] = []
+        self.pending: list[Any] = []
+        self.pending_rows: list[np.ndarray[Any, Any]] = []
+
+    def add(self, where: np.ndarray[Any, Any], array: Any) -> None:
+        if len(where):
+            self.rows.append(where)
+            self.arrays.append(array)
+
+    def take_pending(self) -> tuple[np.ndarray[Any, Any], list[Any]]:
+        rows = np.concatenate(self.pending_rows) if len(self.pending_rows) > 1 else self.pending_rows[0]
+        values = self.pending
+        self.pending, self.pending_rows = [], []
+        return rows, values
 
 
 class EvtxBatch:
@@ -296,74 +310,85 @@ class EvtxBatch:
         return ids
 
     def _system(self, systems: list[dict[str, Any]], base: int, ids: np.ndarray[Any, Any], stamps: list[str]) -> None:
-        where = np.arange(base, base + len(systems), dtype=np.int32)
+        """The System parts of one round, transposed by the names they hold (two or three sets a log)."""
+        times = np.empty(len(systems), dtype=np.int64)
+        shapes: dict[tuple[str, ...], tuple[list[int], list[dict[str, Any]]]] = {}
+        for index, system in enumerate(systems):
+            shape = tuple(system)
+            group = shapes.get(shape)
+            if group is None:
+                group = shapes[shape] = ([], [])
+            group[0].append(index)
+            group[1].append(system)
+        for shape, (indexes, dicts) in shapes.items():
+            places = np.array(indexes, dtype=np.int32)
+            parts = dict(zip(shape, zip(*map(dict.values, dicts), strict=True), strict=True))
+            created = _attribute(parts.get("TimeCreated", ()), "SystemTime") or [None] * len(dicts)
+            times[places] = _times(created, indexes, stamps)
+            self._system_part(parts, places + np.int32(base), ids[places])
+        self._times.append(times)
 
-        def plain(part: str) -> list[Any]:
-            return [system.get(part) for system in systems]
-
-        times = plain("TimeCreated")
-        self._times.append(_times([(t or _NOTHING).get("#attributes", _NOTHING).get("SystemTime") for t in times],
-                                  stamps))
-        record_ids = plain("EventRecordID")
-        self._column("winlog.record_id", where, [
-            r if r.__class__ is int else _whole(_text_of(r), i)
-            for r, i in zip(record_ids, ids.tolist(), strict=True)])
-        codes = plain("EventID")
-        self._column("event.code", where, [c if c.__class__ is int else _text_of(c) for c in codes])
-        self._column("winlog.channel", where, plain("Channel"))
-        self._column("host.name", where, plain("Computer"))
-        self._attribute("event.provider", where, plain("Provider"), "Name")
+    def _system_part(self, parts: dict[str, tuple[Any, ...]], where: np.ndarray[Any, Any],
+                     ids: np.ndarray[Any, Any]) -> None:
+        record_ids = parts.get("EventRecordID", ())
+        if any(r.__class__ is not int for r in record_ids):
+            record_ids = tuple(r if r.__class__ is int else _whole(_text_of(r), i)
+                               for r, i in zip(record_ids, ids.tolist(), strict=True))
+        self._column("winlog.record_id", where, record_ids or ids.tolist())
         for name, part in _SYSTEM_PLAIN:
-            if self.wants(name):
-                self._column(name, where, plain(part))
+            if part in parts and self.wants(name):
+                self._column(name, where, parts[part])
         for name, part, attribute in _SYSTEM_ATTRIBUTES:
-            if self.wants(name):
-                self._attribute(name, where, plain(part), attribute)
-
-    def _attribute(self, name: str, where: np.ndarray[Any, Any], parts: list[Any], attribute: str) -> None:
-        self._column(name, where, [
-            part.get("#attributes", _NOTHING).get(attribute) if part.__class__ is dict else None for part in parts])
+            if part in parts and self.wants(name):
+                values = _attribute(parts[part], attribute)
+                if values is not None:
+                    self._column(name, where, values)
 
     def _column(self, name: str, where: np.ndarray[Any, Any], values: Sequence[Any]) -> None:
-        kind = pa.int64() if BY_NAME[name].type == "int" else pa.string()
-        cells = self._columns.setdefault(name, _Cells())
-        cells.rows.append(where)
-        cells.arrays.append(_array(values, kind))
+        cells = self._columns.get(name)
+        if cells is None:
+            cells = self._columns[name] = _Cells()
+        cells.pending.extend(values)
+        cells.pending_rows.append(where)
+        if len(cells.pending) >= _FLUSH_VALUES:
+            self._flush_column(name, cells)
+
+    def _flush_column(self, name: str, cells: _Cells) -> None:
+        if cells.pending_rows:
+            rows, values = cells.take_pending()
+            cells.add(rows, _array(values, pa.int64() if BY_NAME[name].type == "int" else pa.string()))
 
     def _put(self, name: str, where: np.ndarray[Any, Any], values: Sequence[Any]) -> None:
-        """The values of one field; elements with attributes or parts of their own come apart here."""
-        if not self.wants(name) and name != "#attributes":
-            return
-        try:
-            array = pa.array(values)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError, UnicodeError):
-            array = None
-        if array is None or pa.types.is_nested(array.type) or name == "#attributes":
-            self._put_odd(name, where, values)
-            return
-        if pa.types.is_null(array.type):
-            return
-        if not pa.types.is_string(array.type):
-            array = array.cast(pa.string())
-        self._add(name, where, array)
-
-    def _put_odd(self, name: str, where: np.ndarray[Any, Any], values: Sequence[Any]) -> None:
-        apart: dict[str, tuple[list[int], list[str]]] = {}
-        for row, value in zip(where.tolist(), values, strict=True):
-            for leaf, text in _leaves(name, value).items():
-                rows, texts = apart.setdefault(leaf, ([], []))
-                rows.append(row)
-                texts.append(text)
-        for leaf, (rows, texts) in apart.items():
-            if self.wants(leaf):
-                self._add(leaf, np.array(rows, dtype=np.int32), _array(texts, pa.string()))
-
-    def _add(self, name: str, where: np.ndarray[Any, Any], array: Any) -> None:
+        """The values of one field for some rows."""
         cells = self._fields.get(name)
         if cells is None:
+            if not self.wants(name) and not (name == "#attributes" or values[0].__class__ is dict):
+                return
             cells = self._fields[name] = _Cells()
-        cells.rows.append(where)
-        cells.arrays.append(array)
+        cells.pending.extend(values)
+        cells.pending_rows.append(where)
+        if len(cells.pending) >= _FLUSH_VALUES:
+            self._flush_field(name, cells)
+
+    def _flush_field(self, name: str, cells: _Cells) -> None:
+        """Elements with attributes or parts of their own come apart here."""
+        if not cells.pending_rows:
+            return
+        rows, values = cells.take_pending()
+        array = _simple_array(values) if name != "#attributes" else None
+        if array is not None:
+            cells.add(rows, array)
+            return
+        apart: dict[str, tuple[list[int], list[str]]] = {}
+        for row, value in zip(rows.tolist(), values, strict=True):
+            for leaf, text in _leaves(name, value).items():
+                leaf_rows, texts = apart.setdefault(leaf, ([], []))
+                leaf_rows.append(row)
+                texts.append(text)
+        for leaf, (leaf_rows, texts) in apart.items():
+            if self.wants(leaf):
+                self._fields.setdefault(leaf, _Cells()).add(
+                    np.array(leaf_rows, dtype=np.int32), _array(texts, pa.string()))
 
     # One batch -------------------------------------------------------------------------
 
@@ -373,63 +398,110 @@ class EvtxBatch:
         table = EventTable(count, np.concatenate(self._times) if count else np.empty(0, dtype=np.int64),
                            rejects=list(self.rejects))
         for name, cells in self._columns.items():
+            self._flush_column(name, cells)
             column = _encode(cells, count)
             if column is not None:
-                table.columns[name] = column
+                table.columns[name] = column if BY_NAME[name].type == "int" else _as_text(column)
         if count and self.wants("event.timezone"):
             table.columns["event.timezone"] = constant("UTC", count)
+        for name, cells in list(self._fields.items()):
+            self._flush_field(name, cells)
         for name, cells in self._fields.items():
-            column = _encode(cells, count)
+            column = _encode(cells, count) if self.wants(name) else None
             if column is not None:
-                table.fields[name] = column
+                table.fields[name] = _as_text(column)
         self.rejects.clear()
         self._reset()
         return table
 
 
 _NOTHING: dict[str, Any] = {}
-_SYSTEM_PLAIN = (("winlog.level", "Level"), ("winlog.keywords", "Keywords"), ("winlog.task", "Task"),
+_TIMESTAMP = pa.timestamp("us", tz="UTC")
+_SYSTEM_PLAIN = (("event.code", "EventID"), ("winlog.channel", "Channel"), ("host.name", "Computer"),
+                 ("winlog.level", "Level"), ("winlog.keywords", "Keywords"), ("winlog.task", "Task"),
                  ("winlog.opcode", "Opcode"), ("winlog.version", "Version"))
-_SYSTEM_ATTRIBUTES = (("winlog.user.identifier", "Security", "UserID"),
+_SYSTEM_ATTRIBUTES = (("event.provider", "Provider", "Name"),
+                      ("winlog.user.identifier", "Security", "UserID"),
                       ("winlog.activity_id", "Correlation", "ActivityID"),
                       ("winlog.process.pid", "Execution", "ProcessID"),
                       ("winlog.process.thread.id", "Execution", "ThreadID"))
 
 
 def _encode(cells: _Cells, row_count: int) -> Column | None:
-    array = pa.concat_arrays(cells.arrays) if len(cells.arrays) > 1 else cells.arrays[0]
+    """The finished column: unique values, codes, and the rows that have one."""
+    arrays = cells.arrays
+    if not arrays:
+        return None
+    numbers = pa.types.is_integer(arrays[0].type) and all(a.type == arrays[0].type for a in arrays)
+    if not numbers:
+        arrays = [a if pa.types.is_string(a.type) else a.cast(pa.string()) for a in arrays]
+    array = pa.concat_arrays(arrays) if len(arrays) > 1 else arrays[0]
     rows = np.concatenate(cells.rows) if len(cells.rows) > 1 else cells.rows[0]
     encoded = array.dictionary_encode()
     if not len(encoded.dictionary):
         return None
-    codes = encoded.indices
-    if codes.null_count:
-        present = codes.is_valid().to_numpy(zero_copy_only=False)
-        rows = rows[present]
-        codes = codes.drop_null()
-    numbers = codes.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
-    if len(rows) == row_count:
-        order = None if len(cells.rows) == 1 or _ascending(rows) else np.argsort(rows, kind="stable")
-        return Column(encoded.dictionary.to_pylist(), numbers if order is None else numbers[order])
+    indices = encoded.indices
+    if indices.null_count:
+        rows = rows[indices.is_valid().to_numpy(zero_copy_only=False)]
+        indices = indices.drop_null()
+    codes = indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
     if not _ascending(rows):
         order = np.argsort(rows, kind="stable")
-        rows, numbers = rows[order], numbers[order]
-    return Column(encoded.dictionary.to_pylist(), numbers, rows)
+        rows, codes = rows[order], codes[order]
+    return Column(encoded.dictionary.to_pylist(), codes, None if len(rows) == row_count else rows)
+
+
+def _as_text(column: Column) -> Column:
+    if column.values and column.values[0].__class__ is int:
+        column.values = [str(v) for v in column.values]
+    return column
 
 
 def _ascending(rows: np.ndarray[Any, Any]) -> bool:
     return len(rows) < 2 or bool((rows[1:] > rows[:-1]).all())
 
 
+def _attribute(parts: Sequence[Any], name: str) -> list[Any] | None:
+    """One attribute of each element; None where no element has any."""
+    if not any(parts):
+        return None
+    try:
+        return [part["#attributes"][name] for part in parts]
+    except (KeyError, TypeError):
+        return [part.get("#attributes", _NOTHING).get(name) if part.__class__ is dict else None for part in parts]
+
+
+def _simple_array(values: Sequence[Any]) -> Any:
+    """Texts, whole numbers or truth values, one sort of them, as an Arrow array; else None.
+
+    The type is always given: letting Arrow guess costs ten times as much for short columns.
+    """
+    kind = next((v.__class__ for v in values if v is not None), str)
+    if kind is str:
+        return _typed(values, pa.string())
+    if kind is int:
+        return _typed(values, pa.int64())
+    if kind is bool:
+        array = _typed(values, pa.bool_())
+        return None if array is None else array.cast(pa.string())
+    return None
+
+
+def _typed(values: Sequence[Any], kind: Any) -> Any:
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, UnicodeError):
+        return None
+
+
 def _array(values: Sequence[Any], kind: Any) -> Any:
     """An Arrow array of plain values; numbers and truth values become text as Windows writes them."""
-    try:
-        array = pa.array(values)
-        return array if array.type == kind else array.cast(kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError, UnicodeError):
-        if pa.types.is_integer(kind):
-            return pa.array([v if v.__class__ is int and abs(v) < 1 << 63 else None for v in values], kind)
-        return pa.array([_clean(_text_of(v)) for v in values], kind)
+    if pa.types.is_integer(kind):
+        array = _typed(values, kind)
+        return array if array is not None else pa.array(
+            [v if v.__class__ is int and abs(v) < 1 << 63 else None for v in values], kind)
+    array = _simple_array(values)
+    return array if array is not None else pa.array([_clean(_text_of(v)) for v in values], kind)
 
 
 def _clean(text: str | None) -> str | None:
@@ -508,13 +580,15 @@ def _payload(event: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _times(created: list[str | None], stamps: list[str]) -> np.ndarray[Any, Any]:
-    """UTC microseconds from TimeCreated; the record header's time where it is unreadable."""
+def _times(created: Sequence[str | None], indexes: list[int], stamps: list[str]) -> np.ndarray[Any, Any]:
+    """UTC microseconds from TimeCreated; the record header's time where it is absent or unreadable."""
     try:
-        return pa.array(created, pa.string()).cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).fill_null(
-            NO_TIME).to_numpy().astype(np.int64)
+        array = pa.array(created, pa.string())
+        if not array.null_count:
+            return array.cast(_TIMESTAMP).cast(pa.int64()).to_numpy()
     except (pa.ArrowException, TypeError, ValueError):
-        return np.array([_time(c, s) for c, s in zip(created, stamps, strict=True)], dtype=np.int64)
+        pass
+    return np.array([_time(c, stamps[i]) for c, i in zip(created, indexes, strict=True)], dtype=np.int64)
 
 
 def _time(created: Any, stamp: str) -> int:
