@@ -382,7 +382,8 @@ def _firewall(world: World, do: Actions) -> None:
         for _ in range(150):
             time = world.at(day, "00:00") + rng.randrange(DAY)
             do.traffic(f"198.51.100.{rng.randrange(200, 250)}", "192.0.2.2",
-                       rng.choice((22, 23, 445, 3389, 8080, 5900)), time, duration=0, sent=0, received=0, interfaces=("wan1", "dmz"), service="tcp", action="deny")
+                       rng.choice((22, 23, 445, 3389, 8080, 5900)), time, duration=0, sent=0, received=0,
+                       interfaces=("wan1", "dmz"), service="tcp", action="deny")
         for _ in range(40):
             time = world.at(day, "00:00") + rng.randrange(DAY)
             do.traffic(rng.choice(list(world.hosts.values())).address, FIREWALL_LAN, 123, time, duration=1, sent=76,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from random import Random
+from zlib import crc32
 
 from hikeshi.demo import logs
 from hikeshi.demo.evidence_set import EvidenceSet, TextLog
@@ -93,8 +94,12 @@ class World:
         return from_datetime(moment)
 
     def at(self, day: int, clock: str) -> int:
-        """Microseconds UTC of a local time; `day` counts from the first day of the logs."""
-        return self._local(self.first + timedelta(days=day), clock)
+        """Microseconds UTC of a local time; `day` counts from the first day of the logs.
+
+        A clock with seconds gets a fraction of its own: nothing happens on the full second.
+        """
+        fraction = crc32(f"{day} {clock}".encode()) % SECOND if clock.count(":") == 2 else 0
+        return self._local(self.first + timedelta(days=day), clock) + fraction
 
     def days(self) -> range:
         return range((self.end - self.start) // DAY + 1)

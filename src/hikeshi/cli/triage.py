@@ -1,0 +1,47 @@
+"""`hikeshi triage`: from a folder of evidence to the story."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from hikeshi.cli.output import say
+from hikeshi.cli.progress import progress
+from hikeshi.cli.story import print_story
+
+
+@click.command("triage")
+@click.argument("evidence", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("hikeshi-result"),
+              show_default=True, help="Folder for the results. 結果を書くフォルダ")
+@click.option("--indicators", multiple=True, type=click.Path(path_type=Path),
+              help="List of indicators: text, CSV, STIX 2.1, MISP JSON. May be given several times. 指標リスト")
+@click.option("--rules", multiple=True, type=click.Path(path_type=Path),
+              help="Folder of Sigma rules, beside our own. May be given several times. Sigmaルール")
+@click.option("--zone", help="Zone of times that name none, e.g. Asia/Tokyo or +09:00. 時刻帯")
+@click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
+@click.pass_context
+def command(ctx: click.Context, evidence: tuple[Path, ...], out: Path, indicators: tuple[Path, ...],
+            rules: tuple[Path, ...], zone: str | None, workers: int | None) -> None:
+    """Analyse a folder of evidence: which ransomware, how they got in, how far. 証拠フォルダの一括分析
+
+    Reads event logs, proxy, firewall, VPN, web and Linux logs, notes and encrypted files, also inside archives.
+    Writes report.html, report.pdf, findings.jsonl, case.json, events/*.parquet and manifest.json.
+    Stopped on the way, run it again: it goes on where it was.
+    """
+    from hikeshi.triage.run import triage
+
+    began = time.monotonic()
+    with progress() as advance:
+        result = triage(evidence, out, indicators=indicators, rules=rules, zone=zone, workers=workers,
+                        on_progress=advance)
+    print_story(result.case, result.findings)
+    records, rejected = sum(i.records for i in result.items), sum(i.rejected for i in result.items)
+    say(f"{len(result.items):,} files, {records:,} records, {rejected:,} damaged, "
+        f"{len(result.case.not_read):,} files not read, {time.monotonic() - began:.1f} s")
+    say(f"Next: open {out / 'report.html'}")
+    if not records and not result.found:
+        ctx.exit(3 if result.case.not_read or not result.items else 0)
+    ctx.exit(1 if result.found else 0)
