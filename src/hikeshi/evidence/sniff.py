@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ _SEARCHED_FOR_ENCODING = 64 * 2**20
 _SAMPLES = 64
 _EVTX_CHUNK = b"ElfChnk\0"
 _CONTROL = bytes(range(9)) + bytes(range(14, 27)) + b"\x1c\x1d\x1e\x1f\x7f"
+_RUN_OF_NULS = re.compile(rb"\0{8,}")
 _EVTX_CHUNK_SIZE, _EVTX_HEADER_SIZE = 65536, 4096
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -95,7 +97,7 @@ def _container(head: bytes) -> Sniffed | None:
             return Sniffed("office") if name == "zip" and _is_document(head) else Sniffed("archive", container=name)
     if head.startswith(b"BZh") and head[4:10] == b"1AY&SY":
         return Sniffed("archive", container="bzip2")
-    if head[257:262] == b"ustar" or _is_old_tar(head):
+    if head[257:263] in (b"ustar\0", b"ustar ") or _is_old_tar(head):
         return Sniffed("archive", container="tar")
     if head[2:5] == b"-lh" and head[6:7] == b"-":
         return Sniffed("archive", container="lha")
@@ -154,22 +156,18 @@ def looks_like_text(head: bytes) -> bool:
     content = head.replace(b"\0", b"")
     if not content:
         return False
-    if (len(content) - len(content.translate(None, _CONTROL))) * 50 > len(content):
-        return False
     detector = EncodingDetector()
     detector.feed(head)
     encoding = detector.result()
     if encoding.startswith("utf-16"):
         return True
-    nuls = len(head) - len(content)
-    if nuls * 3 > len(head) or (nuls and not _nuls_in_runs(head, nuls)):
+    if (len(content) - len(content.translate(None, _CONTROL))) * 50 > len(content):
+        return False
+    # Runs of NULs are padding or lost pages; NULs between the characters are binary data.
+    if _RUN_OF_NULS.sub(b"", head).count(0) * 100 > len(content):
         return False
     high = len(content) - len(content.translate(None, bytes(range(128, 256))))
     return encoding != "latin-1" or high * 3 <= len(content)
-
-
-def _nuls_in_runs(head: bytes, nuls: int) -> bool:
-    return nuls <= 8 or head.count(b"\0\0\0\0") * 8 >= nuls
 
 
 def _after_zeros(fd: int, size: int, checked: int, seen: EncodingDetector | None) -> Sniffed:
@@ -210,7 +208,7 @@ def _first_data(fd: int, start: int, size: int) -> int | None:
     for sample in [*range(place, size, step), max(0, size - 65536)]:
         chunk = _read_at(fd, sample, 65536)
         if chunk.strip(b"\0"):
-            return sample + _leading_zeros(chunk)
+            return int(sample) + _leading_zeros(chunk)
     return -1
 
 

@@ -246,6 +246,7 @@ _JAPANESE = re.compile("[\u3041-\u30ff\u4e00-\u9fff\uff01-\uff5e\u3001-\u303f\uf
                        "\u2460-\u24ff\u3200-\u33ff\uf900-\ufaff]+")
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fc\u3001-\u3011\u301c\uff01-\uff5e]")
 _HALF_WIDTH = re.compile("[\uff61-\uff9f]")
+_RUN_OF_NUL_PAIRS = re.compile(rb"(?:\0\0){4,}")
 _UNKNOWN = "\ufffd"
 
 
@@ -314,6 +315,7 @@ def _whole_lines(piece: bytes, *, start: bool = True) -> bytes:
 
 def _utf16(head: bytes) -> str | None:
     """UTF-16 without a mark: its ASCII characters have their zero bytes all on one side."""
+    head = _RUN_OF_NUL_PAIRS.sub(b"", head)  # padding says nothing
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if not head or max(even, odd) * 50 < len(head):
         return None
@@ -322,7 +324,10 @@ def _utf16(head: bytes) -> str | None:
         return None
     text = head[:len(head) // 2 * 2].decode(name, "replace")
     strange = sum(1 for c in text if not (c.isprintable() or c in "\r\n\t\f\0"))
-    return name if strange * 20 <= len(text) else None
+    ascii_count = sum(1 for c in text if c < "\x80")
+    # Any two bytes make a Chinese character: mostly ASCII, or Japanese with its kana, is believed.
+    likely = ascii_count * 10 >= len(text) * 7 or len(_KANA.findall(text)) * 20 >= len(text)
+    return name if likely and strange * 20 <= len(text) else None
 
 
 def _jis(sample: bytes) -> str | None:
