@@ -325,8 +325,8 @@ def _utf16(head: bytes) -> str | None:
     text = head[:len(head) // 2 * 2].decode(name, "replace")
     strange = sum(1 for c in text if not (c.isprintable() or c in "\r\n\t\f\0"))
     ascii_count = sum(1 for c in text if c < "\x80")
-    # Any two bytes make a Chinese character: mostly ASCII, or Japanese with its kana, is believed.
-    likely = ascii_count * 10 >= len(text) * 7 or len(_KANA.findall(text)) * 20 >= len(text)
+    # Any two bytes make a Chinese character: line ends, mostly ASCII, or kana are believed.
+    likely = "\n" in text or ascii_count * 10 >= len(text) * 7 or len(_KANA.findall(text)) * 20 >= len(text)
     return name if likely and strange * 20 <= len(text) else None
 
 
