@@ -46,7 +46,7 @@ _NOT_SEARCHED = frozenset(
 _HOST_FIELDS = frozenset(
     {"dst", "dstip", "dstaddr", "dstaddress", "dsthost", "dsthostname", "dstname", "dest", "destip", "desthost",
      "destname", "destinationip", "destinationaddress", "destinationhost", "destinationhostname", "destinationname",
-     "destinationdomain", "destinationipaddress", "serverip", "queryname", "qname", "cshost"})
+     "destinationdomain", "destinationipaddress", "serverip", "queryname", "qname", "cshost", "rip"})
 _URL_FIELDS = frozenset({"url", "requesturl", "requestedurl", "uri", "csuri", "desturl", "destinationurl"})
 
 _HOST_VALUE = re.compile(r"\[?[A-Za-z0-9._:-]+\]?(?::\d{1,5})?\Z")
@@ -322,17 +322,27 @@ def _clients(table: EventTable, rows: Ints) -> tuple[list[str | None], Ints]:
         out[use] = codes[use] + len(values)
         values += texts
     if (out < 0).any():
-        texts, codes = _texts(table, "message", rows)
-        private = [_first_private(t) for t in texts] if (codes[out < 0] >= 0).any() else []
-        has = np.array([p is not None for p in private] or [False], dtype=np.bool_)
-        use = (out < 0) & (codes >= 0) & has[np.minimum(codes, len(has) - 1)]
-        out[use] = codes[use] + len(values)
-        values += private
+        _private_clients(table, rows, out, values)
         values.append(None)
         out[out < 0] = len(values) - 1
     # The same name in two columns is one client.
     numbers = {v: i for i, v in reversed(list(enumerate(values)))}
     return values, np.array([numbers[v] for v in values] or [0], dtype=np.int64)[out]
+
+
+def _private_clients(table: EventTable, rows: Ints, out: Ints, values: list[str | None]) -> None:
+    """Records of unknown make: the first private address that stands in the line, or in a value of its own."""
+    columns = [c for n, c in table.columns.items() if n == "message"] + list(table.fields.values())
+    for column in columns:
+        open_rows = np.flatnonzero(out < 0)
+        if not len(open_rows):
+            return
+        codes = column.dense(table.row_count)[rows[open_rows]]
+        for code in np.unique(codes[codes >= 0]).tolist():
+            client = _first_private(column.values[code])
+            if client is not None:
+                out[open_rows[codes == code]] = len(values)
+                values.append(client)
 
 
 def _first_private(text: str) -> str | None:

@@ -1,0 +1,109 @@
+"""`hikeshi sweep`: logs against a list of indicators."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hikeshi.cli.output import defang, plain, say, write_json_lines
+from hikeshi.cli.progress import progress
+
+if TYPE_CHECKING:
+    from hikeshi.indicators import IndicatorSet
+    from hikeshi.model.sighting import Sighting
+
+_SHOWN = 30  # indicators
+_CLIENTS = 5  # of each
+
+
+@click.command("sweep")
+@click.argument("evidence", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--indicators", "lists", multiple=True, required=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="Text, CSV, STIX 2.1 or MISP JSON. May be given several times. 指標リスト")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line. JSON Lines")
+@click.option("--zone", help="Zone of times that name none, e.g. Asia/Tokyo or +09:00. 時刻帯")
+@click.option("--format", "format_name", help="Read every log as this format (see `hikeshi parse --formats`). ログ形式")
+@click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
+@click.pass_context
+def command(ctx: click.Context, evidence: tuple[Path, ...], lists: tuple[Path, ...], as_json: bool, zone: str | None,
+            format_name: str | None, workers: int | None) -> None:
+    """Which client went to a listed address, when, how often. 通信先リストとの突合
+
+    Reads proxy, firewall, web, DNS, VPN and Windows logs, also inside archives. A destination is told
+    from a mere mention (in a query, a referrer, a command line). Warning lists mark, they drop nothing.
+    """
+    from hikeshi.indicators import load_indicators
+    from hikeshi.triage.sweep import sweep_evidence
+
+    began = time.monotonic()
+    indicators = load_indicators(lists)
+    _say_problems(indicators)
+    with progress() as advance:
+        result = sweep_evidence(evidence, indicators, workers=workers, zone=zone, format=format_name,
+                                on_progress=advance)
+    if as_json:
+        write_json_lines(s.to_dict() for s in result.sightings)
+    else:
+        _print(result.sightings)
+    for item in result.not_read[:20]:
+        say(f"not read: {plain(item.path)}: {plain(item.reason.en)}")
+    if len(result.not_read) > 20:
+        say(f"... and {len(result.not_read) - 20:,} more files not read")
+    say(f"{len(indicators):,} indicators, {result.files:,} files, {result.records:,} records "
+        f"({result.rejected:,} unparsed, searched as text), {len(result.not_read):,} not read, "
+        f"{time.monotonic() - began:.1f} s")
+    if not result.files:
+        ctx.exit(3 if result.not_read else 0)
+    ctx.exit(1 if result.sightings else 0)
+
+
+def _say_problems(indicators: IndicatorSet) -> None:
+    if not indicators.skipped:
+        return
+    say(f"{indicators.skipped:,} entries of the list were not used:")
+    for problem in indicators.problems[:5]:
+        say(f"  {plain(problem.where)}: {plain(problem.reason)}: {plain(problem.text[:60])}")
+    if indicators.skipped > 5:
+        say(f"  ... and {indicators.skipped - 5:,} more")
+
+
+def _print(sightings: Sequence[Sighting]) -> None:
+    """For people: the answer, the table, the next step."""
+    gone = [s for s in sightings if s.role == "destination"]
+    if not sightings:
+        click.echo("該当なし: リストの指標はログにありませんでした。 No listed indicator was seen in these logs.")
+        return
+    clients = {s.client for s in gone if s.client}
+    click.echo(f"{len(gone):,} 件の通信(端末 {len(clients):,} 台)、{len(sightings) - len(gone):,} 件の言及。 "
+               f"{len(gone):,} contacts by {len(clients):,} clients, {len(sightings) - len(gone):,} mentions.")
+    for title, rows in (("通信 destination", gone), ("言及 mention", [s for s in sightings if s.role == "mention"])):
+        if rows:
+            click.echo(f"\n{title} (時刻は UTC, times UTC)")
+            _groups(rows)
+    click.echo("\n次: 通信した端末を調べてください。 Next: hikeshi sweep ... --json gives every line number.")
+
+
+def _groups(rows: Sequence[Sighting]) -> None:
+    """Each indicator once, the ones with most clients first, its clients below it."""
+    groups: dict[str, list[Sighting]] = {}
+    for s in rows:
+        groups.setdefault(s.indicator, []).append(s)
+    order = sorted(groups, key=lambda v: (-len(groups[v]), groups[v][0].first_seen or "~"))
+    for value in order[:_SHOWN]:
+        seen = groups[value]
+        mark = f"  * {', '.join(seen[0].warning_lists[:3])}" if seen[0].warning_lists else ""
+        click.echo(f"  {plain(defang(value))}  {seen[0].indicator_type}{mark}")
+        for s in seen[:_CLIENTS]:
+            user = f" ({s.user})" if s.user else ""
+            sent = "" if s.bytes_out is None else f"  {s.bytes_out:,} B sent"
+            click.echo(plain(f"      {(s.client or '-') + user:32} {s.count:>6,}x  {(s.first_seen or '-')[:19]}{sent}"))
+        if len(seen) > _CLIENTS:
+            click.echo(f"      ... 他 {len(seen) - _CLIENTS:,} 台 more")
+    if len(order) > _SHOWN:
+        click.echo(f"  ... 他 {len(order) - _SHOWN:,} 件 more (--json)")
+    if any(s.warning_lists for s in rows):
+        click.echo("  * 警告リストにあり: 無害か共用の可能性。 On a warning list: probably harmless, or shared by many.")
