@@ -17,6 +17,7 @@ import numpy as np
 from hikeshi.errors import InputError, Location
 from hikeshi.identify.text import decode
 from hikeshi.knowledge.addresses import EMAIL
+from hikeshi.model.text import Text
 
 BLOCK = 4096
 HEAD_BLOCKS, MIDDLE_BLOCKS, TAIL_BLOCKS = 8, 4, 4
@@ -93,9 +94,13 @@ _MAGIC: dict[str, tuple[tuple[int, bytes], ...]] = {
     "bak": (),
     "dat": (),
 }
-_TEXT = frozenset(
-    ["txt", "csv", "tsv", "log", "ini", "cfg", "conf", "json", "xml", "html", "htm", "md", "sql", "py", "js", "ts", "c", "h", "cpp", "cs", "java", "php", "ps1", "bat", "cmd", "sh", "yml", "yaml", "toml", "eml", "ics", "vcf", "svg", "css", "reg", "inf", "url", "srt", "tex", "rb", "go", "rs", "vbs", "asp", "aspx", "jsp"]
-)
+# fmt: off
+_TEXT = frozenset((
+    "txt", "csv", "tsv", "log", "ini", "cfg", "conf", "json", "xml", "html", "htm", "md", "sql", "py", "js",
+    "ts", "c", "h", "cpp", "cs", "java", "php", "ps1", "bat", "cmd", "sh", "yml", "yaml", "toml", "eml", "ics",
+    "vcf", "svg", "css", "reg", "inf", "url", "srt", "tex", "rb", "go", "rs", "vbs", "asp", "aspx", "jsp",
+))
+# fmt: on
 _KNOWN = frozenset(_MAGIC) | _TEXT
 # Any of these at the beginning means an intact file, whatever its name says.
 _SELF_TELLING = tuple(
@@ -120,6 +125,61 @@ _MARKERS: tuple[tuple[str, str, bytes], ...] = (
 )
 
 
+# Why a file is held for encrypted, likely, untouched or unknown.
+_EMPTY = Text(
+    "ファイルが空です",
+    "the file is empty",
+)
+_OWN_CONTAINER = Text(
+    "持ち主の道具で暗号化された入れ物です",
+    "it is a container encrypted by its owner's tool",
+)
+_OTHER_TYPE = Text(
+    "名前とは別の形式の、壊れていないファイルです",
+    "its content is an intact file of another type",
+)
+_GONE = Text(
+    "本来の形式が失われています",
+    "its format is gone",
+)
+_TOO_SMALL = Text(
+    "小さすぎて判断できません",
+    "too small to judge",
+)
+_GONE_UNIFORM_ADDED = Text(
+    "本来の形式が失われ、中身が一様乱数のようで、名前の後ろに文字が足されています",
+    "its format is gone and its bytes are uniform, and something was added to its name",
+)
+_GONE_UNIFORM = Text(
+    "本来の形式が失われ、中身が一様乱数のようです",
+    "its format is gone and its bytes are uniform",
+)
+_GONE_ADDED = Text(
+    "本来の形式が失われ、名前の後ろに文字が足されています",
+    "its format is gone and something was added to its name",
+)
+_UNIFORM_ADDED = Text(
+    "中身が一様乱数のようで、名前の後ろに文字が足されています",
+    "its bytes are uniform and something was added to its name",
+)
+_UNIFORM_BYTES = Text(
+    "中身が一様乱数のようで、形式がわかりません",
+    "its bytes are uniform and its type is unknown",
+)
+_NOTHING = Text(
+    "どちらとも言えるしるしがありません",
+    "nothing speaks for or against",
+)
+_LATER = Text(
+    "先頭は元のままですが途中から一様乱数のようで、名前の後ろに文字が足されています",
+    "the beginning is intact but later blocks are uniform, and something was added to its name",
+)
+_INTACT = Text(
+    "形式が保たれています",
+    "its format is intact",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class FileFacts:
     """What one look at a file tells.
@@ -135,7 +195,7 @@ class FileFacts:
     sha256: str
     size: int
     state: str
-    reason: str
+    reason: Text
     original: str
     added: str
     extension: str
@@ -208,7 +268,7 @@ def inspect_bytes(
 
 
 def split_name(base: str) -> tuple[str, str]:
-    """("report.xlsx", ".id[…].[mail].8base"): the name before and what was added; ("report.xlsx", "") when nothing was."""
+    """The name before and what was added to it: ("report.xlsx", ".id[…].[mail].8base"); ("report.xlsx", "")."""
     places = [found.start() for found in re.finditer(r"\.", base)]
     for place in places:
         inner = re.match(r"\.([A-Za-z0-9]{1,8})(?=[.\[_{(-]|$)", base[place:])
@@ -302,11 +362,11 @@ def _classes(data: bytes) -> str:
     return "".join(letters)
 
 
-def _state(base: str, original: str, added: str, size: int, head: bytes, parts: list[str]) -> tuple[str, str]:
+def _state(base: str, original: str, added: str, size: int, head: bytes, parts: list[str]) -> tuple[str, Text]:
     if size == 0:
-        return "unknown", "the file is empty"
+        return "unknown", _EMPTY
     if head.startswith(_CONTAINER):
-        return "untouched", "it is a container encrypted by its owner's tool"
+        return "untouched", _OWN_CONTAINER
     inner = _last_extension(original)[1:]
     blocks = "".join(parts)
     uniform = blocks.count("E") / len(blocks) if blocks else 0.0
@@ -314,24 +374,24 @@ def _state(base: str, original: str, added: str, size: int, head: bytes, parts: 
     if any(head[at : at + len(magic)] == magic for at, magic in expected):
         return _intact_head(added, parts)
     if any(head[at : at + len(magic)] == magic for at, magic in _SELF_TELLING):
-        return "untouched", "its content is an intact file of another type"
+        return "untouched", _OTHER_TYPE
     if _is_mpeg_or_text(inner, head):
         return _intact_head(added, parts)
     head_uniform = parts[0][:2].count("E") >= max(1, len(parts[0][:2]))
     promised = bool(expected) or inner in _TEXT
     if promised and size < _SMALL:
-        return ("encrypted", "its format is gone") if added else ("unknown", "too small to judge")
+        return ("encrypted", _GONE) if added else ("unknown", _TOO_SMALL)
     if promised and added and (head_uniform or uniform > 0.3):
-        return "encrypted", "its format is gone and its bytes are uniform, and something was added to its name"
+        return "encrypted", _GONE_UNIFORM_ADDED
     if promised and (head_uniform or uniform > 0.5):
-        return "encrypted", "its format is gone and its bytes are uniform"
+        return "encrypted", _GONE_UNIFORM
     if promised and added:
-        return "likely", "its format is gone and something was added to its name"
+        return "likely", _GONE_ADDED
     if added and head_uniform:
-        return "encrypted", "its bytes are uniform and something was added to its name"
+        return "encrypted", _UNIFORM_ADDED
     if head_uniform and uniform > 0.9 and size >= 2 * BLOCK and zlib_fails(head):
-        return "likely", "its bytes are uniform and its type is unknown"
-    return "unknown", "nothing speaks for or against"
+        return "likely", _UNIFORM_BYTES
+    return "unknown", _NOTHING
 
 
 def zlib_fails(head: bytes) -> bool:
@@ -345,13 +405,13 @@ def zlib_fails(head: bytes) -> bool:
     return True
 
 
-def _intact_head(added: str, parts: list[str]) -> tuple[str, str]:
+def _intact_head(added: str, parts: list[str]) -> tuple[str, Text]:
     plain_head = parts[0][:1] not in ("E",)
     later = "".join(parts)[2:]
     # Something added to the name, a plain beginning, uniform stretches behind: the head was skipped.
     if added and plain_head and "P" in parts[0] and later.count("E") > len(later) * 0.3:
-        return "likely", "the beginning is intact but later blocks are uniform, and something was added to its name"
-    return "untouched", "its format is intact"
+        return "likely", _LATER
+    return "untouched", _INTACT
 
 
 def _is_mpeg_or_text(inner: str, head: bytes) -> bool:

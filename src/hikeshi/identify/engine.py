@@ -201,7 +201,7 @@ def _examine(path: str, sha256: str, facts: FileFacts, note: NoteText | None, fa
             )
         )
         return Examined(answer, facts, tuple(found), False)
-    told = Text(f"暗号化されています: {_STATE_JA.get(facts.reason, facts.reason)}", f"encrypted: {facts.reason}")
+    told = Text(f"暗号化されています: {facts.reason.ja}", f"encrypted: {facts.reason.en}")
     answer = _decide(
         path,
         "encrypted",
@@ -212,17 +212,6 @@ def _examine(path: str, sha256: str, facts: FileFacts, note: NoteText | None, fa
         extensions=(facts.extension,) if facts.extension else (),
     )
     return Examined(answer, facts, tuple(found), False)
-
-
-_STATE_JA = {
-    "its format is gone": "本来の形式が失われています",
-    "its format is gone and its bytes are uniform, and something was added to its name": "本来の形式が失われ、中身が一様乱数のようで、名前の後ろに文字が足されています",
-    "its format is gone and its bytes are uniform": "本来の形式が失われ、中身が一様乱数のようです",
-    "its format is gone and something was added to its name": "本来の形式が失われ、名前の後ろに文字が足されています",
-    "its bytes are uniform and something was added to its name": "中身が一様乱数のようで、名前の後ろに文字が足されています",
-    "its bytes are uniform and its type is unknown": "中身が一様乱数のようで、形式がわかりません",
-    "the beginning is intact but later blocks are uniform, and something was added to its name": "先頭は元のままですが途中から一様乱数のようで、名前の後ろに文字が足されています",
-}
 
 
 def _examine_text(path: str, sha256: str, base: str, facts: FileFacts, note: NoteText, families: Families) -> Examined:

@@ -16,8 +16,9 @@ from hikeshi.knowledge.galaxy import key_of
 
 _NAME = r"((?:[^\w\s]|_){0,4}[A-Za-z0-9$@][\w$@!.+-]{0,29}(?:[ _-][A-Za-z0-9$@][\w$@!.+-]{0,24}){0,2})"
 _KIND = (
-    r"(?:ransomware|ransom\W?ware|ransomware team|ransomware group|ransom (?:group|team)|team|group|gang|locker|crypt(?:er|or)|"
-    r"encryptor|decryptor|decrypter|decoder|decryption (?:tool|software|service|program|key)|support|crew|cartel|blog|leaks?|"
+    r"(?:ransomware|ransom\W?ware|ransomware (?:team|group)|ransom (?:group|team)|team|group|gang|locker|"
+    r"crypt(?:er|or)|encryptor|decryptor|decrypter|decoder|decryption (?:tool|software|service|program|key)|"
+    r"support|crew|cartel|blog|leaks?|"
     r"leak (?:site|blog)|news|virus|raas|organization|syndicate|service|administration|encrypter|operators)"
 )
 _BEFORE = (
@@ -27,11 +28,13 @@ _BEFORE = (
     (
         "strong",
         r"(?:encrypted|crypted|locked|hacked|attacked|infected|compromised|breached|penetrated|stolen|downloaded|hit|visited|"
-        r"exfiltrated|taken)(?: and (?:encrypted|stolen|locked|downloaded|exfiltrated|leaked))? (?:by|with|using)(?: the| our| a)?",
+        r"exfiltrated|taken)(?: and (?:encrypted|stolen|locked|downloaded|exfiltrated|leaked))?"
+        r" (?:by|with|using)(?: the| our| a)?",
     ),
     (
         "strong",
-        r"(?:welcome to|greetings from|brought to you by|signed by|sincerely,?|regards,?|respectfully,?|yours,?|courtesy of)(?: the)?",
+        r"(?:welcome to|greetings from|brought to you by|signed by|sincerely,?|regards,?|respectfully,?|yours,?|"
+        r"courtesy of)(?: the)?",
     ),
     ("strong", r"(?:victim of|message from|hello from|notice from|team of)(?: the)?"),
     (
@@ -42,7 +45,8 @@ _BEFORE = (
 _CUED = [(strength, re.compile(rf"(?<![a-z]){before}\s{{1,3}}{_NAME}", re.I)) for strength, before in _BEFORE]
 _SUFFIXED = re.compile(rf"(?<![\w.-]){_NAME}[\"'”»\]*]{{0,2}}[ _-]{{1,2}}{_KIND}(?![a-z])", re.I)
 _ACTING = re.compile(
-    rf"(?<![\w.-]){_NAME}\W{{1,4}}(?:has |have )?(?:encrypted|locked|crypted|hacked|stolen|downloaded|attacked) (?:all )?"
+    rf"(?<![\w.-]){_NAME}\W{{1,4}}(?:has |have )?"
+    r"(?:encrypted|locked|crypted|hacked|stolen|downloaded|attacked) (?:all )?"
     r"(?:of )?your",
     re.I,
 )
@@ -54,9 +58,6 @@ _GENERIC_TAIL = re.compile(rf"\s*(?:{_KIND}|read\W?me|note|encrypted|encryption|
 
 # Words that open a captured stretch without being the name.
 _LEADING = re.compile(r"^(?:the|a|an|our|your|by|from|team|group|with|new|ransomware|called|named)\s+", re.I)
-_NOT_NAMES = frozenset(
-    ["you", "your", "yours", "we", "us", "our", "all", "any", "not", "the", "this", "that", "these", "those", "here", "there", "now", "sorry", "professional", "professionals", "hackers", "hacker", "group", "team", "people", "not-a", "good", "bad", "best", "only", "just", "very", "also", "able", "ready", "going", "sure", "aware", "afraid", "waiting", "ransomware", "ransom", "files", "data", "network", "military", "strong", "special", "unique", "private", "public", "encryption", "aes", "rsa", "chacha", "aes256", "tor", "onion", "bitcoin", "mail", "email", "us", "me", "it", "them", "decryption", "decryptor", "decrypter", "key", "keys", "id", "customer", "customers", "company", "support", "technical", "service", "recovery", "universal", "original", "cyber", "criminals", "criminal", "security", "research", "malware", "virus", "algorithm", "algorithms", "cipher", "ciphers", "method", "software", "tool", "program", "locked", "encrypted", "crypted", "hacked", "warning", "attention", "hello", "help", "message", "payment", "readme", "unlock", "lock", "locker", "crypto", "network", "recover", "important", "urgent", "notice", "info", "test", "random", "first", "final", "unknown", "done", "start", "end", "contact", "read", "look", "stop", "danger", "alert", "data", "file", "backup", "windows", "desktop", "sql", "server"]
-)
 
 _LEET = str.maketrans("013457", "oleast")
 
@@ -99,7 +100,7 @@ def unknown_name(text: str, families: Families) -> tuple[str, int] | None:
         if not words or not re.search(r"ransomware", found[0], re.I):
             continue
         name = words[-1]
-        if _is_name(name) and not families.named(name) and not families.named(" ".join(words[-2:])):
+        if _is_name(name, families) and not families.named(name) and not families.named(" ".join(words[-2:])):
             return name, found.start(1)
     return None
 
@@ -159,7 +160,7 @@ def _titles(text: str, families: Families) -> Iterator[Presentation]:
 
 def _match(name: str, families: Families) -> tuple[str, ...]:
     key = key_of(name)
-    if len(key) < 2 or key in _NOT_NAMES or key.isdigit():
+    if len(key) < 2 or families.is_never_a_name(key) or key.isdigit():
         return ()
     hit = families.named(name)
     if not hit and any(c.isdigit() for c in key):  # and are written with digits: L0CKB1T
@@ -192,8 +193,8 @@ def _is_marked(name: str, around: str) -> bool:
     return quoted or (called and name[:1].isupper()) or (len(name) >= 3 and name.isupper() and not around.isupper())
 
 
-def _is_name(word: str) -> bool:
-    return len(word) >= 4 and word[:1].isupper() and key_of(word) not in _NOT_NAMES and not word.isdigit()
+def _is_name(word: str, families: Families) -> bool:
+    return len(word) >= 4 and word[:1].isupper() and not families.is_never_a_name(key_of(word)) and not word.isdigit()
 
 
 def _span(words: str) -> str:

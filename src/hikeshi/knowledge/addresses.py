@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -41,7 +42,7 @@ def is_redacted(host: str) -> bool:
     """The label holds a run of one letter, as reports write it to hide an address ("xxxxxxxx")."""
     label = host.split(".")[0]
     run = longest = 1
-    for before, after in zip(label, label[1:], strict=False):
+    for before, after in pairwise(label):
         run = run + 1 if before == after else 1
         longest = max(longest, run)
     return longest >= 5

@@ -24,9 +24,9 @@ from hikeshi.knowledge.load import DATA, load_records
 
 ADDRESS_KINDS = ("onion", "email", "tox", "telegram", "session", "site")
 FACT_KINDS = (*ADDRESS_KINDS, "note_name", "extension")
-WEAK_KINDS = ("plain_name", "note_name", "extension", "site")
+WEAK_KINDS = ("plain_name", "never_name", "note_name", "extension", "site")
 
-_FORM = 3  # raise it when the compact form changes
+_FORM = 4  # raise it when the compact form changes
 
 
 class Fact(NamedTuple):
@@ -111,6 +111,10 @@ class Families:
         """An ordinary word: it must not identify a family by standing somewhere in a text."""
         key = key_of(name)
         return len(key) <= 3 or key.isdigit() or key in self._weak["plain_name"]
+
+    def is_never_a_name(self, key: str) -> bool:
+        """A word of which notes are full ("files", "encrypted"), given as key_of() makes it."""
+        return key in self._weak["never_name"]
 
     def is_weak_note_name(self, name: str) -> bool:
         name = name.lower()
@@ -253,7 +257,7 @@ class _Merger:
             record.finish()
 
     def _add_attack(self) -> None:
-        """Techniques and users from ATT&CK, where its software or group has a name of the family that is no plain word."""
+        """Techniques and users from ATT&CK, where its software or group has a name of the family ."""
         try:
             catalogue = attack.load_attack()
         except KnowledgeError:
@@ -279,7 +283,7 @@ def _load_weak() -> dict[str, list[str]]:
         kind = record.string("kind")
         if kind not in weak:
             raise record.error(f"unknown kind '{kind}'", hint=f"one of {', '.join(WEAK_KINDS)}")
-        weak[kind] += [key_of(v) if kind == "plain_name" else v for v in record.strings("values")]
+        weak[kind] += [key_of(v) if kind in ("plain_name", "never_name") else v for v in record.strings("values")]
         record.finish()
     return weak
 
