@@ -55,8 +55,9 @@ def by_list(sightings: Sequence[Sighting]) -> list[Sighting]:
 
 
 def find(infection: Infection, flows: Flows, who: Identity, sightings: Sequence[Sighting],
-         uploads: frozenset[str]) -> list[C2]:
-    """C2 addresses, known ones first; `uploads` are destinations already told as exfiltration."""
+         uploads: frozenset[str], sources: frozenset[str]) -> list[C2]:
+    """C2 addresses, known ones first; `uploads` are destinations already told as exfiltration, `sources`
+    the outside addresses the attacker came from: a held machine that calls one is controlled from there."""
     found: dict[str, C2] = {}
     grouped: dict[str, list[Sighting]] = defaultdict(list)
     for sighting in by_list(sightings):
@@ -76,6 +77,8 @@ def find(infection: Infection, flows: Flows, who: Identity, sightings: Sequence[
     for host, hold in sorted(infection.hosts.items()):
         for talk in flows.of_client.get(host, ()):
             reason = _behaves(talk, hold.first, infection, flows)
+            if talk.destination in sources and talk.count and talk.last >= hold.first - MINUTE:
+                reason = True
             if reason is not None and talk.destination not in uploads:
                 behaving[talk.destination].append((talk, reason))
     for value, talks in sorted(behaving.items()):

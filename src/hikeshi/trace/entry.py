@@ -221,8 +221,8 @@ def _shell(url: str, raw: str, good: list[int], texts: dict[str, TextColumn], nu
     first, client = int(number["first_good"][first_row]), texts["client"].at(first_row)
     clients = {texts["client"].at(r) for r in good}
     last = max(int(number["last"][r]) for r in good)
-    if len(clients) > 2:
-        return None
+    if len(clients) > 2 or sum(int(number["good"][r]) for r in good) < 3:
+        return None  # a shell is used again and again; a page met once may be the hole it came through
     host = who.at(raw, first) if raw else ""
     if host not in infection.marks_of and len(shells) == 1 and (not host or host not in who.logged):
         host = shells[0]
@@ -248,6 +248,7 @@ def _shell(url: str, raw: str, good: list[int], texts: dict[str, TextColumn], nu
         way.plus(3, "同じころ、Webサーバーのプロセスがコマンドを起動しました",
                  "at the same time the web server process started commands")
         way.rows.update(m.row for m in commands[:5])
+    _planted(way, url, client, first, texts, number, by_client)
     leaf = file_name(url.replace("/", "\\"))
     for mark in infection.marks_of.get(host, ()):
         if mark.name == "web_shell_file" and file_name(infection.rows.text("object", mark.row)) == leaf:
@@ -256,6 +257,20 @@ def _shell(url: str, raw: str, good: list[int], texts: dict[str, TextColumn], nu
             if mark.time < way.time:
                 way.time = mark.time
     return way
+
+
+def _planted(way: Way, url: str, client: str, first: int, texts: dict[str, TextColumn], number: dict[str, Any],
+             by_client: dict[str, list[int]]) -> None:
+    """The upload just before the first use is the moment of entry."""
+    before = [r for r in by_client[client] if number["posts"][r] and texts["url"].at(r) != url
+              and number["first_good"][r] != NO_TIME and 0 <= first - int(number["first_good"][r]) <= 5 * MINUTE]
+    if before:
+        row = min(before, key=lambda r: int(number["first_good"][r]))
+        page = texts["url"].at(row)
+        way.time = int(number["first_good"][row])
+        way.plus(1, f"直前に同じ接続元が{page}へデータを送りました", f"just before, the same address posted to {page}")
+        place = int(number["good_line"][row])
+        way.refs.insert(0, RecordRef(texts["path"].at(row), texts["sha256"].at(row), line=place if place >= 0 else None))
 
 
 def confirm(ways: list[Way], infection: Infection) -> None:

@@ -22,7 +22,7 @@ def staging(infection: Infection) -> list[Staging]:
     found: dict[tuple[str, str], tuple[int, set[int]]] = {}
     rows = infection.rows
     for row in rows.of("process", "file").tolist():
-        if rows.text("signal", row) != "archive":
+        if rows.text("kind", row) == "file" and rows.text("signal", row) != "archive":
             continue
         host, time = host_name(rows.text("host", row)), int(rows.time[row])
         held = infection.hosts.get(host)
@@ -50,13 +50,16 @@ def _path(infection: Infection, row: int) -> str:
     return rows.text("object", row) if rows.text("kind", row) == "file" else archive_path(rows.text("detail", row)) or ""
 
 
-def uploads(infection: Infection, flows: Flows) -> list[Exfiltration]:
-    """Uploads from held machines; what looks alike and is business goes to `explained`."""
+def uploads(infection: Infection, flows: Flows, sources: frozenset[str]) -> list[Exfiltration]:
+    """Uploads from held machines; what looks alike and is business goes to `explained`.
+
+    Bytes sent to an address the attacker came from (`sources`) are remote control: they are told as C2.
+    """
     out: list[Exfiltration] = []
     for host, hold in sorted(infection.hosts.items()):
         talks = flows.of_client.get(host, [])
         for talk in sorted(talks, key=lambda t: (t.first, t.destination)):
-            if not _large(talk, talks) or talk.last < hold.first - MINUTE:
+            if talk.destination in sources or not _large(talk, talks) or talk.last < hold.first - MINUTE:
                 continue
             others = flows.clients_of[talk.destination] - set(infection.hosts)
             early = flows.first_of[talk.destination] < min(

@@ -76,7 +76,7 @@ class Flows:
         if isinstance(times, pa.ChunkedArray):
             times = times.chunk(0)
         offsets, seconds = times.offsets.to_numpy(), times.values.to_numpy()
-        outside_name = [_outside_name(v) for v in texts["destination"].values]
+        outside_name = [_outside_name(v, who) for v in texts["destination"].values]
         outside_ip = [public(v) for v in texts["ip"].values]
         order = np.lexsort((numbers["first_place"], texts["path"].codes, numbers["first"]))
         names_of_ip: dict[str, set[str]] = defaultdict(set)
@@ -85,7 +85,8 @@ class Flows:
             name_code, ip_code = texts["destination"].codes[row], texts["ip"].codes[row]
             kind = texts["kind"].at(row)
             self.has.add(kind)
-            if not ((name_code >= 0 and outside_name[name_code]) or (name_code < 0 and ip_code >= 0 and outside_ip[ip_code])):
+            if (name_code >= 0 and not outside_name[name_code]) or (ip_code >= 0 and not outside_ip[ip_code]) or (
+                    name_code < 0 and ip_code < 0):
                 continue
             rows.append(row)
             if name_code >= 0 and ip_code >= 0 and kind in ("proxy", "process"):
@@ -173,9 +174,11 @@ class Flows:
             talk.upload_refs.append((largest, _ref(texts, row, int(numbers["largest_place"][row]), bool(lines[row]))))
 
 
-def _outside_name(name: str) -> bool:
+def _outside_name(name: str, who: Identity) -> bool:
     if is_address(name):
         return public(name)
+    if who.own_name(name):
+        return False
     return "." in name and not name.endswith(_INSIDE_SUFFIXES)
 
 

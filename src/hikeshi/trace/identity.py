@@ -13,8 +13,11 @@ from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 
+import numpy as np
+import pyarrow as pa
+
 from hikeshi.trace.network import is_address, public
-from hikeshi.trace.rows import DAY, HOUR, SECOND, Rows
+from hikeshi.trace.rows import DAY, HOUR, SECOND, Rows, text_column
 
 _NAME = re.compile(r"[^\s\\/:*?\"<>|]{1,63}\Z")
 
@@ -48,15 +51,19 @@ def account_name(written: str) -> str:
 class Identity:
     """Looks up machines by address and time; made once from all kept records."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, flows: pa.Table | None = None) -> None:
         self.leases = _leases(rows)
         self._lease_of: dict[str, list[Lease]] = defaultdict(list)
         for lease in self.leases:
             self._lease_of[lease.address].append(lease)
         self._seen: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
         self._addresses: dict[str, set[str]] = defaultdict(set)
+        self.logged = {host_name(h) for h in rows.texts["host"].values}
+        self.domains = {h.split(".", 1)[1].lower() for h in rows.texts["host"].values
+                        if h.count(".") >= 2 and not is_address(h)}
         self._learn(rows)
-        self.logged = {host_name(h) for h in _used(rows, "host")}
+        if flows is not None and flows.num_rows:
+            self._learn_destinations(flows)
         for seen in self._seen.values():
             seen.sort()
         self._single = {a: s[0][1] for a, s in self._seen.items() if len({n for _, n, _ in s}) == 1}
@@ -94,6 +101,24 @@ class Identity:
                 if weight > 1:
                     self._addresses[name].add(address)
 
+    def _learn_destinations(self, flows: pa.Table) -> None:
+        """Machines named as destinations beside their inside address, as Sysmon does."""
+        name, ip = text_column(flows.column("destination")), text_column(flows.column("ip"))
+        first = flows.column("first").to_numpy()
+        both = np.flatnonzero((name.codes >= 0) & (ip.codes >= 0))
+        if not len(both):
+            return
+        pairs, place = np.unique(np.stack([name.codes[both], ip.codes[both]]), axis=1, return_index=True)
+        for (n, i), at in zip(pairs.T.tolist(), place.tolist(), strict=True):
+            written, address = name.values[n], ip.values[i]
+            machine = host_name(written)
+            if is_address(written) or not is_address(address) or public(address) or not _NAME.match(machine):
+                continue
+            if not (self.own_name(written) or machine in self.logged):
+                continue
+            self._seen[address].append((int(first[both[at]]), machine, 3))
+            self._addresses[machine].add(address)
+
     def lease(self, address: str, time: int) -> Lease | None:
         """Who had this VPN address then."""
         for lease in self._lease_of.get(address, ()):
@@ -130,15 +155,14 @@ class Identity:
             return self._single[address]
         return address if address not in self._seen else None
 
+    def own_name(self, name: str) -> bool:
+        """Whether a full name lies in a domain our machines belong to."""
+        return any(name.lower().endswith("." + d) for d in self.domains)
+
     def addresses(self, host: str) -> tuple[str, ...]:
         if is_address(host):
             return (host,)
         return tuple(sorted(self._addresses.get(host, ()), key=lambda a: (":" in a, a)))
-
-
-def _used(rows: Rows, name: str) -> list[str]:
-    column = rows.texts[name]
-    return column.values
 
 
 def _leases(rows: Rows) -> list[Lease]:

@@ -28,6 +28,7 @@ from hikeshi.trace.spread import Edge, Mark, Surroundings
 _SELF = frozenset(("0x3e7", "0x3e4", "0x3e5", "", "0x0"))
 _NOBODY = frozenset(("", "-", "system", "local service", "network service", "localsystem", "iusr",
                      "anonymous logon", "defaultapppool"))
+_VIRTUAL = frozenset(("iis apppool", "nt service", "nt authority", "nt virtual machine", "window manager"))
 _CREDENTIALS = frozenset(("lsass_dump", "credential_dump"))
 _EXPLAINED_AT_MOST = 40
 
@@ -264,8 +265,14 @@ class Infection:
             aim = remote_target(self.rows.text("detail", row))
             if aim and actor in self.accounts and self.accounts[actor].first <= int(self.rows.time[row]) + MINUTE:
                 aims.append((int(self.rows.time[row]), aim[0], actor, row))
+        # A command that names its target runs as one account and may sign on as another: 4648 tells which.
+        told = [(time, self.who.at(target, time)) for time, target, _, row in aims
+                if self.rows.text("kind", row) == "explicit"]
         for time, target, account, row in sorted(aims):
             goal = self.who.at(target, time)
+            if self.rows.text("kind", row) == "process" and any(
+                    g == goal and abs(t - time) <= 2 * MINUTE for t, g in told):
+                continue
             if time < since - MINUTE or goal in (host, "", "LOCALHOST"):
                 continue
             beside = [e for e in self.edges.values() if e.source == host and e.destination == goal
@@ -452,7 +459,9 @@ def find_marks(rows: Rows) -> tuple[list[Mark], dict[tuple[str, str], tuple[str,
             continue
         host, time = host_name(rows.text("host", row)), int(rows.time[row])
         what = f"{rows.text('object', row).lower()}|{rows.text('detail', row).lower()}"
-        account = account_name(rows.text("actor" if rows.text("kind", row) in ("service", "task") else "account", row))
+        account = account_name(rows.text("actor" if rows.text("kind", row) in ("service", "task", "run_key") else "account", row))
+        if rows.text("domain", row).lower() in _VIRTUAL:
+            account = ""  # a service's own identity: nobody can sign on with it
         found.append((Mark(time, host, name, account, row), what))
         days[host, name, what].add(time // DAY)
         hosts, dates = spread[name, what]

@@ -12,6 +12,8 @@ from hikeshi.trace.rows import MINUTE, when
 
 # A service that is one shell command is a way to run it, not a way to come back.
 _ONE_SHOT = re.compile(r"^\"?(?:%comspec%|(?:c:\\windows\\system32\\)?cmd(?:\.exe)?)\"?\s.*?/c\b", re.I)
+# Programs that renew their own autostart entry whenever somebody signs on.
+_USUAL_AUTOSTART = re.compile(r"\\program files|\\appdata\\local\\microsoft\\(?:onedrive|teams|edge)|windowsapps\\", re.I)
 _NEAR = 10 * MINUTE
 
 
@@ -43,7 +45,7 @@ def find(infection: Infection, ways: list[Way]) -> list[Persistence]:
                 keep(host, "service", name, path, row)
         elif kind == "task" and (by_attacker or (signal and account_name(rows.text("actor", row)) in ("", "system", f"{host.lower()}$"))):
             keep(host, "scheduled_task", name, path, row)
-        elif kind == "run_key" and signal:
+        elif kind == "run_key" and (signal or by_attacker) and not _USUAL_AUTOSTART.search(path):
             keep(host, "run_key", name.rsplit("\\", 1)[-1], path, row)
         elif kind == "account_made" and account_name(rows.text("account", row)) in infection.accounts:
             keep(host, "account", rows.text("account", row), "", row)

@@ -167,7 +167,9 @@ def remote_target(command: str) -> tuple[str, str] | None:
 
 
 def archive_path(command: str) -> str | None:
-    """The archive a packing command writes."""
+    """The archive a packing command writes; None when the command packs nothing."""
+    if not _ARCHIVER.search(command[:_LONG]):
+        return None
     match = _ARCHIVE_PATH.search(command[:_LONG])
     return match[1].strip('"') if match else None
 

@@ -306,7 +306,8 @@ def _registry(out: Collector, rows: Slice) -> None:
     part = rows.keep(matches(rows.col("TargetObject"), lambda t: bool(_RUN_KEY.search(t))))
     key, value = part.col("TargetObject"), part.col("Details")
     signal = mapped(value, lambda v: "odd_run_key" if programs.task_signal("", v) else None)
-    out.add("run_key", part, object=key, detail=value, signal=signal)
+    out.add("run_key", part, object=key, detail=value, signal=signal,
+            actor=mapped(part.col("User"), lambda u: name(u.rsplit("\\", 1)[-1])))
 
 
 def _sysmon_connection(out: Collector, rows: Slice) -> pa.Table | None:
