@@ -9,9 +9,15 @@ Source: Apache mod_log_config, nginx ngx_http_log_module, Squid logformat "combi
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from hikeshi.events.table import Column, encode
+from hikeshi.events.time import NO_TIME
 from hikeshi.parse.addresses import account, ip, put_host, whole
+from hikeshi.parse.block import Lists
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.keyvalue import with_header
 from hikeshi.parse.names import finish
@@ -20,7 +26,7 @@ from hikeshi.parse.syslog import Header, timed
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _LINE = re.compile(
-    r"((?:\S+ ){1,3}?\S+?|[^\[\"]{1,400}?) +\[([^\]\"]{10,64})\] +" + _QUOTED
+    r"([^\[\"]{1,400}?) +\[([^\]\"]{10,64})\] +" + _QUOTED
     + r" (\d{3}|-)(?: +(\d+|-))?(?: +" + _QUOTED + r" +" + _QUOTED + r")?(?: +(.*))?\Z")
 _REQUEST = re.compile(r"([A-Z][A-Z_-]{2,19}) +(.*?)(?: +(HTTP/[\d.]+))?\Z")
 _SQUID_TAIL = re.compile(r"(?:TCP|UDP|NONE)\w*:\w+")
@@ -58,51 +64,87 @@ def _client(head: str) -> tuple[str | None, str, str | None] | None:
 
 
 def parse_line(body: str, header: Header | None, context: Context) -> Event | None:
-    match = _LINE.match(body)
-    if match is None:
+    lists, odd = parse_block([body], context)
+    if odd:
         return None
-    head, when_text, request, status, size, referer, agent, rest = match.groups()
-    who = _client(head)
-    when = stamp(when_text, context)
-    if who is None or when is None:
-        return None
-    vhost, client, user = who
-    cells: dict[str, Any] = {"event.dataset": "web.access", "event.category": "web"}
-    put_host(cells, "source", client)
-    if user:
-        name, domain = account(user)
-        if name:
-            cells["user.name"] = name
-        if domain:
-            cells["user.domain"] = domain
-    asked = _REQUEST.match(request)
-    if asked:
-        cells["http.request.method"], cells["event.action"] = asked[1], asked[1]
-        cells["url.full"] = asked[2]
-        if asked[3]:
-            cells["http.version"] = asked[3]
-    elif request:
-        cells["http.request"] = request
-    if vhost:
-        put_host(cells, "destination", vhost)
-    finish(cells)
-    number = whole(status)
-    if number:
-        cells["http.response.status_code"] = number
-        cells["event.outcome"] = "success" if number < 400 else "failure"
-    if size and size != "-":
-        cells["destination.bytes"] = whole(size)
-    if agent and agent != "-":
-        cells["user_agent.original"] = agent
-    if referer and referer != "-":
-        cells["http.request.referrer"] = referer
-    if rest and rest.strip():
-        cells["rest"] = rest.strip()
-        if _SQUID_TAIL.search(rest):
-            cells["event.dataset"] = "squid.access"
-            cells["event.action"] = rest.split()[-1].partition(":")[0]
-    event = timed(when, cells)
+    cells = {name: column.values[column.codes[0]] for name, column in lists.columns.items() if column.codes[0] >= 0}
+    event = Event(int(lists.times[0]), cells)
     return with_header(event, header, context) if header else event
+
+
+def parse_block(texts: Sequence[str], context: Context) -> tuple[Lists, list[int]]:
+    """Many lines at once: columns, and the numbers of lines that are no access log."""
+    found = [match.groups() if (match := _LINE.match(text)) else _BLANK for text in texts]
+    head, when, request, status, size, referer, agent, rest = (encode(c) for c in zip(*found, strict=True))
+    lists = Lists(len(texts))
+    stamps = [stamp(v, context) for v in when.values]
+    clients = [_client(v) for v in head.values]
+    good = np.array([s is not None for s in stamps])[when.codes] & np.array([c is not None for c in clients])[head.codes]
+    odd = np.flatnonzero(~good).tolist()
+    lists.times = np.array([s.time if s else NO_TIME for s in stamps], dtype=np.int64)[when.codes]
+    lists.put_column("event.timezone", when, [s.zone if s else None for s in stamps])
+    lists.put_column("time.note", when, [s.note if s else None for s in stamps])
+    lists.put("event.category", "web")
+    _put_clients(lists, head, clients)
+    hosts = _put_request(lists, request)
+    # The server that answered: the host in the URL, else the virtual host before the line.
+    virtual = [_host_cells(c[0]) if c and c[0] else {} for c in clients]
+    for name in ("destination.ip", "destination.domain", "destination.port"):
+        lists.two(name, Column([h.get(name) for h in hosts], request.codes), Column([v.get(name) for v in virtual], head.codes))
+    numbers = [whole(v) or None for v in status.values]
+    lists.put_column("http.response.status_code", status, numbers)
+    lists.put_column("event.outcome", status, [None if n is None else "success" if n < 400 else "failure" for n in numbers])
+    lists.derive("destination.bytes", size, whole)
+    lists.derive("user_agent.original", agent, _said)
+    lists.derive("http.request.referrer", referer, _said)
+    tails = [v.strip() or None for v in rest.values]
+    squid = [bool(t and _SQUID_TAIL.search(t)) for t in tails]
+    lists.put_column("rest", rest, tails)
+    lists.two("event.dataset", Column(["squid.access" if s else None for s in squid], rest.codes),
+              Column(["web.access"], np.zeros(len(texts), dtype=np.int32)))
+    methods = lists.columns.get("http.request.method")
+    actions = Column([t.split()[-1].partition(":")[0] if s and t else None for s, t in zip(squid, tails, strict=True)], rest.codes)
+    lists.two("event.action", actions, methods or Column([], np.full(len(texts), -1, dtype=np.int32)))
+    lists.clear(odd)
+    return lists, odd
+
+
+_BLANK: tuple[str | None, ...] = ("?", "?", "", None, None, None, None, None)
+
+
+def _put_clients(lists: Lists, head: Column, clients: list[tuple[str | None, str, str | None] | None]) -> None:
+    sources = [_host_cells(c[1], "source") if c else {} for c in clients]
+    users = [account(c[2]) if c and c[2] else (None, None) for c in clients]
+    for name in ("source.ip", "source.domain", "source.port"):
+        lists.put_column(name, head, [s.get(name) for s in sources])
+    lists.put_column("user.name", head, [u[0] for u in users])
+    lists.put_column("user.domain", head, [u[1] for u in users])
+
+
+def _put_request(lists: Lists, request: Column) -> list[dict[str, Any]]:
+    """Columns of the request line; gives the server each unique line names itself."""
+    asked = [_REQUEST.match(v) for v in request.values]
+    lists.put_column("http.request.method", request, [a[1] if a else None for a in asked])
+    lists.put_column("url.full", request, [a[2] if a else None for a in asked])
+    lists.put_column("http.version", request, [a[3] if a else None for a in asked])
+    lists.put_column("http.request", request, [
+        v if a is None and v and v != "-" else None for a, v in zip(asked, request.values, strict=True)])
+    hosts: list[dict[str, Any]] = []
+    for match in asked:
+        cells: dict[str, Any] = {"url.full": match[2]} if match else {}
+        finish(cells)
+        hosts.append(cells)
+    return hosts
+
+
+def _host_cells(text: str, side: str = "destination") -> dict[str, Any]:
+    cells: dict[str, Any] = {}
+    put_host(cells, side, text)
+    return cells
+
+
+def _said(text: str) -> str | None:
+    return None if text in ("-", "") else text
 
 
 def parse_error(body: str, header: Header | None, context: Context) -> Event | None:

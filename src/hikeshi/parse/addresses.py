@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}\Z", re.ASCII)
+_MAYBE = re.compile(r"\s*\[?[0-9A-Fa-f.:]+(?:%[^\s\]]*)?\]?\s*\Z", re.ASCII)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://(?:[^/?#@\s]*@)?([^/?#:\[\]]+)(?::(\d{1,5}))?(?=[/?#]|\Z)", re.ASCII)
+_CONNECT = re.compile(r"([A-Za-z0-9._-]+):(\d{1,5})\Z", re.ASCII)
 
-@lru_cache(maxsize=200_000)
+
 def ip(text: str) -> str | None:
     """The address in `text`, without brackets, IPv6 zone and the ::ffff: of a mapped IPv4;
     None if it is none. "LOCAL" and "-" are none."""
+    if _IPV4.match(text):
+        return text
+    return _other_ip(text) if _MAYBE.match(text) else None
+
+
+@lru_cache(maxsize=50_000)
+def _other_ip(text: str) -> str | None:
     text = text.strip().strip("[]")
     if text[:7].lower() == "::ffff:":
         text = text[7:]
@@ -25,7 +38,7 @@ def ip(text: str) -> str | None:
         return None
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=50_000)
 def host_port(text: str) -> tuple[str, int | None]:
     """"name:443", "192.0.2.1:443" and "[2001:db8::1]:443" as host and port."""
     text = text.strip()
@@ -96,9 +109,16 @@ def account(text: str) -> tuple[str | None, str | None]:
     return text, None
 
 
-@lru_cache(maxsize=200_000)
 def url_host(url: str) -> tuple[str | None, int | None]:
     """Host and port of a URL, or of the `host:port` of a CONNECT; (None, None) for a mere path."""
+    match = _URL.match(url) or _CONNECT.match(url)
+    if match is not None:
+        host, number = match.groups()
+        return host.rstrip(".").lower() or None, port(number) if number else None
+    return _odd_url_host(url)
+
+
+def _odd_url_host(url: str) -> tuple[str | None, int | None]:
     scheme, mark, rest = url.partition("://")
     if mark:
         rest = rest.split("/", 1)[0].split("?", 1)[0].split("#", 1)[0].rpartition("@")[2]

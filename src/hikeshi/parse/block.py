@@ -13,6 +13,9 @@ from hikeshi.events.time import NO_TIME
 from hikeshi.parse.context import Event
 
 
+Numbers = np.ndarray[Any, Any]
+
+
 class Lists:
     """Columns by name for a run of lines; single lines that went another way are put in last."""
 
@@ -38,13 +41,28 @@ class Lists:
         if unique:
             self.columns[name] = Column(unique, renumber[column.codes])
 
+    def fill(self, name: str, rows: Numbers, codes: Numbers, values: Sequence[Any]) -> None:
+        """Row rows[i] gets values[codes[i]] where that is not None and the row is still empty."""
+        held = self.columns.get(name)
+        kept = list(held.values) if held else []
+        into = held.codes if held else np.full(self.count, -1, dtype=np.int32)
+        numbers = {v: i for i, v in enumerate(kept)}
+        renumber = np.full(len(values) + 1, -1, dtype=np.int32)
+        for i, value in enumerate(values):
+            if value is not None:
+                renumber[i] = numbers.setdefault(value, len(numbers))
+        empty = into[rows] < 0
+        into[rows[empty]] = renumber[codes[empty]]
+        if numbers:
+            self.columns[name] = Column(list(numbers), into)
+
     def two(self, name: str, first: Column, second: Column) -> None:
         """The first column's value, else the second's."""
         unique, renumber = _unify([*first.values, *second.values])
         if not unique:
             return
-        one = renumber[first.codes]
-        other = renumber[len(first.values):][second.codes] if second.values else np.full(self.count, -1, dtype=np.int32)
+        one = np.where(first.codes >= 0, renumber[first.codes], -1)
+        other = np.where(second.codes >= 0, renumber[second.codes + len(first.values)], -1)
         self.columns[name] = Column(unique, np.where(one >= 0, one, other).astype(np.int32))
 
     def clear(self, rows: Iterable[int]) -> None:

@@ -41,7 +41,7 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     taken: set[str] = set()
     get = record.get
     cells["event.dataset"] = "fortinet." + (get("type") or "log")
-    for side, keys in (("source", ("srcip", "remip", "remote_ip")), ("destination", ("dstip", "locip"))):
+    for side, keys in (("source", ("srcip", "remip", "remote_ip", "userip")), ("destination", ("dstip", "locip"))):
         for key in keys:
             value = get(key, "")
             if value in _NONE:

@@ -89,22 +89,29 @@ def parse_block(texts: Sequence[str], context: Context) -> tuple[Lists, list[int
     Regular is a line of ten words; ends and other variants go through parse_line.
     """
     split = [text.split() for text in texts]
-    odd = [i for i, words in enumerate(split) if len(words) != 10 or not _is_regular(words)]
+    odd = [i for i, words in enumerate(split) if len(words) != 10]
     for i in odd:
         split[i] = _BLANK
     time, elapsed, client, result, size, method, url, user, hierarchy, mime = zip(*split, strict=True)
+    times, results, sizes, peers = pa.array(time), encode(result), encode(size), encode(hierarchy)
+    good = pc.match_substring_regex(times, r"^\d{10}\.\d{3}$").to_numpy(zero_copy_only=False)
+    good &= np.array([v.isascii() and v.isdigit() and len(v) < 19 for v in sizes.values])[sizes.codes]
+    good &= np.array(["/" in v for v in results.values])[results.codes]
+    good &= np.array(["/" in v for v in peers.values])[peers.codes]
+    if not good.all():
+        odd = sorted({*odd, *np.flatnonzero(~good).tolist()})
+        times = pc.if_else(pa.array(good), times, pa.scalar(_BLANK[0]))
+        sizes = Column([v if v.isascii() and v.isdigit() and len(v) < 19 else "0" for v in sizes.values], sizes.codes)
     lists = Lists(len(texts))
-    lists.times = _times(time)
+    lists.times = _times(times)
     lists.put("event.dataset", "squid.access")
     lists.put("event.timezone", "UTC")
     lists.put("event.category", "web")
-    results = encode(result)
     lists.derive("event.action", results, lambda v: v.partition("/")[0] or None)
     lists.derive("http.response.status_code", results, lambda v: whole(v.partition("/")[2]) or None)
     clients = encode(client)
     lists.derive("source.ip", clients, ip)
     lists.derive("source.domain", clients, lambda v: None if ip(v) or v == "-" else v.lower())
-    sizes = encode(size)
     lists.derive("destination.bytes", sizes, _size)
     lists.keep("http.request.method", encode(method))
     urls = encode(url)
@@ -112,9 +119,9 @@ def parse_block(texts: Sequence[str], context: Context) -> tuple[Lists, list[int
     lists.derive("user.name", encode(user), _not_dash)
     hosts = [url_host(v) for v in urls.values]
     lists.put_column("destination.port", urls, [h[1] for h in hosts])
-    addresses = [ip(h[0]) if h[0] else None for h in hosts]
+    known = {h: ip(h) if h else None for h in {h[0] for h in hosts}}
+    addresses = [known[h[0]] for h in hosts]
     lists.put_column("destination.domain", urls, [None if a else h[0] for h, a in zip(hosts, addresses, strict=True)])
-    peers = encode(hierarchy)
     lists.two("destination.ip", Column(addresses, urls.codes), Column([_peer(v) for v in peers.values], peers.codes))
     lists.keep("squid.hierarchy", peers)
     lists.keep("squid.elapsed_ms", encode(elapsed))
@@ -123,17 +130,11 @@ def parse_block(texts: Sequence[str], context: Context) -> tuple[Lists, list[int
     return lists, odd
 
 
-_BLANK = ["0.000", "0", "-", "-/", "0", "-", "-", "-", "-/-", "-"]
+_BLANK = ["0000000000.000", "0", "-", "-/", "0", "-", "-", "-", "-/-", "-"]
 
 
-def _is_regular(words: list[str]) -> bool:
-    return (len(words[0]) == 14 and words[0][10] == "." and "/" in words[3] and "/" in words[8]
-            and words[0][:10].isdigit() and words[0][11:].isdigit() and words[4].isdigit() and words[3].isascii()
-            and len(words[4]) < 19)
-
-
-def _times(words: Sequence[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    digits = pc.replace_substring(pa.array(words), ".", "")
+def _times(words: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+    digits = pc.replace_substring(words, ".", "")
     out: np.ndarray[Any, np.dtype[np.int64]] = digits.cast(pa.int64()).to_numpy() * 1000
     return out
 

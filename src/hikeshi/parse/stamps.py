@@ -43,7 +43,7 @@ _MON_DAY_CLOCK_YEAR = re.compile(
     _DOW + _MON + r" +(\d{1,2}) +" + _CLOCK + r"(?: +([A-Z]{3,4}))? +(\d{4})\Z", _F)
 _MON_DAY_YEAR = re.compile(_DOW + _MON + r" +(\d{1,2}),? +(\d{4})[ ,:]+" + _CLOCK + r"\s*([AP]M)?" + _ZONE + r"\Z", _F)
 _MON_DAY = re.compile(_DOW + _MON + r" +(\d{1,2}) +" + _CLOCK + _ZONE + r":?\Z", _F)
-_SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})[ :T,]+" + _CLOCK + r"\s*([AP]M)?" + _ZONE + r"\Z", _F)
+_SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d\d)[ :T,]+" + _CLOCK + r"\s*([AP]M)?" + _ZONE + r"\Z", _F)
 _JAPANESE = re.compile(
     r"(\d{4})年(\d{1,2})月(\d{1,2})日(?:\s*\(.\))?\s*(午前|午後)?\s*(\d{1,2})[:時](\d{1,2})(?:[:分](\d{1,2}))?秒?\Z")
 _COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)[T ]?(\d\d)(\d\d)(\d\d)(?:\.(\d{1,9}))?" + _ZONE + r"\Z", _F)
@@ -84,6 +84,7 @@ def _absolute(text: str, zone: tzinfo, label: str) -> Stamp | None:
         return _made(y, MONTHS[mo.lower()], d, _hour(h, half), mi, s, f, z, zone, label)
     if match := _SLASHED.match(text):
         a, b, y, h, mi, s, f, half, z = match.groups()
+        y = f"20{y}" if len(y) == 2 else y
         month, day = (b, a) if int(a) > 12 else (a, b)
         made = _made(y, month, day, _hour(h, half), mi, s, f, z, zone, label)
         unsure = int(a) <= 12 and int(b) <= 12 and a != b

@@ -178,7 +178,7 @@ class _Targets:
 
     def _from(self, target: str, name: str, rows: npt.NDArray[Any]) -> None:
         if target in ("source", "destination"):
-            self._fill(f"{target}.ip", name, rows, ip)
+            self._fill(f"{target}.ip", name, rows, _address)
             self._fill(f"{target}.domain", name, rows, _host)
         elif target == "user.name":
             self._fill("user.name", name, rows, lambda v: account(v)[0])
@@ -240,10 +240,14 @@ def _said(text: str) -> str | None:
     return text
 
 
+def _address(text: str) -> str | None:
+    return ip(text.strip().lstrip("\\"))
+
+
 def _host(text: str) -> str | None:
     """A machine's name; not an address, not a phone number or text."""
     text = text.strip().strip("\\")
-    if not text or ip(text) or not re.fullmatch(r"[\w.-]{1,255}", text) or re.fullmatch(r"(?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}", text):
+    if not text or _address(text) or not re.fullmatch(r"[\w.-]{1,255}", text) or re.fullmatch(r"(?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}", text):
         return None
     return text
 

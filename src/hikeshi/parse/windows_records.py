@@ -257,6 +257,8 @@ class WindowsBatch:
         if not isinstance(system, dict) or system.get("EventID") is None:
             return False
         system.setdefault("Channel", None)
+        # EvtxBatch reads parts beside System and EventData only where there are more than three.
+        shaped.event.setdefault("#attributes", {})
         text = orjson.dumps(_plain(shaped.event), default=str, option=orjson.OPT_NON_STR_KEYS).decode()
         self._texts.append({"data": '{"Event":' + text + "}", "event_record_id": _record_id(system), "timestamp": ""})
         self._lines.append(line)
