@@ -61,6 +61,14 @@ def test_cr_ends_lines_only_in_a_file_without_lf(tmp_path: Path) -> None:
     assert [line.text for line in lines_of(tmp_path / "a", b"a\rb\nc", "utf-8")] == ["a\rb", "c"]
 
 
+def test_how_lines_end_is_told_from_more_than_a_few_bytes(tmp_path: Path) -> None:
+    # gzip may hand out its first bytes alone; U+0A0A holds a byte that looks like LF.
+    data = gzip.compress(b"a\rb\r") + gzip.compress(b"c\nd")
+    assert [line.text for line in lines_of(tmp_path / "a", data, "utf-8")] == ["a\rb\rc", "d"]
+    wide = "\u0a0a\rb".encode("utf-16-le")
+    assert [line.text for line in lines_of(tmp_path / "a", wide, "utf-16-le")] == ["\u0a0a", "b"]
+
+
 def test_other_separators_stay_in_the_line(tmp_path: Path) -> None:
     text = "a\u2028b\x0bc\x0cd\x85e\x1cf"
     assert [line.text for line in lines_of(tmp_path / "a", (text + "\ng").encode(), "utf-8")] == [text, "g"]
@@ -100,6 +108,7 @@ def test_a_cut_line_does_not_end_in_half_a_character(tmp_path: Path) -> None:
 
 def test_a_utf16_line_beyond_the_limit_keeps_the_code_units_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_module, "_BLOCK", 999)
+    monkeypatch.setattr(text_module, "_ENOUGH", 1)
     # U+0A0A holds a byte pair that looks like a line end at an odd place.
     data = ("\u0a0a" * 3000 + "\nend\n").encode("utf-16-le")
     lines = lines_of(tmp_path / "a", data, "utf-16-le", max_line=100)
@@ -147,8 +156,9 @@ def naive(data: bytes, codec: str, unit: int) -> list[tuple[str, int]]:
     block=st.integers(1, 40))
 def test_any_bytes_in_any_portions_give_the_lines_a_slow_reader_finds(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: list[bytes], encoding: str, block: int) -> None:
-    data = b"q" + b"\0" * 3 + b"\n\n" + b"".join(parts)  # no byte order mark, no gzip
+    data = "a\n".encode(encoding) + b"".join(parts)
     monkeypatch.setattr(text_module, "_BLOCK", block)
+    monkeypatch.setattr(text_module, "_ENOUGH", 2)
     unit = 2 if encoding.startswith("utf-16") else 1
     got = [(unescape(line.text), line.offset) for line in lines_of(tmp_path / "x", data, encoding)]
     assert got == [(unescape(text), offset) for text, offset in naive(data, encoding, unit)]

@@ -26,6 +26,7 @@ from hikeshi.evidence.gunzip import gunzip_chunks
 
 MAX_LINE = 1024 * 1024
 _BLOCK = 1024 * 1024
+_ENOUGH = 4096  # bytes from which the kind of line ends is told
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
 
@@ -137,7 +138,7 @@ class _Splitter:
     def feed(self, chunk: bytes) -> Iterator[Block]:
         if not self._end:
             self._rest += chunk
-            if len(self._rest) < 4096 and self._offset == 0 and len(chunk) < _BLOCK and self._rest.find(b"\n") < 0:
+            if len(self._rest) < _ENOUGH:
                 return  # too little to tell how lines end
             chunk, self._rest = self._rest, b""
             chunk = self._begin(chunk)
