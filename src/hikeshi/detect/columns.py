@@ -11,7 +11,7 @@ A rule's field also finds a record field that differs only in case, spaces or pu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,14 @@ class View:
     row_count: int
     _dense: Codes | None = None
     _counts: npt.NDArray[np.int64] | None = None
-    folded: dict[int, str] = field(default_factory=dict)
+    _empty: int | None = None
+
+    @property
+    def empty(self) -> int:
+        """The code of the empty text, or -2."""
+        if self._empty is None:
+            self._empty = self.values.index("") if "" in self.values else -2
+        return self._empty
 
     @property
     def dense(self) -> Codes:
@@ -108,6 +115,10 @@ class Columns:
             take = (dense < 0) & (view.dense >= 0)
             dense[take] = view.dense[take] + len(values)
             values = [*values, *view.values]
+        if values.count("") > 1:             # one code for the empty text, see View.empty
+            first = values.index("")
+            for code in [c for c, v in enumerate(values) if v == "" and c != first]:
+                dense[dense == code] = first
         return View(values, dense, None, self._table.row_count)
 
     def combine(self, names: tuple[str, ...], make: Callable[..., str | None]) -> View | None:

@@ -12,7 +12,8 @@ and an atom one of
     ["glob", key, parts, cased, literal]  text with wildcards inside; the literal is its prefilter, or -1
     ["re", key, pattern, [literal…], {text: count}]
     ["cidr", key, [network…]]  ["cmp", key, operator, number]
-    ["null", key]  ["has", key]
+    ["null", key]  ["filled", key]        no value or an empty one; the opposite
+    ["absent", key]  ["has", key]         what `exists` asks
     ["ref", key, other key, mode, cased]
 
 A literal is [key, mode, folded text]; mode: 0 anywhere, 1 at the start, 2 at the end, 3 the whole value.
@@ -41,7 +42,7 @@ _COMPILER = ("compile.py", "regex.py", "rules.py", "logsource.py", "logsource.to
 
 ANYWHERE, START, END, WHOLE = range(4)
 KEYWORDS = "*"
-_COST = {"any": 0, "has": 0, "null": 0, "glob": 10, "ref": 12, "cmp": 12, "cidr": 12, "re": 20}
+_COST = {"any": 0, "has": 0, "absent": 0, "null": 0, "filled": 0, "glob": 10, "ref": 12, "cmp": 12, "cidr": 12, "re": 20}
 MULTI, SINGLE = 1, 2                 # wildcards in the parts of a glob
 
 
@@ -328,7 +329,7 @@ class _Binder:
         if isinstance(value, t.SigmaNull):
             return self.program.atom(["null", key])
         if isinstance(value, t.SigmaExists):
-            return self.program.atom(["has" if value.exists else "null", key])
+            return self.program.atom(["has" if value.exists else "absent", key])
         if isinstance(value, t.SigmaCIDRExpression):
             return self.program.atom(["cidr", key, [str(ipaddress.ip_network(value.cidr, strict=False))]])
         if isinstance(value, t.SigmaCompareExpression):
@@ -371,7 +372,7 @@ class _Binder:
             # A keyword is looked for anywhere in the record's values.
             parts = _tidy([MULTI, *parts, MULTI])
         if parts == [MULTI]:
-            return self.program.atom(["has", key])
+            return self.program.atom(["filled", key])
         if not parts:
             return self.literals(key, [(WHOLE, "")])
         mode, inner = _ends(parts)

@@ -288,13 +288,14 @@ class _Run:
         if name == KEYWORDS:
             return self._keyword_atom(number, rows)
         view = self.columns.view(name)
-        if kind == "null":
-            return np.ones(len(rows), np.bool_) if view is None else view.dense[rows] < 0
         if view is None:
-            return np.zeros(len(rows), np.bool_)
+            return np.full(len(rows), kind in ("null", "absent"), np.bool_)
         codes = view.dense[rows]
-        if kind == "has":
-            return codes >= 0
+        if kind in ("has", "absent"):
+            return (codes >= 0) == (kind == "has")
+        if kind in ("null", "filled"):
+            # Windows writes an empty text where there is nothing to say: as good as no value.
+            return ((codes < 0) | (codes == view.empty)) == (kind == "null")
         if kind == "any":
             mask = self._literal_mask(number, view, rest[0], self.hits)
             return np.zeros(len(rows), np.bool_) if mask is None else mask[codes]
@@ -345,8 +346,8 @@ class _Run:
             return result
         for index, view in enumerate(self.columns.payload()):
             codes = view.dense[rows]
-            if kind == "has":
-                result |= codes >= 0
+            if kind == "filled":
+                result |= (codes >= 0) & (codes != view.empty)
             else:
                 slot = -(1 << 40) - (number * 100_000 + index)
                 result |= self._checked(number, slot, view, codes, [], {})

@@ -1,0 +1,362 @@
+"""Windows event logs × Sigma rules, from paths to hits.
+
+Files are dealt to sandbox children: a big one alone, small ones together, so that their events
+share one set of columns. A child writes its hits as JSON Lines into a scratch folder and gives
+back only counts; the parent passes them on in file order. Memory stays flat, the order is the
+same in every run. When a child dies, its files are tried again one by one: only the file that
+kills is lost.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from hikeshi.detect.compile import CompiledRules, Skipped, compile_rules, from_plain
+from hikeshi.detect.match import Match, Matcher, read_names
+from hikeshi.detect.result import result_rows
+from hikeshi.detect.rules import LEVELS, load_rules
+from hikeshi.errors import ChildError, HikeshiError, RuleError
+from hikeshi.events.table import Column, EventTable
+from hikeshi.events.time import NO_TIME
+from hikeshi.evidence.acquire import acquire
+from hikeshi.evidence.sandbox import Task, run
+from hikeshi.evidence.source import Source
+from hikeshi.parse.evtx import EvtxBatch, read_records
+
+# Small enough that two cores share a folder evenly, large enough that a task is worth its start.
+_GROUP_BYTES = 24 << 20
+_GROUP_FILES = 256
+_BATCH_ROWS = 100_000
+_BATCH_TEXT = 192 << 20
+_PROBLEMS_KEPT = 20
+_SCHEMA_COLUMNS = frozenset(("winlog.record_id", "event.code", "winlog.channel", "host.name", "event.provider"))
+
+
+@dataclass(slots=True)
+class RuleCount:
+    """One rule's hits: how many, from when to when (UTC microseconds), on which machines."""
+
+    rule_id: str
+    title: str
+    author: str
+    level: str
+    count: int = 0
+    first: int | None = None
+    last: int | None = None
+    hosts: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class FileReport:
+    """What became of one event log. `problems`: the first few damaged places, in words."""
+
+    name: str
+    events: int = 0
+    rejected: int = 0
+    hits: int = 0
+    problems: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class HuntSummary:
+    """The run in figures; complete once the hits were read to the end."""
+
+    rules_loaded: int = 0
+    rules_applicable: int = 0
+    rules_from_cache: bool = False
+    skipped: list[Skipped] = field(default_factory=list)
+    rule_errors: list[RuleError] = field(default_factory=list)
+    files: list[FileReport] = field(default_factory=list)
+    not_read: list[tuple[str, str]] = field(default_factory=list)
+    other_files: int = 0
+    rules: dict[str, RuleCount] = field(default_factory=dict)
+    protection: str = ""
+    cpu_s: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def events(self) -> int:
+        return sum(f.events for f in self.files)
+
+    @property
+    def rejected(self) -> int:
+        return sum(f.rejected for f in self.files)
+
+    @property
+    def hits(self) -> int:
+        return sum(f.hits for f in self.files)
+
+    @property
+    def unreadable(self) -> list[FileReport]:
+        return [f for f in self.files if f.error]
+
+
+class Hunt:
+    """One run: iterate over `lines()` for the hits, then read `summary`."""
+
+    def __init__(self, paths: Sequence[Path], rules: Sequence[Path], *, workers: int | None = None,
+                 level: str = "informational", cache: Path | None = None,
+                 on_progress: Callable[[str, int, int], None] | None = None) -> None:
+        """`level`: the lowest level reported. `cache`: where compiled rules are kept, or None.
+
+        `on_progress(what, done, total)` counts bytes of event logs.
+        """
+        self._paths, self._rules, self._workers, self._cache = list(paths), list(rules), workers, cache
+        self._levels = LEVELS[LEVELS.index(level):]
+        self._on_progress = on_progress or (lambda what, done, total: None)
+        self.summary = HuntSummary()
+
+    def lines(self) -> Iterator[bytes]:
+        """Hits as JSON Lines (detect.result), by file name, then record, then rule.
+
+        Raises UsageError or RuleError before the first line, InputError if a path is missing.
+        """
+        started = time.monotonic()
+        compiled = compile_rules(load_rules(self._rules), cache=self._cache)
+        self._describe_rules(compiled)
+        with tempfile.TemporaryDirectory(prefix="hikeshi-hunt-") as folder:
+            work = Path(folder)
+            acquired = acquire(self._paths, work / "work", workers=self._workers)
+            logs = [s for s in acquired.sources if s.kind == "evtx"]
+            self.summary.not_read = [(name, str(text.en)) for name, text in acquired.not_read]
+            self._name_mislabelled([s for s in acquired.sources if s.kind != "evtx"])
+            spool = work / "hits"
+            spool.mkdir()
+            yield from self._hunt(logs, compiled, spool)
+        self.summary.seconds = time.monotonic() - started
+
+    def _describe_rules(self, compiled: CompiledRules) -> None:
+        summary = self.summary
+        summary.rules_loaded, summary.rules_applicable = compiled.loaded, compiled.applicable
+        summary.skipped, summary.rule_errors = compiled.skipped, compiled.errors
+        summary.rules_from_cache = compiled.from_cache
+
+    def _name_mislabelled(self, others: list[Source]) -> None:
+        """A file called .evtx that is none deserves a line; a text file beside the logs doesn't."""
+        for source in others:
+            if source.name.lower().endswith(".evtx"):
+                what = "empty" if source.kind == "empty" else f"not a Windows event log (its content: {source.kind})"
+                self.summary.files.append(FileReport(source.name, error=f"the file is {what}"))
+            else:
+                self.summary.other_files += 1
+
+    def _hunt(self, logs: list[Source], compiled: CompiledRules, spool: Path) -> Iterator[bytes]:
+        if not logs:
+            return
+        setup = {"rules": orjson.dumps(compiled.to_plain()), "levels": self._levels, "spool": str(spool)}
+        total, done = sum(s.size for s in logs), 0
+        waiting: dict[int, dict[str, Any]] = {}
+        following = 0
+        groups = _grouped(logs)
+        for number, answer in self._answers(groups, setup, logs, spool):
+            waiting[number] = answer
+            done += sum(s.size for s in groups[number])
+            self._on_progress("event logs", done, total)
+            while following in waiting:
+                yield from self._account(waiting.pop(following))
+                following += 1
+
+    def _answers(self, groups: list[list[Source]], setup: Mapping[str, Any], logs: list[Source], spool: Path
+                 ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Each group's answer as it arrives; groups whose child died come last, file by file."""
+        died: list[int] = []
+        for key, value, error in self._run([(str(n), g) for n, g in enumerate(groups)], setup, logs, spool):
+            if error is None:
+                yield int(key), value
+            else:
+                died.append(int(key))
+        again = [(f"{n}.{i}", [source]) for n in died for i, source in enumerate(groups[n])]
+        parts: dict[int, dict[int, dict[str, Any]]] = {n: {} for n in died}
+        for key, value, error in self._run(again, setup, logs, spool) if again else ():
+            number, index = (int(part) for part in key.split("."))
+            source = groups[number][index]
+            parts[number][index] = value if error is None else _lost(source, error)
+            if len(parts[number]) == len(groups[number]):
+                yield number, _joined([parts[number][i] for i in sorted(parts[number])])
+
+    def _run(self, tasks: list[tuple[str, list[Source]]], setup: Mapping[str, Any], logs: list[Source], spool: Path
+             ) -> Iterator[tuple[str, Any, HikeshiError | None]]:
+        # One folder rather than ten thousand files: the lock lists every path it is given.
+        readable = sorted({s.path.parent for s in logs} if len(logs) > 100 else {s.path for s in logs})
+        largest_first = sorted(tasks, key=lambda t: -sum(s.size for s in t[1]))
+        workers = None if self._workers is None else max(1, self._workers)
+        if workers is None and len(tasks) == 1:
+            workers = 1
+        for outcome in run("hikeshi.triage.hunt:hunt_files", (Task(k, [k, sources]) for k, sources in largest_first),
+                           setup="hikeshi.triage.hunt:prepare", setup_argument=dict(setup), workers=workers,
+                           readable=readable, writable=[spool]):
+            self.summary.cpu_s += outcome.cpu_s
+            self.summary.protection = outcome.protection
+            yield outcome.key, outcome.value, outcome.error
+
+    def _account(self, answer: dict[str, Any]) -> Iterator[bytes]:
+        """Add an answer to the summary and pass its lines on."""
+        self.summary.files.extend(FileReport(**f) for f in answer["files"])
+        for rule in answer["rules"]:
+            mine = self.summary.rules.setdefault(rule["title"] + rule["rule_id"], RuleCount(
+                rule["rule_id"], rule["title"], rule["author"], rule["level"]))
+            mine.count += rule["count"]
+            mine.hosts.update(rule["hosts"])
+            times = [t for t in (mine.first, rule["first"]) if t is not None]
+            mine.first = min(times, default=None)
+            mine.last = max([t for t in (mine.last, rule["last"]) if t is not None], default=None)
+        for name in answer["spools"]:
+            with open(name, "rb") as file:
+                yield from file
+            Path(name).unlink()
+
+
+def _grouped(logs: list[Source]) -> list[list[Source]]:
+    """Files in name order, small neighbours together."""
+    groups: list[list[Source]] = []
+    size = _GROUP_BYTES
+    for source in logs:
+        if size + source.size > _GROUP_BYTES or len(groups[-1]) >= _GROUP_FILES:
+            groups.append([])
+            size = 0
+        groups[-1].append(source)
+        size += source.size
+    return groups
+
+
+def _lost(source: Source, error: HikeshiError) -> dict[str, Any]:
+    what = error.what if isinstance(error, ChildError) else str(error)
+    return {"files": [_report(source.name, error=" ".join(what.split()))], "rules": [], "spools": []}
+
+
+def _joined(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    return {key: [item for answer in answers for item in answer[key]] for key in ("files", "rules", "spools")}
+
+
+def _report(name: str, **values: Any) -> dict[str, Any]:
+    return {"name": name, "events": 0, "rejected": 0, "hits": 0, "problems": (), "error": None, **values}
+
+
+# ---- in the child ------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Context:
+    matcher: Matcher
+    want: frozenset[str] | None
+    levels: frozenset[str]
+    spool: Path
+
+
+def prepare(argument: Mapping[str, Any]) -> _Context:
+    """Once a child: the compiled rules, ready to match."""
+    compiled = from_plain(orjson.loads(argument["rules"]))
+    matcher = Matcher(compiled)
+    keys = [k for k in matcher.keys if k != "*"]
+    want = None if matcher.keyword_specs else read_names(keys) | _SCHEMA_COLUMNS
+    return _Context(matcher, want, frozenset(argument["levels"]), Path(argument["spool"]))
+
+
+def hunt_files(context: _Context, argument: Sequence[Any]) -> dict[str, Any]:
+    """Hunt through some files; hits go to a file in the spool folder, the figures come back."""
+    key, sources = argument
+    path = context.spool / f"{key}.jsonl"
+    with open(path, "wb") as out:
+        job = _Job(context, out)
+        for source in sources:
+            job.read(source)
+        job.flush()
+    return {"files": list(job.files.values()), "rules": list(job.rules.values()), "spools": [str(path)]}
+
+
+class _Job:
+    """Several files through one batch of columns."""
+
+    def __init__(self, context: _Context, out: Any) -> None:
+        self._context, self._out = context, out
+        self._batch = EvtxBatch(want=context.want)
+        self._starts: list[tuple[int, str]] = []
+        self.files: dict[str, dict[str, Any]] = {}
+        self.rules: dict[int, dict[str, Any]] = {}
+
+    def read(self, source: Source) -> None:
+        report = self.files[source.name] = _report(source.name)
+        self._starts.append((self._batch.rows, source.name))
+        before = self._batch.rows
+        try:
+            for _ in read_records(source, self._batch):
+                if self._batch.rows >= _BATCH_ROWS or self._batch.text_size >= _BATCH_TEXT:
+                    report["events"] += self._batch.rows - before
+                    self._take_rejects(report)
+                    self.flush()
+                    self._starts, before = [(0, source.name)], 0
+        except HikeshiError as error:
+            report["error"] = error.what
+        report["events"] += self._batch.rows - before
+        self._take_rejects(report)
+
+    def _take_rejects(self, report: dict[str, Any]) -> None:
+        rejects = self._batch.rejects
+        report["rejected"] += len(rejects)
+        room = _PROBLEMS_KEPT - len(report["problems"])
+        report["problems"] += tuple(
+            f"record {r.record}: {r.reason}" if r.record is not None else
+            f"at byte {r.offset:,}: {r.reason}" if r.offset is not None else r.reason for r in rejects[:max(room, 0)])
+        rejects.clear()
+
+    def flush(self) -> None:
+        """Match what the batch holds and write the hits."""
+        starts, self._starts = self._starts, []
+        if not self._batch.rows:
+            self._batch.build()
+            return
+        table = self._batch.build()
+        table.columns["log.file.path"] = _file_column(starts, table.row_count)
+        matches = [m for m in self._context.matcher.match(table) if m.rule.level in self._context.levels]
+        if not matches:
+            return
+        self._count(table, matches)
+        self._write(table, matches)
+
+    def _write(self, table: EventTable, matches: list[Match]) -> None:
+        rows = np.concatenate([m.rows for m in matches])
+        # Rule order within a record, records in file order: a stable sort of rule-major rows.
+        order = np.argsort(rows, kind="stable")
+        lines = [orjson.dumps(r, option=orjson.OPT_APPEND_NEWLINE) for r in result_rows(table, matches)]
+        self._out.writelines([lines[i] for i in order.tolist()])
+        names = table.columns["log.file.path"]
+        for code, count in zip(*np.unique(names.codes[rows], return_counts=True), strict=True):
+            self.files[names.values[code]]["hits"] += int(count)
+
+    def _count(self, table: EventTable, matches: list[Match]) -> None:
+        hosts = table.columns.get("host.name")
+        host_codes = None if hosts is None else hosts.dense(table.row_count)
+        for match in matches:
+            rule = match.rule
+            entry = self.rules.setdefault(id(rule), {
+                "rule_id": rule.id, "title": rule.title, "author": rule.author, "level": rule.level, "count": 0,
+                "first": None, "last": None, "hosts": []})
+            entry["count"] += len(match.rows)
+            times = table.times[match.rows]
+            times = times[times != NO_TIME]
+            if len(times):
+                first, last = int(times.min()), int(times.max())
+                entry["first"] = first if entry["first"] is None else min(entry["first"], first)
+                entry["last"] = last if entry["last"] is None else max(entry["last"], last)
+            if hosts is not None and host_codes is not None:
+                names = {hosts.values[c] for c in np.unique(host_codes[match.rows]).tolist() if c >= 0}
+                entry["hosts"] = sorted({*entry["hosts"], *names})
+
+
+def _file_column(starts: list[tuple[int, str]], row_count: int) -> Column:
+    """log.file.path from the row at which each file begins."""
+    codes = np.zeros(row_count, dtype=np.int32)
+    names: list[str] = []
+    for start, name in starts:
+        codes[start:] = len(names)
+        names.append(name)
+    return Column(names, codes)
