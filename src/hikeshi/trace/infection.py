@@ -66,7 +66,7 @@ class Infection:
     def __init__(self, rows: Rows, who: Identity, sessions: Sessions) -> None:
         self.rows, self.who, self.sessions = rows, who, sessions
         self.around = Surroundings(rows, who)
-        self.marks, self.routine = find_marks(rows)
+        self.marks, self.routine = find_marks(rows, who)
         self.marks_of: dict[str, list[Mark]] = defaultdict(list)
         for mark in self.marks:
             self.marks_of[mark.host].append(mark)
@@ -178,6 +178,14 @@ class Infection:
         for number in numbers[(start >= since - MINUTE) & (start <= until)].tolist():
             session = self.sessions.get(number)
             method, rows, odd = self.around.method(session)
+            if method is None and not outside and self.sessions.seen_before(host, session.account, since):
+                self._explain(f"{session.account}: {host} → {session.destination}", Text(
+                    "侵害の前からこの機器で使われていたアカウントで、操作の跡はありません",
+                    "an account that worked from there before the intrusion; no trace of work on the other machine"),
+                    session.rows)
+                continue
+            if session.kind == "ssh":
+                rows |= set(self._failures_before(session)[:10])
             if number not in self.accepted:
                 why = self._attackers(session, host, since, outside, method, rows, odd)
                 if why is None:
@@ -205,6 +213,8 @@ class Infection:
         """Why a session that left a held machine is the attacker's; None when it is not, or not surely."""
         account = session.account
         if outside:
+            if self.who.lent(host):
+                return Text(f"攻撃者のVPN接続({host})から使われました", f"was used through the attacker's VPN session ({host})")
             return Text(f"外部の接続元({host})から使われました", f"was used from the outside address {host}")
         if not odd and self.sessions.habitual(session.number, since):
             self._explain(f"{account}: {host} → {session.destination}", Text(
@@ -220,7 +230,7 @@ class Infection:
         if fresh and self._stolen(host, account, session.start, since):
             return Text(f"{host}で認証情報が盗まれたあと、そこから初めて使われました",
                         f"was first used from {host} after credentials were stolen there")
-        if session.kind in ("rdp", "ssh") and self._guessed(session):
+        if session.kind in ("rdp", "ssh") and len(self._failures_before(session)) >= 5:
             return Text(f"{host}からの多数の失敗のあとに成功しました", f"succeeded after many failures from {host}")
         return None
 
@@ -235,17 +245,13 @@ class Infection:
                 return True
         return False
 
-    def _guessed(self, session: Session) -> bool:
-        """At least five failures on the destination from this source in the hour before."""
+    def _failures_before(self, session: Session) -> list[int]:
+        """Failures on the destination from this source in the hour before."""
         rows = self.rows.of("logon_failure")
         times = self.rows.time[rows]
         window = rows[np.searchsorted(times, session.start - HOUR):np.searchsorted(times, session.start, "right")]
-        failed = 0
-        for row in window.tolist():
-            if host_name(self.rows.text("host", row)) == session.destination and self.rows.text("source", row) in (
-                    session.address, session.source):
-                failed += int(self.rows.count[row])
-        return failed >= 5
+        return [row for row in window.tolist() if host_name(self.rows.text("host", row)) == session.destination
+                and self.rows.text("source", row) in (session.address, session.source)]
 
     def _has_rdp(self, session: Session) -> bool:
         return any(e.source == session.source and e.destination == session.destination and e.account == session.account
@@ -440,7 +446,7 @@ class Infection:
             self.explained.setdefault(subject, (reason, records))
 
 
-def find_marks(rows: Rows) -> tuple[list[Mark], dict[tuple[str, str], tuple[str, set[int]]]]:
+def find_marks(rows: Rows, who: Identity) -> tuple[list[Mark], dict[tuple[str, str], tuple[str, set[int]]]]:
     """(signals in time order, routine ones by (signal, what) with host and records).
 
     The same command on one host on three different days, or on five hosts, is a job, not an attack:
@@ -460,6 +466,9 @@ def find_marks(rows: Rows) -> tuple[list[Mark], dict[tuple[str, str], tuple[str,
         host, time = host_name(rows.text("host", row)), int(rows.time[row])
         what = f"{rows.text('object', row).lower()}|{rows.text('detail', row).lower()}"
         account = account_name(rows.text("actor" if rows.text("kind", row) in ("service", "task", "run_key") else "account", row))
+        aim = remote_target(rows.text("detail", row)) if rows.text("kind", row) == "process" else None
+        if aim and name != "remote_exec_client":
+            host = who.at(aim[0], time)  # the command runs there
         if rows.text("domain", row).lower() in _VIRTUAL:
             account = ""  # a service's own identity: nobody can sign on with it
         found.append((Mark(time, host, name, account, row), what))

@@ -10,6 +10,7 @@ from hikeshi.model.text import Text
 from hikeshi.trace.infection import Infection
 from hikeshi.trace.network import is_address, public
 from hikeshi.trace.parts import Parts
+from hikeshi.trace.rows import moment
 
 _TAKES_CREDENTIALS = frozenset(("lsass_dump", "credential_dump"))
 
@@ -66,7 +67,7 @@ def isolate(hosts: Iterable[Host], infection: Infection, parts: Parts, controlle
             urgency, why = 4, Text("ここから他の機器へ広がりました", "the attacker moved on from here")
         else:
             urgency, why = 5, Text("侵害の跡があります", "there are traces of compromise")
-        ranked.append((urgency, host.first or "", host.name, Isolate(
+        ranked.append((urgency, moment(host.first), host.name, Isolate(
             name=host.name, reason=why, confidence=host.confidence, records=host.records)))
     return tuple(entry for *_, entry in sorted(ranked, key=lambda r: r[:3]))
 

@@ -8,7 +8,7 @@ from hikeshi.model.case import Persistence
 from hikeshi.trace.entry import Way
 from hikeshi.trace.identity import account_name, host_name
 from hikeshi.trace.infection import Hold, Infection
-from hikeshi.trace.rows import MINUTE, when
+from hikeshi.trace.rows import MINUTE, moment, when
 
 # A service that is one shell command is a way to run it, not a way to come back.
 _ONE_SHOT = re.compile(r"^\"?(?:%comspec%|(?:c:\\windows\\system32\\)?cmd(?:\.exe)?)\"?\s.*?/c\b", re.I)
@@ -59,7 +59,7 @@ def find(infection: Infection, ways: list[Way]) -> list[Persistence]:
             out.append(Persistence(host=way.host, kind="web_shell", name=name, path=way.name, time=when(way.time),
                                    confidence="high" if way.rows else "medium",
                                    records=tuple(dict.fromkeys((*way.refs, *rows.refs(way.rows))))))
-    return sorted(out, key=lambda p: (p.time or "", p.host, p.kind, p.name))
+    return sorted(out, key=lambda p: (moment(p.time), p.host, p.kind, p.name))
 
 
 def _by_attacker(infection: Infection, held: Hold, row: int, time: int) -> bool:

@@ -101,6 +101,13 @@ class Rows:
         return tuple(dict.fromkeys(self.ref(r) for r in sorted(set(rows))))[:_SHOWN]
 
 
+def moment(written: str | None) -> str:
+    """A sort key for what `when` writes: the same moment with and without a fraction; None last."""
+    if written is None:
+        return "~"
+    return written if "." in written else written.replace("Z", ".000000Z")
+
+
 def when(time: int) -> str:
     """UTC ISO 8601 of microseconds."""
     return format_utc(int(time))

@@ -19,7 +19,7 @@ from hikeshi.trace.identity import Identity, account_name, host_name
 from hikeshi.trace.infection import Hold, Infection
 from hikeshi.trace.network import public
 from hikeshi.trace.parts import Parts
-from hikeshi.trace.rows import MINUTE, SECOND, Rows, when
+from hikeshi.trace.rows import MINUTE, SECOND, Rows, moment, when
 from hikeshi.trace.sessions import Sessions
 from hikeshi.trace.signals import METHODS, SIGNALS
 
@@ -128,7 +128,7 @@ def _spread(infection: Infection) -> list[Spread]:
         sure: Confidence = "high" if len(sources) > 1 else "medium" if len(kinds) > 1 or edge.method != "unknown" else "low"
         out.append(Spread(time=when(edge.time), source=edge.source, destination=edge.destination, account=edge.account or None,
                           method=edge.method, technique=METHODS[edge.method][0], confidence=sure, records=rows.refs(edge.rows)))
-    return sorted(out, key=lambda s: (s.time, s.source or "", s.destination, s.method))
+    return sorted(out, key=lambda s: (moment(s.time), s.source or "", s.destination, s.method))
 
 
 def _host(infection: Infection, hold: Hold, refs: tuple[RecordRef, ...] = ()) -> Host:
@@ -149,10 +149,10 @@ def _story(infection: Infection, who: Identity, ways: list[entry.Way], parts: Pa
     hosts += [Host(name=h.name, addresses=h.addresses, first=h.first, last=h.last, reasons=h.reasons, confidence="medium",
                    records=h.records) for h in ciphered if h.name not in infection.hosts]
     hosts = [h for h in hosts if h.records]
-    hosts.sort(key=lambda h: (h.first or "9", h.name))
+    hosts.sort(key=lambda h: (moment(h.first), h.name))
     held = {h.name for h in hosts}
     touched = tuple(sorted((_host(infection, h) for n, h in infection.touched.items() if n not in held),
-                           key=lambda h: (h.first or "", h.name)))
+                           key=lambda h: (moment(h.first), h.name)))
     accounts = tuple(sorted((_account(infection, a) for a in infection.accounts.values()), key=lambda a: a.name))
     candidates = entry.candidates(ways, rows)
     controllers = _controllers(rows)
@@ -166,7 +166,7 @@ def _story(infection: Infection, who: Identity, ways: list[entry.Way], parts: Pa
         timeline=tuple(timeline.tell(infection, ways, parts)),
         block_list=next_steps.block_list(candidates, parts),
         isolate=next_steps.isolate(hosts, infection, parts, controllers, candidates),
-        unexplained=tuple(_unexplained(infection, held, detections)), explained=tuple(_explained(infection, ways)))
+        unexplained=tuple(_unexplained(infection, held, detections, ways)), explained=tuple(_explained(infection, ways)))
 
 
 def _account(infection: Infection, hold: Hold) -> Account:
@@ -175,7 +175,8 @@ def _account(infection: Infection, hold: Hold) -> Account:
     if not kind:
         domains = {host_name(rows.text("domain", r)) for r in hold.rows if rows.text("domain", r)}
         names = {host_name(rows.text("host", r)) for r in hold.rows}
-        kind = "local" if domains and domains <= names else "domain"
+        ssh = all(rows.text("kind", r) in ("ssh_logon", "logon_failure") for r in hold.rows) and bool(hold.rows)
+        kind = "local" if ssh or (domains and domains <= names) else "domain"
     records = rows.refs(hold.rows)
     sure: Confidence = "high" if len({r.path for r in records}) > 1 else "medium"
     return Account(name=hold.name, kind=kind, reasons=tuple(hold.reasons), confidence=sure, records=records)
@@ -204,7 +205,8 @@ def _signed_on(infection: Infection) -> dict[str, set[str]]:
     return out
 
 
-def _unexplained(infection: Infection, held: set[str], detections: Sequence[Finding]) -> list[Remark]:
+def _unexplained(infection: Infection, held: set[str], detections: Sequence[Finding],
+                 ways: list[entry.Way]) -> list[Remark]:
     """Signals on machines that are not held, and strong rule findings the story has no place for."""
     rows = infection.rows
     by: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -223,7 +225,8 @@ def _unexplained(infection: Infection, held: set[str], detections: Sequence[Find
                 f"{finding.title.ja}。攻撃とのつながりは見つかっていません",
                 f"{finding.title.en}; no link to the attack was found")))
     for host, time in sorted(infection.untraced.items()):
-        if host in held and not any(e.destination == host for e in infection.edges.values()):
+        entered = any(w.leads and w.host == host for w in ways)
+        if host in held and not entered and not any(e.destination == host for e in infection.edges.values()):
             hold = infection.hosts[host]
             out.append(Remark(subject=host, confidence="low", records=rows.refs(hold.rows), reason=Text(
                 f"{when(time)}より前に、どこから入られたかを示す記録がありません",
@@ -231,14 +234,35 @@ def _unexplained(infection: Infection, held: set[str], detections: Sequence[Find
     return out[:60]
 
 
+def _noise(rows: Rows) -> list[Remark]:
+    """Sources that tried the VPN and never came in."""
+    failed: dict[str, list[int]] = defaultdict(list)
+    for row in rows.of("vpn_failure").tolist():
+        failed[rows.text("source", row)].append(row)
+    inside = {rows.text("source", row) for row in rows.of("vpn_up").tolist()}
+    strangers = {s: r for s, r in failed.items() if s not in inside}
+    if not strangers:
+        return []
+    cited = [row for s in sorted(strangers) for row in strangers[s]]
+    return [Remark(subject="VPN", confidence="high", records=rows.refs(cited), reason=Text(
+        f"{len(strangers):,}個の接続元が{len(cited):,}回失敗しましたが、1回も成功していません",
+        f"{len(strangers):,} sources failed {len(cited):,} times and never succeeded"))]
+
+
 def _explained(infection: Infection, ways: list[entry.Way]) -> list[Remark]:
     rows = infection.rows
     out = [Remark(subject=subject, reason=reason, confidence="medium", records=refs)
            for subject, (reason, refs) in sorted(infection.explained.items())]
-    for (name, _), (host, cited) in sorted(infection.routine.items()):
-        out.append(Remark(subject=f"{host}: {name}", confidence="medium", records=rows.refs(cited), reason=Text(
-            "何日も、または多くのPCで同じ操作があり、定期の作業です",
-            "the same work on several days or many machines: a regular job")))
+    jobs: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for (name, _), (host, cited) in infection.routine.items():
+        if SIGNALS[name].weight >= 2:
+            jobs[host, name] |= cited
+    for (host, name), cited in sorted(jobs.items()):
+        text = SIGNALS[name].says
+        out.append(Remark(subject=host, confidence="medium", records=rows.refs(cited), reason=Text(
+            f"{text.ja}。何日も、または多くの機器で同じ操作があり、定期の作業です",
+            f"{text.en}; the same on several days or many machines: a regular job")))
+    out += _noise(rows)
     for way in ways:
         if way.kind == "vpn_credential" and not way.leads and way.against and way.score < 3:
             out.append(Remark(subject=f"VPN {way.account} ({way.source})", confidence="medium", records=rows.refs(way.rows),

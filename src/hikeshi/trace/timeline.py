@@ -9,7 +9,7 @@ from hikeshi.model.text import Text
 from hikeshi.trace.entry import Way
 from hikeshi.trace.infection import Infection
 from hikeshi.trace.parts import Parts
-from hikeshi.trace.rows import HOUR, MINUTE, when
+from hikeshi.trace.rows import HOUR, MINUTE, moment, when
 from hikeshi.trace.signals import METHODS, SIGNALS
 
 _ENTRY = {
@@ -80,7 +80,7 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
         else:
             say(gap.first, f"{gap.host}の{gap.log}ログが途切れました。", f"The {gap.log} log of {gap.host} fell silent.",
                 gap.records, gap.confidence)
-    return sorted(out, key=lambda t: (t.time, t.en))
+    return sorted(out, key=lambda t: (moment(t.time), t.en))
 
 
 def _work(infection: Infection, say: object) -> None:
