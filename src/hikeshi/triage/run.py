@@ -1,0 +1,254 @@
+"""triage(): from a folder of evidence to the story, everything in one run.
+
+acquire → identify (every file, once) → analyse (logs, one child task a file) → story → report.
+Finished parts are kept in OUT/.work until the run completes, so a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from importlib.metadata import version
+from pathlib import Path
+
+import hikeshi
+from hikeshi.errors import HikeshiError, UsageError
+from hikeshi.events.time import parse_zone
+from hikeshi.evidence import sandbox
+from hikeshi.evidence.acquire import Acquired, acquire
+from hikeshi.evidence.manifest import manifest
+from hikeshi.evidence.source import Source
+from hikeshi.identify import Examined
+from hikeshi.indicators import load_indicators
+from hikeshi.knowledge.load import DATA
+from hikeshi.model.case import Case, NotRead, Story
+from hikeshi.model.evidence import EvidenceItem
+from hikeshi.model.finding import Finding
+from hikeshi.model.sighting import Sighting
+from hikeshi.model.text import Text
+from hikeshi.report import Activity, ReportInput, write_report
+from hikeshi.sweep import Compiled, compile_indicators, merge
+from hikeshi.trace import Digest, build_story
+from hikeshi.triage import output
+from hikeshi.triage.file import FileResult, Order, Settings
+from hikeshi.triage.findings import detection_findings, sighting_findings, story_findings
+from hikeshi.triage.identity import encrypted_files, examine_all, identification
+from hikeshi.triage.rules import Rules, load_rule_sets
+from hikeshi.triage.unknowns import unknowns
+from hikeshi.triage.workplace import Workplace, open_workplace
+
+OWN_RULES = DATA / "rules"
+LOGS = frozenset({"text", "evtx"})
+# A ten-gigabyte log takes hours of one core; a loop without end must still end.
+LIMITS = sandbox.Limits(cpu_s=4 * 3600, wall_s=8 * 3600, memory_bytes=3 * 2**30)
+REMARK_BYTES = 64 * 1024
+
+Advance = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """What a run gave; `found` says whether there is anything a responder must look at."""
+
+    case: Case
+    findings: tuple[Finding, ...]
+    items: tuple[EvidenceItem, ...]
+    out: Path
+
+    @property
+    def found(self) -> bool:
+        return bool(self.findings) or self.case.identification.verdict in ("identified", "candidates")
+
+
+def triage(paths: Sequence[Path], out: Path, *, indicators: Sequence[Path] = (), rules: Sequence[Path] = (),
+           zone: str | None = None, workers: int | None = None, made_at: datetime | None = None,
+           on_progress: Advance = lambda what, done, total: None) -> Triage:
+    """Analyse evidence; write report.html, report.pdf, findings.jsonl, case.json, events/ and manifest.json.
+
+    rules: further Sigma folders beside our own. zone: for times that name none (default: the
+    evidence's notes.toml, else this machine's zone, marked as assumed). made_at: the time the
+    report carries (default: now). Raises UsageError, InputError, RuleError, OutputError.
+    """
+    _refuse_own_output(paths, out)
+    reading_zone, assumed = _zone(zone)
+    rule_sets = load_rule_sets((OWN_RULES, *rules))
+    compiled, told = _indicators(indicators)
+    with open_workplace(out, _settings_key(rule_sets, indicators, zone)) as place:
+        on_progress("evidence", 0, 1)
+        acquired = acquire(paths, place.evidence, workers=workers,
+                           on_progress=lambda p: on_progress("evidence", p.done, max(p.total, 1)))
+        run = _Run(place, acquired, Settings(rule_sets.compiled, compiled, reading_zone, assumed), rule_sets, workers,
+                   on_progress)
+        return run.complete(out, told, made_at or datetime.now(UTC))
+
+
+def _refuse_own_output(paths: Sequence[Path], out: Path) -> None:
+    target = out.resolve()
+    for path in paths:
+        if str(path) != "-" and path.is_dir() and target.is_relative_to(path.resolve()):
+            raise UsageError(f"{out} lies inside the evidence {path}",
+                             hint="the evidence stays as it is: give a folder elsewhere with --out")
+
+
+def _zone(name: str | None) -> tuple[tzinfo, bool]:
+    if name:
+        return parse_zone(name), False
+    return datetime.now().astimezone().tzinfo or UTC, True
+
+
+def _indicators(paths: Sequence[Path]) -> tuple[Compiled | None, int]:
+    """The compiled list and how many lines of it could not be used."""
+    if not paths:
+        return None, 0
+    loaded = load_indicators(paths)
+    return compile_indicators(loaded), len(loaded.problems)
+
+
+def _settings_key(rules: Rules, indicators: Sequence[Path], zone: str | None) -> str:
+    """Names everything that would change a part's content besides its file."""
+    total = hashlib.sha256(f"{hikeshi.__version__}\n{rules.compiled.digest}\n{zone}\n".encode())
+    for path in indicators:
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+class _Run:
+    """The steps of one run, in order."""
+
+    def __init__(self, place: Workplace, acquired: Acquired, settings: Settings, rules: Rules, workers: int | None,
+                 on_progress: Advance) -> None:
+        self.place, self.acquired, self.settings, self.rules = place, acquired, settings, rules
+        self.workers, self.on_progress = workers, on_progress
+        self.not_read: list[NotRead] = [_not_read(name, reason) for name, reason in acquired.not_read]
+        self.results: dict[str, FileResult] = {}
+        self.folders: dict[str, Path] = {}
+
+    def complete(self, out: Path, skipped_indicators: int, made_at: datetime) -> Triage:
+        examined = examine_all(self.acquired.sources, workers=self.workers, on_progress=self.on_progress)
+        notes = {e.facts.path for e in examined if e.is_note or e.facts.is_encrypted}
+        self.analyse([s for s in self.acquired.sources if s.kind in LOGS and s.size and s.name not in notes])
+        self.on_progress("story", 0, 1)
+        named = identification(examined)
+        sightings = self.sightings()
+        seen = [d for result in self.results.values() for d in result.detections]
+        detections = detection_findings(seen, self.rules.texts({d.rule_id for d in seen}))
+        story = build_story((Digest.load(folder / "digest.arrow") for folder in self.folders.values()),
+                            detections=detections, sightings=sightings, encrypted=encrypted_files(examined, named),
+                            notes=self.remarks(notes))
+        case = Case(named, story, tuple(sorted(self.not_read, key=lambda n: n.path)))
+        findings = (*story_findings(named, story), *sighting_findings(sightings), *detections)
+        by_path = {e.facts.path: e for e in examined}
+        items = tuple(self.item(s, by_path) for s in self.acquired.sources)
+        self.on_progress("report", 0, 1)
+        self.write(out, case, findings, items, sightings, made_at, skipped_indicators)
+        self.on_progress("report", 1, 1)
+        return Triage(case, findings, items, out)
+
+    def analyse(self, logs: Sequence[Source]) -> None:
+        """Every log that has no finished part yet, largest first, one child task each."""
+        keys = {self.place.key(s): s for s in logs}
+        todo = sorted((k for k in keys if not self.place.is_done(k)), key=lambda k: (-keys[k].size, keys[k].name))
+        done = len(keys) - len(todo)
+        self.on_progress("logs", done, len(keys))
+        tasks = [sandbox.Task(key, Order(keys[key], self.place.doing / key)) for key in todo]
+        if tasks:
+            cores = min(self.workers or sandbox.usable_cores(), len(tasks))
+            readable = (self.place.evidence, *sorted({s.path.resolve().parent for s in logs}))
+            for outcome in sandbox.run("hikeshi.triage.file:analyse", tasks, setup="hikeshi.triage.file:prepare",
+                                       setup_argument=self.settings, workers=cores, limits=LIMITS,
+                                       readable=readable, writable=(self.place.doing,)):
+                if outcome.error is None:
+                    self.place.finish(outcome.key)
+                else:
+                    self.not_read.append(_failed(keys[outcome.key], outcome.error))
+                done += 1
+                self.on_progress("logs", done, len(keys))
+        for key, source in sorted(keys.items(), key=lambda item: item[1].name):
+            if self.place.is_done(key):
+                self.folders[source.name] = self.place.part(key)
+                self.results[source.name] = FileResult.load(self.place.part(key) / "result.json")
+
+    def sightings(self) -> list[Sighting]:
+        from hikeshi.triage.sweep import marked
+
+        parts = [[Sighting(**{**s, "lines": tuple(s["lines"]), "warning_lists": tuple(s["warning_lists"])})
+                  for s in result.sightings] for result in self.results.values()]
+        return marked(merge(parts))
+
+    def remarks(self, notes: set[str]) -> list[str]:
+        """Short texts people put beside the evidence; they may tell of clocks."""
+        out = []
+        for source in self.acquired.sources:
+            result = self.results.get(source.name)
+            if result and result.format == "text" and source.size <= REMARK_BYTES and source.name not in notes:
+                out.append(source.path.read_bytes().decode(source.encoding or "utf-8", "replace"))
+        return out
+
+    def item(self, source: Source, examined: dict[str, Examined]) -> EvidenceItem:
+        result = self.results.get(source.name)
+        base = EvidenceItem(source.name, source.sha256, source.size, source.origin, encoding=source.encoding,
+                            problems=source.problems)
+        if result is None:
+            known = examined.get(source.name)
+            if known is None:
+                return replace(base, format=source.kind)
+            looked = "note" if known.is_note else "encrypted" if known.facts.is_encrypted else source.kind
+            return replace(base, format=looked)
+        problems = [*source.problems, *(f"{reason} ({count:,})" for reason, count in result.reasons.items())]
+        if result.stopped:
+            problems.append(f"reading stopped: {result.stopped}")
+        return replace(base, format=result.format, zone=result.zone, records=result.records, rejected=result.rejected,
+                       problems=tuple(problems))
+
+    def write(self, out: Path, case: Case, findings: Sequence[Finding], items: Sequence[EvidenceItem],
+              sightings: Sequence[Sighting], made_at: datetime, skipped_indicators: int) -> None:
+        steps, avoid = advice(case.identification.advice_ids, case.story)
+        report = ReportInput(
+            case=case, findings=findings, items=items, activity=self.activity(), generated_at=made_at,
+            first_steps=steps, not_to_do=avoid, unknowns=unknowns(case, items, skipped_indicators),
+            rules=self.rules.summary(), versions=_versions())
+        contents = {
+            **write_report(report),
+            "case.json": output.json_bytes(case.to_dict()),
+            "findings.jsonl": output.json_lines(f.to_dict() for f in findings),
+            output.LAST: output.json_bytes(manifest(
+                items, not_read=[(n.path, n.reason) for n in case.not_read], opened=self.acquired.opened,
+                protection=self.acquired.protection, made_at=made_at.isoformat())),
+        }
+        if sightings:
+            contents["sightings.jsonl"] = output.json_lines(s.to_dict() for s in sightings)
+        tables = [(name, folder / "events.parquet") for name, folder in self.folders.items()]
+        output.publish(out, self.place.root / "staging", contents, tables)
+
+    def activity(self) -> list[Activity]:
+        return [Activity(name, {int(hour): count for hour, count in result.hours.items()}, result.first, result.last)
+                for name, result in self.results.items() if result.hours]
+
+
+def advice(ids: Iterable[str], story: Story) -> tuple[tuple[Text, ...], tuple[Text, ...]]:
+    """Steps in order of urgency and what not to do; never empty."""
+    from hikeshi.knowledge.advice import advice_by_id, advice_for
+
+    records = [a for a in map(advice_by_id, ids) if a is not None]
+    if not records or not story.encrypted_hosts:
+        shells = any(e.kind == "web_shell" for e in story.entry_candidates)
+        kind = "web_shell" if shells else "exfiltration" if story.exfiltration else "unknown"
+        records = records if records and story.encrypted_hosts else list(advice_for(None, kind))
+    steps = dict.fromkeys(step for a in records for step in a.steps)
+    avoid = dict.fromkeys(step for a in records for step in a.not_to_do)
+    return tuple(steps), tuple(avoid)
+
+
+def _versions() -> dict[str, str]:
+    return {"hikeshi": hikeshi.__version__, "evtx": version("evtx"), "pySigma": version("pysigma"),
+            "pymispgalaxies": version("pymispgalaxies")}
+
+
+def _not_read(name: str, reason: Text) -> NotRead:
+    return NotRead(confidence="high", path=name, reason=reason)
+
+
+def _failed(source: Source, error: HikeshiError) -> NotRead:
+    return _not_read(source.name, Text(f"読み取れませんでした: {error.what}", f"could not be read: {error.what}"))
