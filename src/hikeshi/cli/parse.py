@@ -15,8 +15,17 @@ from hikeshi.cli.output import plain, say
 from hikeshi.cli.progress import progress
 from hikeshi.errors import UsageError
 
-_SHOWN = ("source.ip", "source.domain", "user.name", "event.action", "destination.domain", "destination.ip", "url.full",
-          "host.name", "message")
+_SHOWN = (
+    "source.ip",
+    "source.domain",
+    "user.name",
+    "event.action",
+    "destination.domain",
+    "destination.ip",
+    "url.full",
+    "host.name",
+    "message",
+)
 
 
 @click.command("parse")
@@ -27,8 +36,15 @@ _SHOWN = ("source.ip", "source.domain", "user.name", "event.action", "destinatio
 @click.option("--formats", is_flag=True, help="List what can be read, and stop. 対応形式の一覧")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.pass_context
-def command(ctx: click.Context, evidence: tuple[Path, ...], format_name: str | None, zone: str | None, as_json: bool,
-            formats: bool, workers: int | None) -> None:
+def command(
+    ctx: click.Context,
+    evidence: tuple[Path, ...],
+    format_name: str | None,
+    zone: str | None,
+    as_json: bool,
+    formats: bool,
+    workers: int | None,
+) -> None:
     """Logs as a table of events: one set of names, times in UTC. ログの正規化
 
     Reads files, folders and archives. What can't be read stays as an event of dataset "unparsed".
@@ -43,8 +59,12 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], format_name: str | N
 
     began = time.monotonic()
     done: list[ParsedFile] = []
-    with progress() as advance, parse_evidence(
-            evidence, zone=zone, format=format_name, rows=as_json, workers=workers, on_progress=advance) as parsed:
+    with (
+        progress() as advance,
+        parse_evidence(
+            evidence, zone=zone, format=format_name, rows=as_json, workers=workers, on_progress=advance
+        ) as parsed,
+    ):
         for file in parsed.files:
             done.append(file)
             if as_json and file.rows is not None:
@@ -60,8 +80,10 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], format_name: str | N
     events, rejected = sum(f.events for f in done), sum(f.rejected for f in done)
     if not as_json:
         _print_summary(done)
-    say(f"{events:,} events in {len(done):,} files, {rejected:,} rejected, {len(not_read):,} files not read, "
-        f"{time.monotonic() - began:.1f} s")
+    say(
+        f"{events:,} events in {len(done):,} files, {rejected:,} rejected, {len(not_read):,} files not read, "
+        f"{time.monotonic() - began:.1f} s"
+    )
     if not done:
         ctx.exit(3)
 
@@ -101,6 +123,12 @@ def _tell_rejects(files: list[Any]) -> None:
             continue
         say(f"{plain(file.name)}: {file.rejected:,} rejected")
         for reject in file.rejects[:5]:
-            place = f"line {reject.line}" if reject.line is not None else f"record {reject.record}" if reject.record is not None else ""
+            place = (
+                f"line {reject.line}"
+                if reject.line is not None
+                else f"record {reject.record}"
+                if reject.record is not None
+                else ""
+            )
             at = f"byte {reject.offset}" if reject.offset is not None else ""
             say(f"  {', '.join(p for p in (place, at) if p) or 'file'}: {plain(reject.reason)}")

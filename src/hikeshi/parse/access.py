@@ -26,8 +26,14 @@ from hikeshi.parse.syslog import Header, timed
 
 _QUOTED = r'"((?:[^"\\]|\\.)*)"'
 _LINE = re.compile(
-    r"([^\[\"]{1,400}?) +\[([^\]\"]{10,64})\] +" + _QUOTED
-    + r" (\d{3}|-)(?: +(\d+|-))?(?: +" + _QUOTED + r" +" + _QUOTED + r")?(?: +(.*))?\Z")
+    r"([^\[\"]{1,400}?) +\[([^\]\"]{10,64})\] +"
+    + _QUOTED
+    + r" (\d{3}|-)(?: +(\d+|-))?(?: +"
+    + _QUOTED
+    + r" +"
+    + _QUOTED
+    + r")?(?: +(.*))?\Z"
+)
 _REQUEST = re.compile(r"([A-Z][A-Z_-]{2,19}) +(.*?)(?: +(HTTP/[\d.]+))?\Z")
 _SQUID_TAIL = re.compile(r"(?:TCP|UDP|NONE)\w*:\w+")
 _VHOST = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?\Z")
@@ -59,7 +65,7 @@ def _client(head: str) -> tuple[str | None, str, str | None] | None:
         if not _VHOST.match(words[at]):
             return None
     host = words[0] if at == 1 and words[0] != "-" else None
-    user = " ".join(words[at + 2:]) or None
+    user = " ".join(words[at + 2 :]) or None
     return host, words[at], user if user != "-" else None
 
 
@@ -79,7 +85,9 @@ def parse_block(texts: Sequence[str], context: Context) -> tuple[Lists, list[int
     lists = Lists(len(texts))
     stamps = [stamp(v, context) for v in when.values]
     clients = [_client(v) for v in head.values]
-    good = np.array([s is not None for s in stamps])[when.codes] & np.array([c is not None for c in clients])[head.codes]
+    good = (
+        np.array([s is not None for s in stamps])[when.codes] & np.array([c is not None for c in clients])[head.codes]
+    )
     odd = np.flatnonzero(~good).tolist()
     lists.times = np.array([s.time if s else NO_TIME for s in stamps], dtype=np.int64)[when.codes]
     lists.put_column("event.timezone", when, [s.zone if s else None for s in stamps])
@@ -90,20 +98,31 @@ def parse_block(texts: Sequence[str], context: Context) -> tuple[Lists, list[int
     # The server that answered: the host in the URL, else the virtual host before the line.
     virtual = [_host_cells(c[0]) if c and c[0] else {} for c in clients]
     for name in ("destination.ip", "destination.domain", "destination.port"):
-        lists.two(name, Column([h.get(name) for h in hosts], request.codes), Column([v.get(name) for v in virtual], head.codes))
+        lists.two(
+            name,
+            Column([h.get(name) for h in hosts], request.codes),
+            Column([v.get(name) for v in virtual], head.codes),
+        )
     numbers = [whole(v) or None for v in status.values]
     lists.put_column("http.response.status_code", status, numbers)
-    lists.put_column("event.outcome", status, [None if n is None else "success" if n < 400 else "failure" for n in numbers])
+    lists.put_column(
+        "event.outcome", status, [None if n is None else "success" if n < 400 else "failure" for n in numbers]
+    )
     lists.derive("destination.bytes", size, whole)
     lists.derive("user_agent.original", agent, _said)
     lists.derive("http.request.referrer", referer, _said)
     tails = [v.strip() or None for v in rest.values]
     squid = [bool(t and _SQUID_TAIL.search(t)) for t in tails]
     lists.put_column("rest", rest, tails)
-    lists.two("event.dataset", Column(["squid.access" if s else None for s in squid], rest.codes),
-              Column(["web.access"], np.zeros(len(texts), dtype=np.int32)))
+    lists.two(
+        "event.dataset",
+        Column(["squid.access" if s else None for s in squid], rest.codes),
+        Column(["web.access"], np.zeros(len(texts), dtype=np.int32)),
+    )
     methods = lists.columns.get("http.request.method")
-    actions = Column([t.split()[-1].partition(":")[0] if s and t else None for s, t in zip(squid, tails, strict=True)], rest.codes)
+    actions = Column(
+        [t.split()[-1].partition(":")[0] if s and t else None for s, t in zip(squid, tails, strict=True)], rest.codes
+    )
     lists.two("event.action", actions, methods or Column([], np.full(len(texts), -1, dtype=np.int32)))
     lists.clear(odd)
     return lists, odd
@@ -127,8 +146,11 @@ def _put_request(lists: Lists, request: Column) -> list[dict[str, Any]]:
     lists.put_column("http.request.method", request, [a[1] if a else None for a in asked])
     lists.put_column("url.full", request, [a[2] if a else None for a in asked])
     lists.put_column("http.version", request, [a[3] if a else None for a in asked])
-    lists.put_column("http.request", request, [
-        v if a is None and v and v != "-" else None for a, v in zip(asked, request.values, strict=True)])
+    lists.put_column(
+        "http.request",
+        request,
+        [v if a is None and v and v != "-" else None for a, v in zip(asked, request.values, strict=True)],
+    )
     hosts: list[dict[str, Any]] = []
     for match in asked:
         cells: dict[str, Any] = {"url.full": match[2]} if match else {}
@@ -161,8 +183,14 @@ def _nginx_error(body: str, context: Context) -> Event | None:
     if match is None:
         return None
     when_text, level, pid, _, message = match.groups()
-    cells: dict[str, Any] = {"event.dataset": "web.error", "event.category": "web", "event.action": "error",
-                             "message": message, "log.level": level, "process.pid": whole(pid)}
+    cells: dict[str, Any] = {
+        "event.dataset": "web.error",
+        "event.category": "web",
+        "event.action": "error",
+        "message": message,
+        "log.level": level,
+        "process.pid": whole(pid),
+    }
     for key, value in re.findall(r', (client|server|request|upstream|host|referrer): ("[^"]*"|[^,]*)', message):
         value = value.strip('"')
         if key == "client":
@@ -184,7 +212,12 @@ def _apache_error(body: str, context: Context) -> Event | None:
     match = _APACHE_ERROR.match(body)
     if match is None:
         return None
-    cells: dict[str, Any] = {"event.dataset": "web.error", "event.category": "web", "event.action": "error", "message": match[3]}
+    cells: dict[str, Any] = {
+        "event.dataset": "web.error",
+        "event.category": "web",
+        "event.action": "error",
+        "message": match[3],
+    }
     for tag in _BRACKET.findall(match[2]):
         if tag.startswith("client "):
             put_host(cells, "source", tag[7:])
@@ -211,5 +244,3 @@ def _apache_error(body: str, context: Context) -> Event | None:
     if path and "url.full" not in cells:
         cells["url.full"] = path[1]
     return timed(stamp(match[1], context), cells)
-
-

@@ -40,7 +40,7 @@ def _other_ip(text: str) -> str | None:
 
 @lru_cache(maxsize=50_000)
 def host_port(text: str) -> tuple[str, int | None]:
-    """"name:443", "192.0.2.1:443" and "[2001:db8::1]:443" as host and port."""
+    """ "name:443", "192.0.2.1:443" and "[2001:db8::1]:443" as host and port."""
     text = text.strip()
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
@@ -119,7 +119,7 @@ def url_host(url: str) -> tuple[str | None, int | None]:
 
 
 def _odd_url_host(url: str) -> tuple[str | None, int | None]:
-    scheme, mark, rest = url.partition("://")
+    _, mark, rest = url.partition("://")
     if mark:
         rest = rest.split("/", 1)[0].split("?", 1)[0].split("#", 1)[0].rpartition("@")[2]
     elif url[:1] in ("/", "", "-", "*"):

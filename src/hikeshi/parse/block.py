@@ -12,7 +12,6 @@ from hikeshi.events.table import Column, EventTable, Reject
 from hikeshi.events.time import NO_TIME
 from hikeshi.parse.context import Event
 
-
 Numbers = np.ndarray[Any, Any]
 
 

@@ -38,7 +38,7 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     if match is None:
         return None
     _, vendor, product, version, signature, name, severity = (_unescape(g) for g in match.groups())
-    record = extension(body[match.end():])
+    record = extension(body[match.end() :])
     labelled = {record[k]: record[m[1]] for k in list(record) if (m := _CUSTOM.match(k)) and record.get(m[1])}
     named = {label: value for label, value in labelled.items() if label and label not in record}
     event = map_record({**record, **named}, context, dataset="cef", dialect="cef")
@@ -47,8 +47,13 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     cells.setdefault("event.code", signature)
     if cells["event.code"] != signature:
         cells["cef.signature"] = signature
-    for key, value in (("cef.vendor", vendor), ("cef.product", product), ("cef.version", version),
-                       ("cef.name", name), ("cef.severity", severity)):
+    for key, value in (
+        ("cef.vendor", vendor),
+        ("cef.product", product),
+        ("cef.version", version),
+        ("cef.name", name),
+        ("cef.severity", severity),
+    ):
         if value:
             cells[key] = value
     return with_header(event, header, context, body[:start])
@@ -60,7 +65,7 @@ def extension(text: str) -> dict[str, str]:
     out: dict[str, str] = {}
     for number, match in enumerate(keys):
         end = keys[number + 1].start() if number + 1 < len(keys) else len(text)
-        value = text[match.end():end].strip()
+        value = text[match.end() : end].strip()
         out.setdefault(match[1], _unescape(value))
     return out
 
@@ -82,7 +87,7 @@ def parse_leef(body: str, header: Header | None, context: Context) -> Event | No
     if match is None:
         return None
     _, vendor, product, version, code = match.groups()
-    rest, separator = body[match.end():], "\t"
+    rest, separator = body[match.end() :], "\t"
     if match[1].startswith("2"):
         sign, bar, more = rest.partition("|")
         if bar and len(sign) <= 5 and "=" not in sign:

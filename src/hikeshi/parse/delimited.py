@@ -115,8 +115,14 @@ def records(lines: Iterator[tuple[str, int, int]], sign: str) -> Iterator[tuple[
             held = held[:1]
             text = held[0][0]
         try:
-            row = next(csv.reader(text.splitlines(keepends=True) if "\n" in text else [text], delimiter=sign,
-                                  skipinitialspace=sign == ","), [])
+            row = next(
+                csv.reader(
+                    text.splitlines(keepends=True) if "\n" in text else [text],
+                    delimiter=sign,
+                    skipinitialspace=sign == ",",
+                ),
+                [],
+            )
         except csv.Error:
             row = []
         yield row, text, held[0][1], held[0][2]

@@ -21,9 +21,11 @@ from hikeshi.parse.syslog import Header
 
 _SIGNATURE = re.compile(
     r'(?=.{0,4000}?\btype="?(?:traffic|utm|event|anomaly|virus|webfilter|ips|dns|app-ctrl|voip|dlp|emailfilter|waf|ssh|ssl|gtp|file-filter|icap)\b)'
-    r'(?=.{0,4000}?\bsubtype=)(?=.{0,4000}?\b(?:logid|devid|eventtime|vd|level)=)', re.DOTALL)
+    r"(?=.{0,4000}?\bsubtype=)(?=.{0,4000}?\b(?:logid|devid|eventtime|vd|level)=)",
+    re.DOTALL,
+)
 _VALUE = re.compile(r'([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",]*))(?:[\s,]+|\Z)')
-_NONE = frozenset({"", "N/A", "n/a", "0.0.0.0", "::", "none"})  # noqa: S104
+_NONE = frozenset({"", "N/A", "n/a", "0.0.0.0", "::", "none"})
 _EPOCH_LENGTHS = frozenset({10, 13, 16, 19})
 # Kept under their own name as well as in a column, since rules and reports know them.
 _BOTH = frozenset({"action", "logid", "user", "status"})
@@ -70,10 +72,20 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
                 break
     _destination_and_url(cells, record, taken)
     _user(cells, record)
-    for key, column in (("action", "event.action"), ("logid", "event.code"), ("devname", "observer.name"),
-                        ("service", "network.protocol"), ("agent", "user_agent.original"), ("msg", "message"),
-                        ("attack", "rule.name"), ("policyname", "rule.name"), ("filename", "file.path"),
-                        ("virus", "rule.name"), ("srcname", "source.domain"), ("httpmethod", "http.request.method")):
+    for key, column in (
+        ("action", "event.action"),
+        ("logid", "event.code"),
+        ("devname", "observer.name"),
+        ("service", "network.protocol"),
+        ("agent", "user_agent.original"),
+        ("msg", "message"),
+        ("attack", "rule.name"),
+        ("policyname", "rule.name"),
+        ("filename", "file.path"),
+        ("virus", "rule.name"),
+        ("srcname", "source.domain"),
+        ("httpmethod", "http.request.method"),
+    ):
         value = get(key, "")
         if value not in _NONE and column not in cells:
             cells[column] = value

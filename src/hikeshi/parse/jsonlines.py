@@ -22,7 +22,23 @@ _DEEPEST = 24
 _MOST_NAMES = 2000
 _LONGEST_ITEM = 32 << 20
 # A document around a list of records, as cloud services export them.
-_WRAPPERS = frozenset("Records records value values events Events logs Logs items data results entries hits".split())
+_WRAPPERS = frozenset(
+    [
+        "Records",
+        "records",
+        "value",
+        "values",
+        "events",
+        "Events",
+        "logs",
+        "Logs",
+        "items",
+        "data",
+        "results",
+        "entries",
+        "hits",
+    ]
+)
 
 
 def load(text: str) -> Any:
@@ -97,9 +113,15 @@ def _gather_list(values: list[Any], name: str, out: dict[str, str], depth: int) 
         return
     for number, inner in enumerate(values):
         # [{"Name": "UserAgent", "Value": "…"}] is a list of fields.
-        if isinstance(inner, dict) and len(inner) == 2 and {k.lower() for k in inner} in ({"name", "value"}, {"key", "value"}):
-            key, held = (next(v for k, v in inner.items() if k.lower() == w) for w in
-                         ("name" if any(k.lower() == "name" for k in inner) else "key", "value"))
+        if (
+            isinstance(inner, dict)
+            and len(inner) == 2
+            and {k.lower() for k in inner} in ({"name", "value"}, {"key", "value"})
+        ):
+            key, held = (
+                next(v for k, v in inner.items() if k.lower() == w)
+                for w in ("name" if any(k.lower() == "name" for k in inner) else "key", "value")
+            )
             _gather(held, f"{name}.{_clean(str(key))}", out, depth + 1)
         elif len(values) == 1:
             _gather(inner, name, out, depth + 1)
@@ -176,7 +198,7 @@ def split_items(lines: Iterator[tuple[str, int, int]]) -> Iterator[tuple[str, in
                         yield "".join(open_parts), *begin, None
                         open_parts, size, start = [], 0, at
             elif mark == "[":
-                if depth == 1 and _opens_wrapper(open_parts, text[start:sign.start()]):
+                if depth == 1 and _opens_wrapper(open_parts, text[start : sign.start()]):
                     depth, wrapped, open_parts, size = 0, wrapped + 1, [], 0
                 elif depth:
                     depth += 1

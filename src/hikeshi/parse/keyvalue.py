@@ -9,7 +9,7 @@ from hikeshi.parse.context import Context, Event
 from hikeshi.parse.names import map_record
 from hikeshi.parse.syslog import Header, header_cells
 
-_KEY = re.compile(r'(?<![^\s,;|(\[{])([A-Za-z_@][\w.@/\-]{0,63})=', re.ASCII)
+_KEY = re.compile(r"(?<![^\s,;|(\[{])([A-Za-z_@][\w.@/\-]{0,63})=", re.ASCII)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"(?=[\s,;|)\]}]|\Z)', re.DOTALL)
 _PLAIN_QUOTED = re.compile(r'"([^"]*)"')
 
@@ -21,11 +21,11 @@ def pairs(text: str) -> tuple[dict[str, str], str]:
     match = _KEY.search(text)
     if match is None:
         return found, text
-    lead = text[:match.start()]
+    lead = text[: match.start()]
     while match is not None:
         key, at = match[1], match.end()
         quoted = None
-        if text[at:at + 1] == '"':
+        if text[at : at + 1] == '"':
             quoted = _QUOTED.match(text, at) or _PLAIN_QUOTED.match(text, at)
         if quoted:
             value = quoted[1]
@@ -34,7 +34,7 @@ def pairs(text: str) -> tuple[dict[str, str], str]:
             match = _KEY.search(text, quoted.end())
         else:
             match = _KEY.search(text, at)
-            value = (text[at:match.start()] if match else text[at:]).strip(" \t,;|\r\n")
+            value = (text[at : match.start()] if match else text[at:]).strip(" \t,;|\r\n")
         found[key] = f"{found[key]},{value}" if key in found and found[key] != value else value
     return found, lead
 
@@ -71,5 +71,3 @@ def with_header(event: Event, header: Header | None, context: Context, lead: str
             cells["time.note"] = when.note
         return Event(when.time, cells)
     return event
-
-

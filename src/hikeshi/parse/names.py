@@ -21,7 +21,7 @@ from hikeshi.parse.stamps import Stamp, own_zone, stamp
 
 _NOT_WORD = re.compile(r"[\W_]+")
 _REQUEST = re.compile(r"([A-Z_]{3,20}) (\S+)(?: HTTP/[\d.]+)?\Z")
-_EMPTY = frozenset({"", "-", "N/A", "n/a", "NA", "null", "None", "none", "Unknown", "(null)", "0.0.0.0", "::"})  # noqa: S104
+_EMPTY = frozenset({"", "-", "N/A", "n/a", "NA", "null", "None", "none", "Unknown", "(null)", "0.0.0.0", "::"})
 
 
 @cache
@@ -58,7 +58,7 @@ def plan(names: tuple[str, ...], dialect: str = "general") -> Plan:
             short.add(plain_name(".".join(name.split(".")[-2:])))
         for prefix in prefixes:
             if whole_name.startswith(prefix) and len(whole_name) > len(prefix):
-                short.add(whole_name[len(prefix):])
+                short.add(whole_name[len(prefix) :])
         for key in short:
             at.setdefault(key, []).append(name)
     out: list[tuple[str, tuple[str, ...]]] = []
@@ -73,13 +73,19 @@ def plan(names: tuple[str, ...], dialect: str = "general") -> Plan:
     # "host" is the server in a web log and the machine everywhere else.
     web = not targets.isdisjoint({"url.full", "http.request.method", "request_line", "http.response.status_code"})
     unwanted = "host.name" if web else "destination.domain"
-    out = [(t, tuple(n for n in found if plain_name(n) not in ("host", "hostname")) if t == unwanted else found)
-           for t, found in out]
+    out = [
+        (t, tuple(n for n in found if plain_name(n) not in ("host", "hostname")) if t == unwanted else found)
+        for t, found in out
+    ]
     return tuple((t, found) for t, found in out if found)
 
 
 def map_record(
-    record: Mapping[str, str], context: Context, *, dataset: str, dialect: str = "general",
+    record: Mapping[str, str],
+    context: Context,
+    *,
+    dataset: str,
+    dialect: str = "general",
 ) -> Event:
     """An event from a flat record of text values."""
     cells: dict[str, Any] = {"event.dataset": dataset}
@@ -88,7 +94,9 @@ def map_record(
     targets = dict(plan(tuple(record), dialect))
     zone = next((record[n] for n in targets.pop("zone", ()) if own_zone(record[n])), None)
     dates, clocks = targets.pop("date", ()), targets.pop("clock", ())
-    pair = next(((d, c) for d in dates for c in clocks if d != c and _DATE.match(record[d]) and _CLOCK.match(record[c])), None)
+    pair = next(
+        ((d, c) for d in dates for c in clocks if d != c and _DATE.match(record[d]) and _CLOCK.match(record[c])), None
+    )
     if pair:
         when = stamp(f"{record[pair[0]].strip()} {record[pair[1]].strip()}{zone or ''}", context)
         if when and when.time != NO_TIME:
@@ -97,7 +105,9 @@ def map_record(
     if when is None:
         for name in names:
             value = record[name].strip()
-            when = stamp(f"{value} {zone}" if zone and not _ZONED.search(value) else value, context) or stamp(value, context)
+            when = stamp(f"{value} {zone}" if zone and not _ZONED.search(value) else value, context) or stamp(
+                value, context
+            )
             if when:
                 used.add(name)
                 break
@@ -126,7 +136,10 @@ def map_record(
     return Event(when.time, cells)
 
 
-_DATE = re.compile(r"\s*(\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}[-/ ][A-Za-z]{3}[-/ ]\d{4})日?\s*\Z", re.ASCII)
+_DATE = re.compile(
+    r"\s*(\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}[-/ ][A-Za-z]{3}[-/ ]\d{4})日?\s*\Z",
+    re.ASCII,
+)
 _CLOCK = re.compile(r"\s*\d{1,2}:\d\d(:\d\d)?(\.\d+)?\s*([AP]M)?\s*([+-]\d\d:?\d\d|Z)?\s*\Z", re.ASCII | re.IGNORECASE)
 _ZONED = re.compile(r"(Z|[+-]\d\d:?\d\d|UTC|GMT|JST)\s*\Z|\A\d{10,19}(\.\d+)?\Z")
 _MAY_SHARE = frozenset({"host.name", "event.outcome", "request_line", "destination.domain", "dns.question.name"})
@@ -156,7 +169,7 @@ def _put_domain(cells: dict[str, Any], target: str, value: str) -> bool:
     address = ip(host)
     side = target.partition(".")[0]
     if address:
-        return cells.setdefault(f"{side}.ip", address) == address
+        return bool(cells.setdefault(f"{side}.ip", address) == address)
     if not host or " " in host or "/" in host:
         return False
     cells.setdefault(target, host.strip("[]").rstrip(".").lower())
@@ -242,19 +255,73 @@ def outcome(value: str) -> str | None:
     return None
 
 
-_GOOD = frozenset("success successful succeeded succeed ok allow allowed accept accepted permit permitted pass passed "
-                  "audit_success 成功 許可 正常 通過".split())
-_BAD = frozenset("failure failed fail deny denied drop dropped block blocked reject rejected error reset audit_failure "
-                 "失敗 拒否 遮断 ブロック 破棄 異常 エラー".split())
+_GOOD = frozenset(
+    [
+        "success",
+        "successful",
+        "succeeded",
+        "succeed",
+        "ok",
+        "allow",
+        "allowed",
+        "accept",
+        "accepted",
+        "permit",
+        "permitted",
+        "pass",
+        "passed",
+        "audit_success",
+        "成功",
+        "許可",
+        "正常",
+        "通過",
+    ]
+)
+_BAD = frozenset(
+    [
+        "failure",
+        "failed",
+        "fail",
+        "deny",
+        "denied",
+        "drop",
+        "dropped",
+        "block",
+        "blocked",
+        "reject",
+        "rejected",
+        "error",
+        "reset",
+        "audit_failure",
+        "失敗",
+        "拒否",
+        "遮断",
+        "ブロック",
+        "破棄",
+        "異常",
+        "エラー",
+    ]
+)
 
 _PUT: dict[str, Callable[[dict[str, Any], str, str], bool]] = {
-    "source": _put_host, "destination": _put_host,
-    "source.domain": _put_domain, "destination.domain": _put_domain, "dns.question.name": _put_domain,
-    "source.port": _put_port, "destination.port": _put_port, "process.pid": _put_whole,
-    "source.bytes": _put_whole, "destination.bytes": _put_whole,
-    "http.response.status_code": _put_status, "user.name": _put_user,
-    "url.full": _put_url, "request_line": _put_request, "event.outcome": _put_outcome,
-    "file.hash.md5": _put_hash, "file.hash.sha1": _put_hash, "file.hash.sha256": _put_hash,
+    "source": _put_host,
+    "destination": _put_host,
+    "source.domain": _put_domain,
+    "destination.domain": _put_domain,
+    "dns.question.name": _put_domain,
+    "source.port": _put_port,
+    "destination.port": _put_port,
+    "process.pid": _put_whole,
+    "source.bytes": _put_whole,
+    "destination.bytes": _put_whole,
+    "http.response.status_code": _put_status,
+    "user.name": _put_user,
+    "url.full": _put_url,
+    "request_line": _put_request,
+    "event.outcome": _put_outcome,
+    "file.hash.md5": _put_hash,
+    "file.hash.sha1": _put_hash,
+    "file.hash.sha256": _put_hash,
 }
 
 

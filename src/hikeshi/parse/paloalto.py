@@ -27,36 +27,168 @@ from hikeshi.parse.syslog import Header
 
 _SIGNATURE = re.compile(
     r"[\d.]*,[^,]{8,40},[^,]*,(TRAFFIC|THREAT|URL|SYSTEM|CONFIG|GLOBALPROTECT|USERID|HIPMATCH|HIP-MATCH|AUTHENTICATION|DECRYPTION|"
-    r"CORRELATION|GTP|SCTP|TUNNEL|IPTAG),")
+    r"CORRELATION|GTP|SCTP|TUNNEL|IPTAG),"
+)
 _STAMPED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d:\d\d\Z")
 
 # Names by position, as far as releases agree; the rest keeps its position as name.
 _HEAD = ("future_use", "receive_time", "serial", "type", "subtype", "config_version", "time_generated")
 _SESSION = (
-    *_HEAD, "src", "dst", "natsrc", "natdst", "rule", "srcuser", "dstuser", "app", "vsys", "from", "to", "inbound_if", "outbound_if",
-    "logset", "time_logged", "sessionid", "repeatcnt", "sport", "dport", "natsport", "natdport", "flags", "proto", "action")
+    *_HEAD,
+    "src",
+    "dst",
+    "natsrc",
+    "natdst",
+    "rule",
+    "srcuser",
+    "dstuser",
+    "app",
+    "vsys",
+    "from",
+    "to",
+    "inbound_if",
+    "outbound_if",
+    "logset",
+    "time_logged",
+    "sessionid",
+    "repeatcnt",
+    "sport",
+    "dport",
+    "natsport",
+    "natdport",
+    "flags",
+    "proto",
+    "action",
+)
 _NAMES: dict[str, tuple[str, ...]] = {
-    "TRAFFIC": (*_SESSION, "bytes", "bytes_sent", "bytes_received", "packets", "start", "elapsed", "category", "padding", "seqno",
-                "actionflags", "srcloc", "dstloc", "padding2", "pkts_sent", "pkts_received", "session_end_reason"),
-    "THREAT": (*_SESSION, "misc", "threatid", "category", "severity", "direction", "seqno", "actionflags", "srcloc", "dstloc", "padding",
-               "contenttype", "pcap_id", "filedigest", "cloud", "url_idx", "user_agent", "filetype", "xff", "referer", "sender", "subject",
-               "recipient"),
-    "SYSTEM": (*_HEAD, "vsys", "eventid", "object", "padding", "padding2", "module", "severity", "opaque", "seqno", "actionflags"),
+    "TRAFFIC": (
+        *_SESSION,
+        "bytes",
+        "bytes_sent",
+        "bytes_received",
+        "packets",
+        "start",
+        "elapsed",
+        "category",
+        "padding",
+        "seqno",
+        "actionflags",
+        "srcloc",
+        "dstloc",
+        "padding2",
+        "pkts_sent",
+        "pkts_received",
+        "session_end_reason",
+    ),
+    "THREAT": (
+        *_SESSION,
+        "misc",
+        "threatid",
+        "category",
+        "severity",
+        "direction",
+        "seqno",
+        "actionflags",
+        "srcloc",
+        "dstloc",
+        "padding",
+        "contenttype",
+        "pcap_id",
+        "filedigest",
+        "cloud",
+        "url_idx",
+        "user_agent",
+        "filetype",
+        "xff",
+        "referer",
+        "sender",
+        "subject",
+        "recipient",
+    ),
+    "SYSTEM": (
+        *_HEAD,
+        "vsys",
+        "eventid",
+        "object",
+        "padding",
+        "padding2",
+        "module",
+        "severity",
+        "opaque",
+        "seqno",
+        "actionflags",
+    ),
     "CONFIG": (*_HEAD, "host", "vsys", "cmd", "admin", "client", "result", "path"),
-    "GLOBALPROTECT": (*_HEAD, "vsys", "eventid", "stage", "auth_method", "tunnel_type", "srcuser", "srcregion", "machinename", "public_ip",
-                      "public_ipv6", "private_ip", "private_ipv6", "hostid", "serialnumber", "client_ver", "client_os", "client_os_ver",
-                      "repeatcnt", "reason", "error", "opaque", "status", "location", "login_duration", "connect_method", "error_code",
-                      "portal"),
-    "USERID": (*_HEAD, "vsys", "ip", "user", "datasourcename", "eventid", "repeatcnt", "timeout", "beginport", "endport", "datasource",
-               "datasourcetype", "seqno"),
+    "GLOBALPROTECT": (
+        *_HEAD,
+        "vsys",
+        "eventid",
+        "stage",
+        "auth_method",
+        "tunnel_type",
+        "srcuser",
+        "srcregion",
+        "machinename",
+        "public_ip",
+        "public_ipv6",
+        "private_ip",
+        "private_ipv6",
+        "hostid",
+        "serialnumber",
+        "client_ver",
+        "client_os",
+        "client_os_ver",
+        "repeatcnt",
+        "reason",
+        "error",
+        "opaque",
+        "status",
+        "location",
+        "login_duration",
+        "connect_method",
+        "error_code",
+        "portal",
+    ),
+    "USERID": (
+        *_HEAD,
+        "vsys",
+        "ip",
+        "user",
+        "datasourcename",
+        "eventid",
+        "repeatcnt",
+        "timeout",
+        "beginport",
+        "endport",
+        "datasource",
+        "datasourcetype",
+        "seqno",
+    ),
     "HIPMATCH": (*_HEAD, "srcuser", "vsys", "machinename", "os", "src", "matchname", "repeatcnt", "matchtype"),
-    "AUTHENTICATION": (*_HEAD, "vsys", "ip", "user", "normalize_user", "object", "authpolicy", "repeatcnt", "authid", "vendor", "logset",
-                       "serverprofile", "desc", "clienttype", "event", "factorno", "seqno"),
+    "AUTHENTICATION": (
+        *_HEAD,
+        "vsys",
+        "ip",
+        "user",
+        "normalize_user",
+        "object",
+        "authpolicy",
+        "repeatcnt",
+        "authid",
+        "vendor",
+        "logset",
+        "serverprofile",
+        "desc",
+        "clienttype",
+        "event",
+        "factorno",
+        "seqno",
+    ),
     "DECRYPTION": _SESSION,
 }
 _NAMES["URL"] = _NAMES["THREAT"]
 _NAMES["HIP-MATCH"] = _NAMES["HIPMATCH"]
-_EMPTY = frozenset({"", "0.0.0.0", "::", "unknown", "N/A", "n/a"})  # noqa: S104
+_EMPTY = frozenset({"", "0.0.0.0", "::", "unknown", "N/A", "n/a"})
 
 
 def claims(body: str, header: Header | None) -> bool:
@@ -124,12 +256,19 @@ class _Part:
 
 
 def _kind(
-    lists: Lists, kind: str, where: np.ndarray[Any, Any], columns: list[tuple[str, ...]], width: int, context: Context,
+    lists: Lists,
+    kind: str,
+    where: np.ndarray[Any, Any],
+    columns: list[tuple[str, ...]],
+    width: int,
+    context: Context,
 ) -> None:
     names = _NAMES[kind]
     part = _Part(lists, where)
     raw = {names[i] if i < len(names) else f"column_{i + 1}": encode(values) for i, values in enumerate(columns)}
-    lists.fill("event.dataset", where, np.zeros(len(where), dtype=np.int32), [f"paloalto.{kind.lower().replace('-', '')}"])
+    lists.fill(
+        "event.dataset", where, np.zeros(len(where), dtype=np.int32), [f"paloalto.{kind.lower().replace('-', '')}"]
+    )
     _times(part, raw, context)
     for name, column in raw.items():
         put = _COLUMNS.get(name)
@@ -140,17 +279,35 @@ def _kind(
     if kind in ("THREAT", "URL"):
         _urls(part, columns, raw)
     if kind in ("SYSTEM", "GLOBALPROTECT", "AUTHENTICATION", "CONFIG"):
-        lists.fill("event.category", where, np.zeros(len(where), dtype=np.int32),
-                   ["authentication" if kind != "CONFIG" else "configuration"])
+        lists.fill(
+            "event.category",
+            where,
+            np.zeros(len(where), dtype=np.int32),
+            ["authentication" if kind != "CONFIG" else "configuration"],
+        )
     else:
-        lists.fill("event.category", where, np.zeros(len(where), dtype=np.int32), ["web" if kind in ("THREAT", "URL") else "network"])
+        lists.fill(
+            "event.category",
+            where,
+            np.zeros(len(where), dtype=np.int32),
+            ["web" if kind in ("THREAT", "URL") else "network"],
+        )
     if kind == "SYSTEM" and "opaque" in raw:
         _system(part, raw["opaque"])
 
 
 def _times(part: _Part, raw: dict[str, Column], context: Context) -> None:
-    stamped = next((c for n, c in raw.items() if n.startswith("column_") and c.values and all(
-        v == "" or _STAMPED.match(v) for v in c.values) and any(c.values)), None)
+    stamped = next(
+        (
+            c
+            for n, c in raw.items()
+            if n.startswith("column_")
+            and c.values
+            and all(v == "" or _STAMPED.match(v) for v in c.values)
+            and any(c.values)
+        ),
+        None,
+    )
     generated = raw.get("time_generated") or raw.get("receive_time")
     for column in (stamped, generated, raw.get("receive_time")):
         if column is None:
@@ -159,15 +316,21 @@ def _times(part: _Part, raw: dict[str, Column], context: Context) -> None:
         times = np.array([f.time if f else NO_TIME for f in found] or [NO_TIME], dtype=np.int64)[column.codes]
         missing = part.lists.times[part.where] == NO_TIME
         part.lists.times[part.where[missing]] = times[missing]
-        part.lists.fill("event.timezone", part.where[missing], column.codes[missing], [f.zone if f else None for f in found])
+        part.lists.fill(
+            "event.timezone", part.where[missing], column.codes[missing], [f.zone if f else None for f in found]
+        )
         part.lists.fill("time.note", part.where[missing], column.codes[missing], [f.note if f else None for f in found])
 
 
 def _urls(part: _Part, columns: list[tuple[str, ...]], raw: dict[str, Column]) -> None:
     index = {name: i for i, name in enumerate(raw)}
     misc, subtype, ports = columns[index["misc"]], columns[index["subtype"]], columns[index["dport"]]
-    urls = encode([_url(m, p) if s in ("url", "data", "virus", "wildfire", "file", "vulnerability", "spyware") and m else ""
-                   for m, s, p in zip(misc, subtype, ports, strict=True)])
+    urls = encode(
+        [
+            _url(m, p) if s in ("url", "data", "virus", "wildfire", "file", "vulnerability", "spyware") and m else ""
+            for m, s, p in zip(misc, subtype, ports, strict=True)
+        ]
+    )
     part.put("url.full", urls, lambda v: v or None)
     hosts = {v: url_host(v)[0] if v else None for v in urls.values}
     part.put("destination.domain", urls, lambda v: None if hosts[v] is None or ip(hosts[v] or "") else hosts[v])
@@ -192,11 +355,11 @@ def _system(part: _Part, opaque: Column) -> None:
     """User and addresses of a system message stand in its sentence."""
     said = [(_USER.search(v), _FROM.search(v), _SERVER.search(v)) for v in opaque.values]
     found = iter(said)
-    part.put("user.name", opaque, lambda v: (m[1] if (m := next(found)[0]) else None))
+    part.put("user.name", opaque, lambda v: m[1] if (m := next(found)[0]) else None)
     found = iter(said)
-    part.put("source.ip", opaque, lambda v: (ip(m[1]) if (m := next(found)[1]) else None))
+    part.put("source.ip", opaque, lambda v: ip(m[1]) if (m := next(found)[1]) else None)
     found = iter(said)
-    part.put("destination.ip", opaque, lambda v: (ip(m[1].rstrip(".")) if (m := next(found)[2]) else None))
+    part.put("destination.ip", opaque, lambda v: ip(m[1].rstrip(".")) if (m := next(found)[2]) else None)
 
 
 def _said(text: str) -> str | None:
@@ -226,13 +389,30 @@ def _result(part: _Part, column: Column) -> None:
 
 
 _COLUMNS: dict[str, Callable[[_Part, Column], None]] = {
-    "src": _to("source.ip", _address), "dst": _to("destination.ip", _address), "public_ip": _to("source.ip", _address),
-    "public_ipv6": _to("source.ip", _address), "ip": _to("source.ip", _address), "client": _to("source.ip", _address),
+    "src": _to("source.ip", _address),
+    "dst": _to("destination.ip", _address),
+    "public_ip": _to("source.ip", _address),
+    "public_ipv6": _to("source.ip", _address),
+    "ip": _to("source.ip", _address),
+    "client": _to("source.ip", _address),
     "host": _to("source.ip", _address),
-    "sport": _to("source.port", port), "dport": _to("destination.port", port),
-    "bytes_sent": _to("source.bytes", whole), "bytes_received": _to("destination.bytes", whole),
-    "srcuser": _user, "user": _user, "admin": _user, "action": _action, "eventid": _action, "cmd": _action,
-    "status": _result, "app": _to("network.protocol"), "rule": _to("rule.name"), "serial": _to("observer.name"),
-    "user_agent": _to("user_agent.original"), "opaque": _to("message"), "desc": _to("message"), "machinename": _to("source.domain"),
+    "sport": _to("source.port", port),
+    "dport": _to("destination.port", port),
+    "bytes_sent": _to("source.bytes", whole),
+    "bytes_received": _to("destination.bytes", whole),
+    "srcuser": _user,
+    "user": _user,
+    "admin": _user,
+    "action": _action,
+    "eventid": _action,
+    "cmd": _action,
+    "status": _result,
+    "app": _to("network.protocol"),
+    "rule": _to("rule.name"),
+    "serial": _to("observer.name"),
+    "user_agent": _to("user_agent.original"),
+    "opaque": _to("message"),
+    "desc": _to("message"),
+    "machinename": _to("source.domain"),
 }
 _KEPT = frozenset({"status", "app", "rule"})

@@ -16,7 +16,9 @@ _LEADING = re.compile(
     r"|\d{1,2}[-/ ][A-Z][a-z]{2}[-/ ]\d{4}[: ]\d\d:\d\d:\d\d(?:\.\d+)?(?: [+-]\d{4})?"
     r"|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
     r"|\d{1,2}/\d{1,2}/\d{4}[ :]\d{1,2}:\d\d:\d\d(?: [AP]M)?"
-    r"|\d{10}(?:\.\d{1,6})?(?=[\s\]]))", re.ASCII)
+    r"|\d{10}(?:\.\d{1,6})?(?=[\s\]]))",
+    re.ASCII,
+)
 
 
 def parse_line(line: str, context: Context) -> Event:

@@ -25,7 +25,20 @@ from hikeshi.evidence.source import Source
 from hikeshi.evidence.text import Block, detect_encoding, read_blocks
 from hikeshi.model.text import Text
 from hikeshi.parse import (
-    access, cef, delimited, fortigate, jsonlines, keyvalue, linux, paloalto, plaintext, squid, syslog, w3c, windows_records, windows_xml,
+    access,
+    cef,
+    delimited,
+    fortigate,
+    jsonlines,
+    keyvalue,
+    linux,
+    paloalto,
+    plaintext,
+    squid,
+    syslog,
+    w3c,
+    windows_records,
+    windows_xml,
 )
 from hikeshi.parse.block import Lists
 from hikeshi.parse.context import Context, Event
@@ -89,8 +102,12 @@ class File:
     def lines(self) -> Iterator[tuple[str, int, int]]:
         """(text, line, offset)."""
         for block in self.blocks():
-            yield from zip(block.lines, range(block.first_number, block.first_number + len(block.lines)),
-                           block.offsets.tolist(), strict=True)
+            yield from zip(
+                block.lines,
+                range(block.first_number, block.first_number + len(block.lines)),
+                block.offsets.tolist(),
+                strict=True,
+            )
 
 
 _MOST_BLOCKS = 16
@@ -138,8 +155,10 @@ def _sample(file: File) -> list[str]:
 
 def _opened(source: Source, context: Context, batch_rows: int) -> File:
     if source.kind not in ("text", "empty"):
-        raise UnsupportedFormat(f"{source.name}: {source.kind} is not a log Hikeshi reads",
-                                hint="`hikeshi parse --formats` lists what it reads")
+        raise UnsupportedFormat(
+            f"{source.name}: {source.kind} is not a log Hikeshi reads",
+            hint="`hikeshi parse --formats` lists what it reads",
+        )
     encoding = source.encoding
     if encoding is None:
         with source.path.open("rb") as stream:
@@ -153,6 +172,7 @@ def _share(claims: Claims) -> Callable[[Sequence[str]], float]:
         if not counted:
             return 0.0
         return sum(_claimed(claims, line) for line in counted) / len(counted)
+
     return detect
 
 
@@ -192,7 +212,7 @@ def _xml_share(lines: Sequence[str]) -> float:
 def any_line(line: str, context: Context, first: Format | None = None) -> Event | None:
     """The event of one line by the first format that claims it; None if only text is left."""
     header, body = syslog.split(line)
-    for row in ((first, *_LINE_FORMATS) if first else _LINE_FORMATS):
+    for row in (first, *_LINE_FORMATS) if first else _LINE_FORMATS:
         claims, parse = row.claims, row.parse_line
         assert claims is not None and parse is not None
         if claims(line, None):
@@ -217,8 +237,15 @@ def _json_event(body: str, header: Header | None, context: Context) -> Event | N
         if event is not None:
             return keyvalue.with_header(event, header, context)
     outer = jsonlines.parse_object(value, header, context)
-    inner_text = next((value[k] for k in ("message", "log", "_raw", "msg", "MESSAGE") if isinstance(value.get(k), str)), None)
-    if inner_text and "source.ip" not in outer.cells and len(inner_text) > 20 and not inner_text.lstrip().startswith("{"):
+    inner_text = next(
+        (value[k] for k in ("message", "log", "_raw", "msg", "MESSAGE") if isinstance(value.get(k), str)), None
+    )
+    if (
+        inner_text
+        and "source.ip" not in outer.cells
+        and len(inner_text) > 20
+        and not inner_text.lstrip().startswith("{")
+    ):
         inner = _wrapped(inner_text, context)
         if inner is not None:
             cells = {**{k: v for k, v in outer.cells.items() if k not in ("event.dataset", "message")}, **inner.cells}
@@ -251,7 +278,9 @@ def _xml_event(body: str, header: Header | None, context: Context) -> Event | No
 
 
 def _xml_line_claims(body: str, header: Header | None) -> bool:
-    return body.lstrip("\ufeff ").startswith("<Event") and body.rstrip().endswith("</Event>") and windows_xml.claims(body)
+    return (
+        body.lstrip("\ufeff ").startswith("<Event") and body.rstrip().endswith("</Event>") and windows_xml.claims(body)
+    )
 
 
 def _json_claims(body: str, header: Header | None) -> bool:
@@ -336,6 +365,7 @@ def _by_line(name: str, *, lenient: bool = False) -> Callable[[File], Iterator[E
                 if rows.full():
                     yield from rows.build()
         yield from rows.build()
+
     return parse
 
 
@@ -357,6 +387,7 @@ def _by_block(name: str, parse_block: BlockParser) -> Callable[[File], Iterator[
         for block in file.large_blocks():
             for start in range(0, len(block.lines), file.batch_rows):
                 yield from _columns(file, block, slice(start, start + file.batch_rows), name, parse_block)
+
     return parse
 
 
@@ -394,8 +425,11 @@ def _columns(file: File, block: Block, part: slice, name: str, parse_block: Bloc
                 rejects.append(Reject(f"no {name} record", line=first + i, offset=int(offsets[i]), raw=text[:_SHOWN]))
                 event = unparsed(text)
         others[i] = event
-    rejects += [_cut(block.lines[i], block.first_number + i, int(block.offsets[i])) for i in block.truncated
-                if part.start <= i < part.stop]
+    rejects += [
+        _cut(block.lines[i], block.first_number + i, int(block.offsets[i]))
+        for i in block.truncated
+        if part.start <= i < part.stop
+    ]
     table = lists.table(others, rejects)
     order = np.arange(table.row_count, dtype=np.int32)
     table.columns["log.line"] = Column(list(range(first, first + table.row_count)), order)
@@ -425,8 +459,13 @@ def _parse_w3c(file: File) -> Iterator[EventTable]:
                 end += 1
             if layout.standard:
                 here = layout
-                yield from _columns(file, block, slice(start, end), "w3c",
-                                    lambda texts, context, here=here: w3c.parse_block(texts, here, context))  # type: ignore[misc]
+                yield from _columns(
+                    file,
+                    block,
+                    slice(start, end),
+                    "w3c",
+                    lambda texts, context, here=here: w3c.parse_block(texts, here, context),
+                )  # type: ignore[misc]
             else:
                 yield from _w3c_rows(file, block, start, end, layout)
             start = end
@@ -466,8 +505,10 @@ def _parse_json(file: File) -> Iterator[EventTable]:
 def _parse_windows_json(file: File) -> Iterator[EventTable]:
     document = jsonlines.is_document([t for t, _, _ in islice(file.lines(), 50)])
     items: Iterator[tuple[str, int, int, str | None]] = (
-        jsonlines.split_items(file.lines()) if document
-        else ((text, line, offset, None) for text, line, offset in file.lines()))
+        jsonlines.split_items(file.lines())
+        if document
+        else ((text, line, offset, None) for text, line, offset in file.lines())
+    )
     batch, others = windows_records.WindowsBatch(), _Rows(file)
     for text, line, offset, problem in items:
         if _is_blank(text):
@@ -544,7 +585,12 @@ def _anything(lines: Sequence[str]) -> float:
 
 
 def _line_format(
-    name: str, ja: str, en: str, datasets: tuple[str, ...], claims: Claims, parse_line: LineParser,
+    name: str,
+    ja: str,
+    en: str,
+    datasets: tuple[str, ...],
+    claims: Claims,
+    parse_line: LineParser,
     parse: Callable[[File], Iterator[EventTable]] | None = None,
 ) -> Format:
     return Format(name, Text(ja, en), datasets, _share(claims), parse or _by_line(name), claims, parse_line)
@@ -552,35 +598,112 @@ def _line_format(
 
 # In the order they are asked: the more particular first.
 FORMATS: tuple[Format, ...] = (
-    Format("evtx", Text("Windowsイベントログ(EVTX)", "Windows event log (EVTX)"), ("windows.*",), _never, _parse_evtx_file),
-    Format("windows-xml", Text("Windowsイベント(XML)", "Windows events as XML"), ("windows.*",), _xml_share, _parse_windows_xml,
-           _xml_line_claims, _xml_event),
-    Format("windows-json", Text("Windowsイベント(JSON)", "Windows events as JSON"), ("windows.*",), _windows_json_share,
-           _parse_windows_json),
-    Format("w3c", Text("W3C形式(IIS、プロキシほか)", "W3C extended log (IIS, proxies and others with #Fields)"),
-           ("iis.access", "w3c.access", "windows.firewall", "exchange.tracking", "zeek"), w3c.detect, _parse_w3c),
+    Format(
+        "evtx", Text("Windowsイベントログ(EVTX)", "Windows event log (EVTX)"), ("windows.*",), _never, _parse_evtx_file
+    ),
+    Format(
+        "windows-xml",
+        Text("Windowsイベント(XML)", "Windows events as XML"),
+        ("windows.*",),
+        _xml_share,
+        _parse_windows_xml,
+        _xml_line_claims,
+        _xml_event,
+    ),
+    Format(
+        "windows-json",
+        Text("Windowsイベント(JSON)", "Windows events as JSON"),
+        ("windows.*",),
+        _windows_json_share,
+        _parse_windows_json,
+    ),
+    Format(
+        "w3c",
+        Text("W3C形式(IIS、プロキシほか)", "W3C extended log (IIS, proxies and others with #Fields)"),
+        ("iis.access", "w3c.access", "windows.firewall", "exchange.tracking", "zeek"),
+        w3c.detect,
+        _parse_w3c,
+    ),
     _line_format("cef", "CEF", "CEF (Common Event Format)", ("cef.*",), cef.claims, cef.parse_line),
     _line_format("leef", "LEEF", "LEEF (QRadar)", ("leef.*",), cef.claims_leef, cef.parse_leef),
-    _line_format("fortigate", "FortiGate", "FortiGate (FortiOS key=value)", ("fortinet.traffic", "fortinet.utm", "fortinet.event"),
-                 fortigate.claims, fortigate.parse_line),
-    _line_format("paloalto", "Palo Alto(CSV)", "Palo Alto Networks firewall (CSV syslog)",
-                 ("paloalto.traffic", "paloalto.threat", "paloalto.system", "paloalto.globalprotect"),
-                 paloalto.claims, paloalto.parse_line, _by_block("paloalto", paloalto.parse_block)),
-    _line_format("squid", "Squid(標準形式)", "Squid access log (native)", ("squid.access",), squid.claims, squid.parse_line,
-                 _by_block("squid", squid.parse_block)),
-    _line_format("access", "Webアクセスログ(Apache、nginx)", "Web access log (Apache, nginx, combined)",
-                 ("web.access", "squid.access"), access.claims, access.parse_line, _by_block("access", access.parse_block)),
-    _line_format("web-error", "Webエラーログ(Apache、nginx)", "Web error log (Apache, nginx)", ("web.error",),
-                 access.claims_error, access.parse_error),
-    _line_format("linux", "Linux認証ログ(auth.log、secure)", "Linux authentication log (auth.log, secure)",
-                 ("linux.sshd", "linux.sudo", "linux.auth"), linux.claims, linux.parse_line),
-    Format("json", Text("JSON", "JSON (lines, array or document)"), ("json", "json.*"), _json_share, _parse_json,
-           _json_claims, _json_event),
+    _line_format(
+        "fortigate",
+        "FortiGate",
+        "FortiGate (FortiOS key=value)",
+        ("fortinet.traffic", "fortinet.utm", "fortinet.event"),
+        fortigate.claims,
+        fortigate.parse_line,
+    ),
+    _line_format(
+        "paloalto",
+        "Palo Alto(CSV)",
+        "Palo Alto Networks firewall (CSV syslog)",
+        ("paloalto.traffic", "paloalto.threat", "paloalto.system", "paloalto.globalprotect"),
+        paloalto.claims,
+        paloalto.parse_line,
+        _by_block("paloalto", paloalto.parse_block),
+    ),
+    _line_format(
+        "squid",
+        "Squid(標準形式)",
+        "Squid access log (native)",
+        ("squid.access",),
+        squid.claims,
+        squid.parse_line,
+        _by_block("squid", squid.parse_block),
+    ),
+    _line_format(
+        "access",
+        "Webアクセスログ(Apache、nginx)",
+        "Web access log (Apache, nginx, combined)",
+        ("web.access", "squid.access"),
+        access.claims,
+        access.parse_line,
+        _by_block("access", access.parse_block),
+    ),
+    _line_format(
+        "web-error",
+        "Webエラーログ(Apache、nginx)",
+        "Web error log (Apache, nginx)",
+        ("web.error",),
+        access.claims_error,
+        access.parse_error,
+    ),
+    _line_format(
+        "linux",
+        "Linux認証ログ(auth.log、secure)",
+        "Linux authentication log (auth.log, secure)",
+        ("linux.sshd", "linux.sudo", "linux.auth"),
+        linux.claims,
+        linux.parse_line,
+    ),
+    Format(
+        "json",
+        Text("JSON", "JSON (lines, array or document)"),
+        ("json", "json.*"),
+        _json_share,
+        _parse_json,
+        _json_claims,
+        _json_event,
+    ),
     _line_format("keyvalue", "キー=値", "key=value of any device", ("keyvalue",), keyvalue.claims, keyvalue.parse_line),
     Format("csv", Text("CSV、TSV", "CSV and tab-separated text"), ("csv",), delimited.detect, _parse_csv),
-    Format("syslog", Text("syslog", "syslog (RFC 3164, RFC 5424)"), ("syslog",), _share(syslog.claims),
-           _by_line("mixed", lenient=True), syslog.claims, syslog.parse_line),
-    Format("mixed", Text("混在(行ごとに判定)", "mixed: each line by its own format"), (), _never, _by_line("mixed", lenient=True)),
+    Format(
+        "syslog",
+        Text("syslog", "syslog (RFC 3164, RFC 5424)"),
+        ("syslog",),
+        _share(syslog.claims),
+        _by_line("mixed", lenient=True),
+        syslog.claims,
+        syslog.parse_line,
+    ),
+    Format(
+        "mixed",
+        Text("混在(行ごとに判定)", "mixed: each line by its own format"),
+        (),
+        _never,
+        _by_line("mixed", lenient=True),
+    ),
     Format("text", Text("その他のテキスト", "any other text"), ("text",), _never, _by_line("text", lenient=True)),
 )
 BY_NAME: dict[str, Format] = {row.name: row for row in FORMATS}
@@ -591,7 +714,12 @@ _LINE_FORMATS: tuple[Format, ...] = tuple(row for row in FORMATS if row.claims i
 
 
 def parse_source(
-    source: Source, *, zone: tzinfo, zone_assumed: bool, format: str | None = None, batch_rows: int = 50_000,
+    source: Source,
+    *,
+    zone: tzinfo,
+    zone_assumed: bool,
+    format: str | None = None,
+    batch_rows: int = 50_000,
 ) -> Iterator[EventTable]:
     """The events of one file as batches in file order, in memory that does not grow with the file.
 
@@ -652,7 +780,7 @@ def _windows_dataset(table: EventTable, channel: Column) -> None:
         table.columns["event.dataset"] = constant("windows", table.row_count)
         return
     if (column.codes < 0).any():
-        column = Column([*column.values, "windows"], np.where(column.codes < 0, len(column.values), column.codes).astype(np.int32))
+        column = Column(
+            [*column.values, "windows"], np.where(column.codes < 0, len(column.values), column.codes).astype(np.int32)
+        )
     table.columns["event.dataset"] = column
-
-

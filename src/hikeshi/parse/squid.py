@@ -26,7 +26,8 @@ from hikeshi.parse.keyvalue import with_header
 from hikeshi.parse.syslog import Header
 
 _SIGNATURE = re.compile(
-    r"(?:Info: )?\d{9,10}\.\d{3,6} +-?\d+ \S+ [A-Z_]+(?:/|:)?\d{0,3}\S* -?\d+ [A-Z_-]+ \S+ \S+ [A-Z_]+/\S* \S*")
+    r"(?:Info: )?\d{9,10}\.\d{3,6} +-?\d+ \S+ [A-Z_]+(?:/|:)?\d{0,3}\S* -?\d+ [A-Z_-]+ \S+ \S+ [A-Z_]+/\S* \S*"
+)
 _DIRECT = frozenset({"HIER_DIRECT", "DIRECT", "ORIGINAL_DST", "HIER_ORIGINAL_DST", "PINNED", "HIER_PINNED"})
 
 

@@ -24,7 +24,9 @@ class Stamp(NamedTuple):
     note: str | None = None
 
 
-MONTHS = {m: i + 1 for i, m in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split())}
+MONTHS = {
+    m: i + 1 for i, m in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
+}
 _MON = r"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*"
 _DOW = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? +)?"
 _CLOCK = r"(\d{1,2}):(\d\d)(?::(\d\d))?(?:[.,:](\d{1,9}))?"
@@ -32,20 +34,40 @@ _ZONE = r"(?:\s*(Z|[A-Z]{2,4}T?|(?:UTC|GMT)?[+-]\d\d?:?\d{0,2}))?"
 _F = re.ASCII | re.IGNORECASE
 
 # Hours from UTC of abbreviations that mean one thing; CST, IST and BST mean several.
-_ABBREVIATIONS = {"Z": 0, "UTC": 0, "GMT": 0, "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3,
-                  "MSK": 3, "JST": 9, "KST": 9, "EST": -5, "EDT": -4, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
+_ABBREVIATIONS = {
+    "Z": 0,
+    "UTC": 0,
+    "GMT": 0,
+    "WET": 0,
+    "WEST": 1,
+    "CET": 1,
+    "CEST": 2,
+    "EET": 2,
+    "EEST": 3,
+    "MSK": 3,
+    "JST": 9,
+    "KST": 9,
+    "EST": -5,
+    "EDT": -4,
+    "MST": -7,
+    "MDT": -6,
+    "PST": -8,
+    "PDT": -7,
+}
 
 _YEAR_FIRST = re.compile(
-    r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T :]+|\s*,\s*)" + _CLOCK + r"\s*([AP]M)?" + _ZONE + r"\Z", _F)
+    r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T :]+|\s*,\s*)" + _CLOCK + r"\s*([AP]M)?" + _ZONE + r"\Z", _F
+)
 _DAY_MON_YEAR = re.compile(
-    r"\[?" + _DOW + r"(\d{1,2})[-/ ]" + _MON + r"[-/ ](\d{4})[: T]+" + _CLOCK + _ZONE + r"\]?\Z", _F)
-_MON_DAY_CLOCK_YEAR = re.compile(
-    _DOW + _MON + r" +(\d{1,2}) +" + _CLOCK + r"(?: +([A-Z]{3,4}))? +(\d{4})\Z", _F)
+    r"\[?" + _DOW + r"(\d{1,2})[-/ ]" + _MON + r"[-/ ](\d{4})[: T]+" + _CLOCK + _ZONE + r"\]?\Z", _F
+)
+_MON_DAY_CLOCK_YEAR = re.compile(_DOW + _MON + r" +(\d{1,2}) +" + _CLOCK + r"(?: +([A-Z]{3,4}))? +(\d{4})\Z", _F)
 _MON_DAY_YEAR = re.compile(_DOW + _MON + r" +(\d{1,2}),? +(\d{4})[ ,:]+" + _CLOCK + r"\s*([AP]M)?" + _ZONE + r"\Z", _F)
 _MON_DAY = re.compile(_DOW + _MON + r" +(\d{1,2}) +" + _CLOCK + _ZONE + r":?\Z", _F)
 _SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d\d)[ :T,]+" + _CLOCK + r"\s*([AP]M)?" + _ZONE + r"\Z", _F)
 _JAPANESE = re.compile(
-    r"(\d{4})年(\d{1,2})月(\d{1,2})日(?:\s*\(.\))?\s*(午前|午後)?\s*(\d{1,2})[:時](\d{1,2})(?:[:分](\d{1,2}))?秒?\Z")
+    r"(\d{4})年(\d{1,2})月(\d{1,2})日(?:\s*\(.\))?\s*(午前|午後)?\s*(\d{1,2})[:時](\d{1,2})(?:[:分](\d{1,2}))?秒?\Z"
+)
 _COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)[T ]?(\d\d)(\d\d)(\d\d)(?:\.(\d{1,9}))?" + _ZONE + r"\Z", _F)
 _EPOCH = re.compile(r"(\d{10})(?:\.(\d{1,9}))?\Z|(\d{13})\Z|(\d{16})\Z|(\d{19})\Z", re.ASCII)
 _MS_JSON = re.compile(r"/Date\((\d{13})\)/\Z")
@@ -117,8 +139,16 @@ def _epoch(match: re.Match[str]) -> Stamp:
 
 
 def _made(
-    year: str | int, month: str | int, day: str | int, hour: str, minute: str, second: str | None,
-    fraction: str | None, zone_text: str | None, zone: tzinfo, label: str,
+    year: str | int,
+    month: str | int,
+    day: str | int,
+    hour: str,
+    minute: str,
+    second: str | None,
+    fraction: str | None,
+    zone_text: str | None,
+    zone: tzinfo,
+    label: str,
 ) -> Stamp:
     own = own_zone(zone_text) if zone_text else None
     micro = int((fraction or "0").ljust(6, "0")[:6])
@@ -148,7 +178,8 @@ def _without_year(match: re.Match[str], context: Context) -> Stamp | None:
     micro = int((fraction or "0").ljust(6, "0")[:6])
     tries = [
         assemble(year, MONTHS[mon.lower()], int(day), int(hour), int(minute), int(second or 0), micro, zone)
-        for year in (base + 1, base, base - 1, base - 2, base - 3, base - 4)]
+        for year in (base + 1, base, base - 1, base - 2, base - 3, base - 4)
+    ]
     tries = [t for t in tries if t != NO_TIME]  # 29 February exists only in some years
     if not tries:
         return None

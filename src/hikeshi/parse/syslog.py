@@ -32,7 +32,9 @@ _STAMP = re.compile(
     r"("
     r"[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,6})?(?: \d{4}(?= ))?(?: [A-Z]{3,4}(?=:))?"
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
-    r"):?[ \t]+", re.ASCII)
+    r"):?[ \t]+",
+    re.ASCII,
+)
 _HOST = re.compile(r"([A-Za-z0-9_.:%-]{1,255})[ \t]+(?=\S)")
 _APP = re.compile(r"([A-Za-z0-9_()./@-]{1,64})(?:\[([^\]\s]{1,64})\])?:(?: +|$)")
 _NO_HOST = re.compile(r"[\w.-]+=|\{|%[A-Z]+-|CEF:|LEEF:|\d+,|[{\[<\"]")
@@ -41,33 +43,34 @@ _NO_HOST = re.compile(r"[\w.-]+=|\{|%[A-Z]+-|CEF:|LEEF:|\d+,|[{\[<\"]")
 def split(line: str) -> tuple[Header | None, str]:
     """(header, message); (None, line) if there is no syslog header."""
     match = _PRIORITY.match(line)
-    priority, rest = (match[1], line[match.end():]) if match else (None, line)
+    priority, rest = (match[1], line[match.end() :]) if match else (None, line)
     if match and (found := _RFC5424.match(rest)):
         when, host, app, pid, _ = (None if g == "-" else g for g in found.groups())
-        body = rest[found.end():]
+        body = rest[found.end() :]
         data = _DATA.match(body)
         if data:
-            body = body[data.end():]
-        return Header(when, host, app, pid, priority, None if not data or data[1] == "-" else data[1]), \
-            body.lstrip("\ufeff")
+            body = body[data.end() :]
+        return Header(when, host, app, pid, priority, None if not data or data[1] == "-" else data[1]), body.lstrip(
+            "\ufeff"
+        )
     when_match = _STAMP.match(rest)
     if not when_match:
         if priority is None:
             return None, line
         app = _APP.match(rest)
         if app:
-            return Header(None, None, app[1], app[2], priority), rest[app.end():]
+            return Header(None, None, app[1], app[2], priority), rest[app.end() :]
         return Header(None, None, None, None, priority), rest
-    body = rest[when_match.end():]
+    body = rest[when_match.end() :]
     host = None
     if not _NO_HOST.match(body) and not (_APP.match(body) and not re.match(r"[A-Fa-f0-9:.]+ ", body)):
         host_match = _HOST.match(body)
         if host_match:
             host = host_match[1].rstrip(":")
-            body = body[host_match.end():].removeprefix(": ")
+            body = body[host_match.end() :].removeprefix(": ")
     app = _APP.match(body)
     if app:
-        body = body[app.end():]
+        body = body[app.end() :]
     return Header(when_match[1], host, app[1] if app else None, app[2] if app else None, priority), body
 
 
@@ -116,5 +119,3 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     cells["event.dataset"] = "syslog"
     cells["message"] = body
     return timed(when, cells)
-
-

@@ -12,7 +12,6 @@ import re
 from collections.abc import Sequence
 from datetime import UTC
 
-
 import numpy as np
 
 from hikeshi.events.table import Column, encode
@@ -25,15 +24,36 @@ from hikeshi.parse.stamps import stamp
 
 _WORD = re.compile(r'"((?:[^"\\]|\\.|"")*)"(?=\s|\Z)|(\S+)')
 _COLUMNS = {
-    "c-ip": "source.ip", "cs-username": "user.name", "cs-method": "http.request.method", "sc-status": "http.response.status_code",
-    "cs(user-agent)": "user_agent.original", "sc-bytes": "destination.bytes", "cs-bytes": "source.bytes", "c-port": "source.port",
-    "s-action": "event.action", "sc-filter-result": "event.action", "s-computername": "host.name", "s-sitename": "iis.site",
-    "cs-host": "destination.domain", "r-ip": "destination.ip", "cs-uri-port": "destination.port", "r-port": "destination.port",
-    "x-virus-id": "rule.name", "cs-auth-group": "group", "s-port": "destination.port", "s-ip": "destination.ip",
-    "x-cs-client-ip-hostname": "source.domain", "c-dns": "source.domain", "s-supplier-ip": "destination.ip",
+    "c-ip": "source.ip",
+    "cs-username": "user.name",
+    "cs-method": "http.request.method",
+    "sc-status": "http.response.status_code",
+    "cs(user-agent)": "user_agent.original",
+    "sc-bytes": "destination.bytes",
+    "cs-bytes": "source.bytes",
+    "c-port": "source.port",
+    "s-action": "event.action",
+    "sc-filter-result": "event.action",
+    "s-computername": "host.name",
+    "s-sitename": "iis.site",
+    "cs-host": "destination.domain",
+    "r-ip": "destination.ip",
+    "cs-uri-port": "destination.port",
+    "r-port": "destination.port",
+    "x-virus-id": "rule.name",
+    "cs-auth-group": "group",
+    "s-port": "destination.port",
+    "s-ip": "destination.ip",
+    "x-cs-client-ip-hostname": "source.domain",
+    "c-dns": "source.domain",
+    "s-supplier-ip": "destination.ip",
 }
-_PROXY = frozenset({"r-ip", "sc-filter-result", "cs-uri-scheme", "s-action", "r-host", "s-supplier-name", "cs-categories"})
-_TAKEN = frozenset({"date", "time", "cs-uri", "cs-uri-stem", "cs-uri-query", "cs-uri-path", "cs-uri-scheme", "cs-uri-host"})
+_PROXY = frozenset(
+    {"r-ip", "sc-filter-result", "cs-uri-scheme", "s-action", "r-host", "s-supplier-name", "cs-categories"}
+)
+_TAKEN = frozenset(
+    {"date", "time", "cs-uri", "cs-uri-stem", "cs-uri-query", "cs-uri-path", "cs-uri-scheme", "cs-uri-host"}
+)
 
 
 class Layout:
@@ -52,7 +72,9 @@ class Layout:
         if key.startswith("fields\t") or key == "fields":
             tabbed = line.startswith("#fields\t")
             text = line[8:] if tabbed else rest.strip()
-            self.separator = "\t" if "\t" in text else "," if "," in text and " " not in text.replace(", ", ",") else " "
+            self.separator = (
+                "\t" if "\t" in text else "," if "," in text and " " not in text.replace(", ", ",") else " "
+            )
             parts = text.split(self.separator) if self.separator != " " else text.split()
             self.names = tuple(p.strip() for p in parts if p.strip())
         elif key == "time format" and "local" in rest.lower():
@@ -65,7 +87,9 @@ class Layout:
     @property
     def standard(self) -> bool:
         lower = {n.lower() for n in self.names}
-        return self.separator == " " and not lower.isdisjoint({"c-ip", "cs-uri-stem", "cs-method", "cs-uri-path", "cs-uri"})
+        return self.separator == " " and not lower.isdisjoint(
+            {"c-ip", "cs-uri-stem", "cs-method", "cs-uri-path", "cs-uri"}
+        )
 
     @property
     def dataset(self) -> str:
@@ -158,8 +182,9 @@ def _times(lists: Lists, raw: dict[str, tuple[str, ...]], layout: Layout, contex
     times = np.array([NO_TIME if f is None else f.time for f in found] or [NO_TIME], dtype=np.int64)
     lists.times = times[wholes.codes]
     lists.put_column("event.timezone", wholes, [None if f is None else f.zone for f in found])
-    lists.put_column("event.original_time", wholes, [
-        t if f is None else None for f, t in zip(found, wholes.values, strict=True)])
+    lists.put_column(
+        "event.original_time", wholes, [t if f is None else None for f, t in zip(found, wholes.values, strict=True)]
+    )
 
 
 def _put(lists: Lists, name: str, column: Column, proxy: bool) -> None:
@@ -180,7 +205,9 @@ def _put(lists: Lists, name: str, column: Column, proxy: bool) -> None:
     elif target.endswith(".port"):
         lists.derive(target, column, port)
     elif target == "destination.domain":
-        lists.derive(target, column, lambda v: None if ip(v.partition(":")[0]) or v in ("-", "") else v.partition(":")[0].lower())
+        lists.derive(
+            target, column, lambda v: None if ip(v.partition(":")[0]) or v in ("-", "") else v.partition(":")[0].lower()
+        )
         if "destination.ip" not in lists.columns:
             lists.derive("destination.ip", column, ip)
     elif target in ("source.bytes", "destination.bytes", "http.response.status_code"):
@@ -205,12 +232,23 @@ def _url(lists: Lists, raw: dict[str, tuple[str, ...]], proxy: bool) -> None:
         if paths is None:
             return
         queries = raw.get("cs-uri-query", nothing)
-        urls = [p if q in ("-", "") else f"{p}{q}" if q[0] == "?" else f"{p}?{q}" for p, q in zip(paths, queries, strict=True)]
+        urls = [
+            p if q in ("-", "") else f"{p}{q}" if q[0] == "?" else f"{p}?{q}"
+            for p, q in zip(paths, queries, strict=True)
+        ]
         hosts = raw.get("cs-host") or raw.get("cs-uri-host")
         if proxy and hosts is not None:
-            urls = [_whole_url(*parts) for parts in zip(
-                urls, raw.get("cs-uri-scheme", nothing), hosts, raw.get("cs-uri-port", nothing),
-                raw.get("cs-method", nothing), strict=True)]
+            urls = [
+                _whole_url(*parts)
+                for parts in zip(
+                    urls,
+                    raw.get("cs-uri-scheme", nothing),
+                    hosts,
+                    raw.get("cs-uri-port", nothing),
+                    raw.get("cs-method", nothing),
+                    strict=True,
+                )
+            ]
     column = encode(urls)
     lists.derive("url.full", column, _said)
     if proxy and "destination.domain" not in lists.columns:
@@ -232,5 +270,3 @@ def _whole_url(path: str, scheme: str, host: str, number: str, method: str) -> s
     at = "" if number in ("-", "", _DEFAULT_PORTS.get(scheme)) else f":{number}"
     tail = "" if path == "-" else path
     return f"{scheme if scheme != '-' else 'http'}://{host}{at}{tail}"
-
-

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from hikeshi.events.table import Column, EventTable
 from hikeshi.parse.addresses import account, ip, port, whole
 
-_NOTHING = frozenset({"", "-", "N/A", "LOCAL", "local", "?", "localhost", "::", "0.0.0.0"})  # noqa: S104
+_NOTHING = frozenset({"", "-", "N/A", "LOCAL", "local", "?", "localhost", "::", "0.0.0.0"})
 _CONSTANTS = ("action", "category", "outcome")
 
 
@@ -48,7 +48,10 @@ def _entry(row: dict[str, Any]) -> _Entry:
     return _Entry(
         tuple((f"event.{name}", row[name]) for name in _CONSTANTS if name in row),
         tuple((target, tuple(names)) for target, names in row.items() if target not in skip),
-        row.get("outcome_field"), frozenset(row.get("success", ())), row.get("provider"))
+        row.get("outcome_field"),
+        frozenset(row.get("success", ())),
+        row.get("provider"),
+    )
 
 
 @lru_cache(maxsize=2_000)
@@ -104,7 +107,11 @@ def add_ecs_columns(table: EventTable) -> None:
 
 
 def _of_provider(
-    table: EventTable, rows: npt.NDArray[Any], entry: _Entry, target: _Targets, default: _Entry,
+    table: EventTable,
+    rows: npt.NDArray[Any],
+    entry: _Entry,
+    target: _Targets,
+    default: _Entry,
 ) -> tuple[npt.NDArray[Any], _Entry | None]:
     """System 7045 is a new service only where the Service Control Manager says so."""
     provider = table.columns.get("event.provider")
@@ -170,8 +177,12 @@ class _Targets:
         for name, value in entry.constants:
             self._column(name).constant(rows, value)
         if entry.outcome_field is not None:
-            self._fill("event.outcome", entry.outcome_field, rows,
-                       lambda v: "success" if v.lower() in entry.success else "failure")
+            self._fill(
+                "event.outcome",
+                entry.outcome_field,
+                rows,
+                lambda v: "success" if v.lower() in entry.success else "failure",
+            )
         for target, names in entry.fields:
             for name in names:
                 self._from(target, name, rows)
@@ -247,7 +258,12 @@ def _address(text: str) -> str | None:
 def _host(text: str) -> str | None:
     """A machine's name; not an address, not a phone number or text."""
     text = text.strip().strip("\\")
-    if not text or _address(text) or not re.fullmatch(r"[\w.-]{1,255}", text) or re.fullmatch(r"(?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}", text):
+    if (
+        not text
+        or _address(text)
+        or not re.fullmatch(r"[\w.-]{1,255}", text)
+        or re.fullmatch(r"(?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}", text)
+    ):
         return None
     return text
 

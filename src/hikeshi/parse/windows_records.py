@@ -25,15 +25,76 @@ from hikeshi.parse.windows import add_ecs_columns, dataset_of
 
 # What NXLog's im_msvistalog adds of its own; everything else in its records is EventData.
 _NXLOG = frozenset(
-    "EventTime EventReceivedTime Hostname Keywords EventType SeverityValue Severity EventID SourceName ProviderGuid "
-    "Version Task OpcodeValue RecordNumber ActivityID RelatedActivityID ProcessID ThreadID Channel Domain AccountName "
-    "UserID AccountType Message Category Opcode SourceModuleName SourceModuleType ExecutionProcessID".split())
+    [
+        "EventTime",
+        "EventReceivedTime",
+        "Hostname",
+        "Keywords",
+        "EventType",
+        "SeverityValue",
+        "Severity",
+        "EventID",
+        "SourceName",
+        "ProviderGuid",
+        "Version",
+        "Task",
+        "OpcodeValue",
+        "RecordNumber",
+        "ActivityID",
+        "RelatedActivityID",
+        "ProcessID",
+        "ThreadID",
+        "Channel",
+        "Domain",
+        "AccountName",
+        "UserID",
+        "AccountType",
+        "Message",
+        "Category",
+        "Opcode",
+        "SourceModuleName",
+        "SourceModuleType",
+        "ExecutionProcessID",
+    ]
+)
 # System parts as flattening tools name them.
 _FLAT = frozenset(
-    "Channel Computer EventID EventRecordID Provider_Name Provider_Guid ProviderName ProviderGuid Provider Guid Name "
-    "SystemTime TimeCreated TimeCreated_SystemTime Level Task Opcode Keywords Version Execution_ProcessID "
-    "Execution_ThreadID ExecutionProcessID ExecutionThreadID ThreadID Security_UserID SecurityUserID "
-    "Correlation_ActivityID CorrelationActivityID ActivityID Qualifiers EventID_Qualifiers EventSourceName xmlns".split())
+    [
+        "Channel",
+        "Computer",
+        "EventID",
+        "EventRecordID",
+        "Provider_Name",
+        "Provider_Guid",
+        "ProviderName",
+        "ProviderGuid",
+        "Provider",
+        "Guid",
+        "Name",
+        "SystemTime",
+        "TimeCreated",
+        "TimeCreated_SystemTime",
+        "Level",
+        "Task",
+        "Opcode",
+        "Keywords",
+        "Version",
+        "Execution_ProcessID",
+        "Execution_ThreadID",
+        "ExecutionProcessID",
+        "ExecutionThreadID",
+        "ThreadID",
+        "Security_UserID",
+        "SecurityUserID",
+        "Correlation_ActivityID",
+        "CorrelationActivityID",
+        "ActivityID",
+        "Qualifiers",
+        "EventID_Qualifiers",
+        "EventSourceName",
+        "xmlns",
+    ]
+)
 
 
 class Shaped:
@@ -70,18 +131,38 @@ def is_windows(record: Mapping[str, Any]) -> bool:
 
 
 def _system(
-    *, code: object, channel: object, computer: object, provider: object, guid: object = None, record_id: object = None,
-    time: str | None = None, level: object = None, task: object = None, opcode: object = None, keywords: object = None,
-    version: object = None, process: object = None, thread: object = None, user: object = None, activity: object = None,
+    *,
+    code: object,
+    channel: object,
+    computer: object,
+    provider: object,
+    guid: object = None,
+    record_id: object = None,
+    time: str | None = None,
+    level: object = None,
+    task: object = None,
+    opcode: object = None,
+    keywords: object = None,
+    version: object = None,
+    process: object = None,
+    thread: object = None,
+    user: object = None,
+    activity: object = None,
 ) -> dict[str, Any]:
     return {
         "Provider": {"#attributes": _present({"Name": provider, "Guid": guid})},
-        "EventID": code, "Version": version, "Level": level, "Task": task, "Opcode": opcode, "Keywords": keywords,
+        "EventID": code,
+        "Version": version,
+        "Level": level,
+        "Task": task,
+        "Opcode": opcode,
+        "Keywords": keywords,
         "TimeCreated": {"#attributes": _present({"SystemTime": time})},
         "EventRecordID": record_id,
         "Correlation": {"#attributes": _present({"ActivityID": activity})},
         "Execution": {"#attributes": _present({"ProcessID": process, "ThreadID": thread})},
-        "Channel": channel, "Computer": computer,
+        "Channel": channel,
+        "Computer": computer,
         "Security": {"#attributes": _present({"UserID": user})},
     }
 
@@ -113,15 +194,29 @@ def _winlogbeat(record: Mapping[str, Any], context: Context) -> Shaped | None:
     assert isinstance(thread, dict) and isinstance(user, dict) and isinstance(event_part, dict)
     time, zone = _when(record.get("@timestamp") or event_part.get("created"), context)
     system = _system(
-        code=_first(log.get("event_id"), event_part.get("code")), channel=log.get("channel"), computer=log.get("computer_name"),
-        provider=log.get("provider_name"), guid=log.get("provider_guid"), record_id=_number(log.get("record_id")), time=time,
-        level=log.get("level"), task=log.get("task"), opcode=log.get("opcode"), keywords=_keywords(log.get("keywords")),
-        version=log.get("version"), process=_text(process.get("pid")), thread=_text(thread.get("id")),
-        user=user.get("identifier"), activity=log.get("activity_id"))
+        code=_first(log.get("event_id"), event_part.get("code")),
+        channel=log.get("channel"),
+        computer=log.get("computer_name"),
+        provider=log.get("provider_name"),
+        guid=log.get("provider_guid"),
+        record_id=_number(log.get("record_id")),
+        time=time,
+        level=log.get("level"),
+        task=log.get("task"),
+        opcode=log.get("opcode"),
+        keywords=_keywords(log.get("keywords")),
+        version=log.get("version"),
+        process=_text(process.get("pid")),
+        thread=_text(thread.get("id")),
+        user=user.get("identifier"),
+        activity=log.get("activity_id"),
+    )
     out: dict[str, Any] = {"System": system, "EventData": log.get("event_data") or None}
     if log.get("user_data"):
         data = log["user_data"]
-        out["UserData"] = {"Record": {k: v for k, v in data.items() if k != "xml_name"}} if isinstance(data, dict) else data
+        out["UserData"] = (
+            {"Record": {k: v for k, v in data.items() if k != "xml_name"}} if isinstance(data, dict) else data
+        )
     if nested.get("message"):
         out["RenderingInfo"] = {"Message": nested["message"]}
     return Shaped(out, zone)
@@ -139,13 +234,26 @@ def _nxlog(record: Mapping[str, Any], context: Context) -> Shaped:
     for name in ("Domain", "AccountName", "AccountType", "EventType", "Category", "Severity", "EventReceivedTime"):
         if record.get(name) is not None:
             data[f"nxlog.{name}"] = record[name]
-    out = {"System": _system(
-        code=record.get("EventID"), channel=record.get("Channel"), computer=record.get("Hostname"),
-        provider=record.get("SourceName"), guid=_guid(record.get("ProviderGuid")), record_id=_number(record.get("RecordNumber")),
-        time=time, task=record.get("Task"), opcode=record.get("OpcodeValue"), keywords=_keywords(record.get("Keywords")),
-        version=record.get("Version"), process=_text(_first(record.get("ExecutionProcessID"), record.get("ProcessID"))),
-        thread=_text(record.get("ThreadID")), user=record.get("UserID"), activity=record.get("ActivityID")),
-        "EventData": data}
+    out = {
+        "System": _system(
+            code=record.get("EventID"),
+            channel=record.get("Channel"),
+            computer=record.get("Hostname"),
+            provider=record.get("SourceName"),
+            guid=_guid(record.get("ProviderGuid")),
+            record_id=_number(record.get("RecordNumber")),
+            time=time,
+            task=record.get("Task"),
+            opcode=record.get("OpcodeValue"),
+            keywords=_keywords(record.get("Keywords")),
+            version=record.get("Version"),
+            process=_text(_first(record.get("ExecutionProcessID"), record.get("ProcessID"))),
+            thread=_text(record.get("ThreadID")),
+            user=record.get("UserID"),
+            activity=record.get("ActivityID"),
+        ),
+        "EventData": data,
+    }
     if record.get("Message"):
         out["RenderingInfo"] = {"Message": record["Message"]}
     return Shaped(out, zone)
@@ -158,15 +266,30 @@ def _flattened(record: Mapping[str, Any], context: Context) -> Shaped:
     time, zone = _when(get("SystemTime", "TimeCreated_SystemTime", "TimeCreated", "@timestamp"), context)
     data = {k: v for k, v in record.items() if k not in _FLAT and k != "@timestamp" and v is not None}
     # "ProcessID" in capitals is the System part's; EventData writes ProcessId.
-    return Shaped({"System": _system(
-        code=get("EventID"), channel=get("Channel"), computer=get("Computer"),
-        provider=get("Provider_Name", "ProviderName", "Provider", "Name"),
-        guid=get("Provider_Guid", "ProviderGuid", "Guid"), record_id=_number(get("EventRecordID")), time=time,
-        level=get("Level"), task=get("Task"), opcode=get("Opcode"), keywords=_keywords(get("Keywords")), version=get("Version"),
-        process=_text(_first(get("Execution_ProcessID", "ExecutionProcessID"), data.pop("ProcessID", None))),
-        thread=_text(get("Execution_ThreadID", "ExecutionThreadID", "ThreadID")),
-        user=_first(get("Security_UserID", "SecurityUserID"), data.pop("UserID", None)),
-        activity=get("Correlation_ActivityID", "CorrelationActivityID", "ActivityID")), "EventData": data}, zone)
+    return Shaped(
+        {
+            "System": _system(
+                code=get("EventID"),
+                channel=get("Channel"),
+                computer=get("Computer"),
+                provider=get("Provider_Name", "ProviderName", "Provider", "Name"),
+                guid=get("Provider_Guid", "ProviderGuid", "Guid"),
+                record_id=_number(get("EventRecordID")),
+                time=time,
+                level=get("Level"),
+                task=get("Task"),
+                opcode=get("Opcode"),
+                keywords=_keywords(get("Keywords")),
+                version=get("Version"),
+                process=_text(_first(get("Execution_ProcessID", "ExecutionProcessID"), data.pop("ProcessID", None))),
+                thread=_text(get("Execution_ThreadID", "ExecutionThreadID", "ThreadID")),
+                user=_first(get("Security_UserID", "SecurityUserID"), data.pop("UserID", None)),
+                activity=get("Correlation_ActivityID", "CorrelationActivityID", "ActivityID"),
+            ),
+            "EventData": data,
+        },
+        zone,
+    )
 
 
 def _powershell(record: Mapping[str, Any], context: Context) -> Shaped:
@@ -179,13 +302,27 @@ def _powershell(record: Mapping[str, Any], context: Context) -> Shaped:
         if record.get(name):
             data[name] = record[name]
     user = record.get("UserId")
-    out: dict[str, Any] = {"System": _system(
-        code=record.get("Id"), channel=record.get("LogName"), computer=record.get("MachineName"),
-        provider=record.get("ProviderName"), guid=_guid(record.get("ProviderId")), record_id=_number(record.get("RecordId")),
-        time=time, level=record.get("Level"), task=record.get("Task"), opcode=record.get("Opcode"),
-        keywords=_keywords(record.get("Keywords")), version=record.get("Version"), process=_text(record.get("ProcessId")),
-        thread=_text(record.get("ThreadId")), user=user.get("Value") if isinstance(user, dict) else user,
-        activity=record.get("ActivityId")), "EventData": data}
+    out: dict[str, Any] = {
+        "System": _system(
+            code=record.get("Id"),
+            channel=record.get("LogName"),
+            computer=record.get("MachineName"),
+            provider=record.get("ProviderName"),
+            guid=_guid(record.get("ProviderId")),
+            record_id=_number(record.get("RecordId")),
+            time=time,
+            level=record.get("Level"),
+            task=record.get("Task"),
+            opcode=record.get("Opcode"),
+            keywords=_keywords(record.get("Keywords")),
+            version=record.get("Version"),
+            process=_text(record.get("ProcessId")),
+            thread=_text(record.get("ThreadId")),
+            user=user.get("Value") if isinstance(user, dict) else user,
+            activity=record.get("ActivityId"),
+        ),
+        "EventData": data,
+    }
     if record.get("Message"):
         out["RenderingInfo"] = {"Message": record["Message"]}
     return Shaped(out, zone)
@@ -312,8 +449,11 @@ def single(shaped: Shaped) -> Event | None:
         return None
     table = batch.build()
     add_ecs_columns(table)
-    cells = {name: column.to_list(1)[0] for name, column in (*table.columns.items(), *table.fields.items())
-             if name not in ("log.line", "log.offset")}
+    cells = {
+        name: column.to_list(1)[0]
+        for name, column in (*table.columns.items(), *table.fields.items())
+        if name not in ("log.line", "log.offset")
+    }
     channel = cells.get("winlog.channel")
     cells["event.dataset"] = dataset_of(channel) if channel else "windows"
     return Event(int(table.times[0]), cells)

@@ -26,8 +26,11 @@ class _Refused(Exception):
 def claims(text: str) -> bool:
     """An event begins here, maybe after a declaration and the <Events> around."""
     head = text.lstrip("\ufeff \t\r\n")[:600]
-    return head.startswith("<") and _START.search(head) is not None and (
-        "schemas.microsoft.com/win/2004/08/events" in head or "<System>" in head)
+    return (
+        head.startswith("<")
+        and _START.search(head) is not None
+        and ("schemas.microsoft.com/win/2004/08/events" in head or "<System>" in head)
+    )
 
 
 def split_events(lines: Iterator[tuple[str, int, int]]) -> Iterator[tuple[str, int, int, str | None]]:
@@ -44,7 +47,7 @@ def split_events(lines: Iterator[tuple[str, int, int]]) -> Iterator[tuple[str, i
         while True:
             if not open_text:
                 match = _START.search(text, at)
-                between = text[at:match.start()] if match else text[at:]
+                between = text[at : match.start()] if match else text[at:]
                 rest = _OUTER.sub("", between).strip("\ufeff \t\r\n\0")
                 if rest:
                     yield rest, number, offset, "text between events"
@@ -55,12 +58,12 @@ def split_events(lines: Iterator[tuple[str, int, int]]) -> Iterator[tuple[str, i
             again = _START.search(text, at + (0 if open_text else 6), end if end >= 0 else len(text))
             if again and (open_text or again.start() > at):
                 # The next event begins before this one has ended: this one is cut.
-                open_text.append(text[at:again.start()])
+                open_text.append(text[at : again.start()])
                 yield "".join(open_text), *begin, "an event that does not end"
                 open_text, size, begin, at = [], 0, (number, offset), again.start()
                 continue
             if end >= 0:
-                open_text.append(text[at:end + len(_END)])
+                open_text.append(text[at : end + len(_END)])
                 yield "".join(open_text), *begin, None
                 open_text, size, at = [], 0, end + len(_END)
                 continue
@@ -109,7 +112,7 @@ def _tree(text: str) -> Any:
     stack: list[_Element] = []
     done: list[Any] = []
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object) -> int:
         raise _Refused("the XML declares a document type or an entity; that is refused")
 
     def start(name: str, attributes: dict[str, str]) -> None:
@@ -143,14 +146,17 @@ def _tree(text: str) -> Any:
 
 
 # Control characters that Windows writes into events and XML 1.0 does not allow.
-_NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|&#(?:x0*(?:[0-8bBcCeEfF]|1[0-9a-fA-F])|0*(?:[0-8]|1[124-9]|2\d|3[01]));")
+_NOT_XML = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|&#(?:x0*(?:[0-8bBcCeEfF]|1[0-9a-fA-F])|0*(?:[0-8]|1[124-9]|2\d|3[01]));"
+)
 
 
 def _value(element: _Element) -> Any:
     text = "".join(element.text)
     named = element.name == "Data" and "Name" in element.attributes
-    attributes = {k: v for k, v in element.attributes.items()
-                  if not (named and k == "Name") and not k.startswith("xmlns")}
+    attributes = {
+        k: v for k, v in element.attributes.items() if not (named and k == "Name") and not k.startswith("xmlns")
+    }
     if not element.children:
         if attributes:
             return {"#attributes": attributes, "#text": text} if text.strip() else {"#attributes": attributes}

@@ -73,8 +73,13 @@ class Parsed:
 
 @contextmanager
 def parse_evidence(
-    paths: Sequence[Path], *, zone: str | None = None, format: str | None = None, rows: bool = False,
-    workers: int | None = None, on_progress: Callable[[str, int, int], None] | None = None,
+    paths: Sequence[Path],
+    *,
+    zone: str | None = None,
+    format: str | None = None,
+    rows: bool = False,
+    workers: int | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Iterator[Parsed]:
     """Parse files, folders and archives; `rows` asks for every event as JSON Lines.
 
@@ -98,7 +103,11 @@ def parse_evidence(
 
 
 def _files(
-    sources: Sequence[Source], settings: Settings, out: Path, workers: int | None, not_read: list[NotRead],
+    sources: Sequence[Source],
+    settings: Settings,
+    out: Path,
+    workers: int | None,
+    not_read: list[NotRead],
     on_progress: Callable[[str, int, int], None] | None,
 ) -> Iterator[ParsedFile]:
     if not sources:
@@ -107,8 +116,14 @@ def _files(
     done: dict[int, ParsedFile | None] = {}
     following = 0
     outcomes = sandbox.run(
-        "hikeshi.triage.parse:parse_file", tasks, setup="hikeshi.triage.parse:prepare", setup_argument=settings,
-        workers=min(workers or sandbox.usable_cores(), len(sources)), readable=_readable(sources), writable=[out])
+        "hikeshi.triage.parse:parse_file",
+        tasks,
+        setup="hikeshi.triage.parse:prepare",
+        setup_argument=settings,
+        workers=min(workers or sandbox.usable_cores(), len(sources)),
+        readable=_readable(sources),
+        writable=[out],
+    )
     for count, outcome in enumerate(outcomes, 1):
         number = int(outcome.key)
         if outcome.error is not None:
@@ -164,7 +179,7 @@ class _Count:
         add_ecs_columns(table)
         self._events += table.row_count
         self._rejected += len(table.rejects)
-        self._rejects += table.rejects[:max(0, _REJECTS_SHOWN - len(self._rejects))]
+        self._rejects += table.rejects[: max(0, _REJECTS_SHOWN - len(self._rejects))]
         column = table.columns.get("event.dataset")
         if column is not None:
             for value in column.to_list(table.row_count):
@@ -174,8 +189,16 @@ class _Count:
             self._first += table.iter_rows(range(min(room, table.row_count)))
 
     def result(self, rows: Path | None) -> ParsedFile:
-        return ParsedFile(self._name, self._format, self._events, self._rejected, dict(self._datasets.most_common()),
-                          tuple(self._first), tuple(self._rejects), rows)
+        return ParsedFile(
+            self._name,
+            self._format,
+            self._events,
+            self._rejected,
+            dict(self._datasets.most_common()),
+            tuple(self._first),
+            tuple(self._rejects),
+            rows,
+        )
 
 
 def _write(table: EventTable, out: IO[bytes]) -> None:
