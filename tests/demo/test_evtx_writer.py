@@ -165,3 +165,31 @@ def test_any_text_survives(tmp_path_factory: pytest.TempPathFactory, rows: list[
         writer.add(event, computer=COMPUTER, time=TIME, values=list(row))
     records = read(writer.to_bytes(), tmp_path_factory.mktemp("fuzz"))
     assert [(r["EventData"]["A"], r["EventData"]["N"], r["EventData"]["B"]) for r in records] == rows
+
+
+def test_names_and_templates_are_found_through_the_tables_of_the_chunk() -> None:
+    writer = EvtxWriter()
+    for n in range(60):
+        writer.add(template((f"Name{n}", "string"), event_id=n, user_data=("Wrap", "ns")), computer=COMPUTER, time=TIME,
+                   values=["x"])
+    chunk = writer.to_bytes()[4096:4096 + CHUNK_SIZE]
+
+    def chain(offset: int) -> list[int]:
+        out = []
+        while offset:
+            out.append(offset)
+            (offset,) = struct.unpack_from("<I", chunk, offset)
+        return out
+
+    names = {}
+    for bucket in range(64):
+        for offset in chain(*struct.unpack_from("<I", chunk, 128 + 4 * bucket)):
+            value, length = struct.unpack_from("<HH", chunk, offset + 4)
+            assert value % 64 == bucket
+            names[chunk[offset + 8:offset + 8 + 2 * length].decode("utf-16-le")] = value
+    assert {"Event", "System", "Provider", "Wrap", "Name0", "Name59"} <= set(names)
+    assert (names["Event"], names["System"], names["Provider"]) == (0x0CBA, 0x546F, 0x7BF1)  # as Windows computes them
+    templates = [(bucket, offset) for bucket in range(32)
+                 for offset in chain(*struct.unpack_from("<I", chunk, 384 + 4 * bucket))]
+    assert len(templates) == 61
+    assert all(struct.unpack_from("<I", chunk, offset + 4)[0] % 32 == bucket for bucket, offset in templates)

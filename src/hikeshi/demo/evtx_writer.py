@@ -257,8 +257,6 @@ def _encode_values(types: Sequence[int], values: Sequence[Value]) -> bytes:
             raw = encoders[kind](value)
         except (struct.error, TypeError, ValueError, AttributeError) as error:
             raise OutputError(f"{value!r} is no value of type 0x{kind:02x}: {error}") from error
-        if len(raw) > 0xFFFF:
-            raise OutputError(f"a value of {len(raw):,} bytes is longer than an event value can be (65,535)")
         encoded.append(raw)
         descriptors.append(len(raw) | kind << 16)
     return struct.pack(f"<{len(descriptors)}I", *descriptors) + b"".join(encoded)

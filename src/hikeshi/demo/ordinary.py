@@ -386,6 +386,13 @@ def _firewall(world: World, do: Actions) -> None:
                        interfaces=("wan1", "dmz"), service="tcp", action="deny")
         for _ in range(40):
             time = world.at(day, "00:00") + rng.randrange(DAY)
+            server, port, service = rng.choice(
+                (("SQL01", 1433, "MS-SQL"), ("DC01", 389, "LDAP"), ("DC02", 88, "KERBEROS")))
+            do.traffic(world.host("WEB01").address, world.host(server).address, port, time,
+                       duration=rng.randrange(1, 120), sent=rng.randrange(900, 60_000),
+                       received=rng.randrange(900, 90_000), interfaces=("dmz", "lan"), service=service)
+        for _ in range(40):
+            time = world.at(day, "00:00") + rng.randrange(DAY)
             do.traffic(rng.choice(list(world.hosts.values())).address, FIREWALL_LAN, 123, time, duration=1, sent=76,
                        received=76, interfaces=("lan", "lan"), service="NTP")
 

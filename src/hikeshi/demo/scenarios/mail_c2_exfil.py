@@ -110,6 +110,9 @@ class _Theft:
 
     def spread(self) -> None:
         do, story, world = self.do, self.story, self.world
+        # The help desk was on this client the week's first day: its password is still in memory.
+        do.rdp(world.host("JUMP01").address, _PATIENT, _ADMIN, world.at(2, "15:30:44"), minutes=12, used_by=_ADMIN,
+               client_name="JUMP01")
         time = world.at(4, "13:41:10")
         records = do.process(_PATIENT, "SYSTEM", 0x3E7, time, "C:\\ProgramData\\p64.exe",
                              "p64.exe -accepteula -ma lsass.exe C:\\ProgramData\\l.dmp", CMD)

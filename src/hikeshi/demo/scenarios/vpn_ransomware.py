@@ -86,6 +86,9 @@ class _Night:
 
     def steal_credentials(self) -> None:
         do = self.do
+        # What makes the theft worth while: an administrator worked here that afternoon.
+        do.rdp(self.world.host("JUMP01").address, "RDS01", _ADMIN, self.world.at(_NIGHT - 1, "14:20:31"), minutes=35,
+               used_by=_ADMIN, client_name="JUMP01")
         helper = _TOOLS + "sp.exe"
         do.file_created("RDS01", _VICTIM, self.at("00:52:30"), "C:\\Windows\\explorer.exe", helper)
         do.process("RDS01", _VICTIM, self.rdp_logon, self.at("00:54:02"), helper, "sp.exe -i -c cmd.exe", CMD)

@@ -75,6 +75,7 @@ class _Attack:
         for _ in range(64):
             records.append(self._hit(moment, "POST", _SHELL, 200, taken=do.rng.randrange(40, 2600)))
             moment += do.rng.randrange(8 * SECOND, 190 * SECOND)
+        story.may("compromised_accounts", POOL)
         story.entry("web_shell", time, records + created, source=_ATTACKER, account=None, host="WEB01")
         story.claim("persistence", ["WEB01", "web_shell", "img_0819.aspx"], time, records + created)
         story.aliases["img_0819.aspx"] = [_SHELL, disk]
@@ -85,6 +86,7 @@ class _Attack:
 
     def take_over_web_server(self) -> None:
         do, story = self.do, self.story
+        self._deploy_by_day()
         time = self.at("21:41:12")
         helper = "C:\\Windows\\Temp\\gp.exe"
         do.process("WEB01", POOL, 0x5A3C1, time - 2 * SECOND, helper, 'gp.exe -cmd "cmd /c net user"', CMD)
@@ -111,6 +113,16 @@ class _Attack:
                              "powershell.exe -ep bypass -f C:\\Windows\\Temp\\k.ps1", helper)
         records += do.process_access("WEB01", "SYSTEM", time + SECOND, POWERSHELL, _SYSTEM32 + "lsass.exe", "0x1010")
         story.host("WEB01", time, records)
+
+    def _deploy_by_day(self) -> None:
+        """The deployment account at its proper work: from the jump host to three servers."""
+        address = self.world.host("JUMP01").address
+        for number, name in enumerate(("WEB01", "SQL01", "APP01")):
+            time = self.world.at(_DAY - 1, "10:05:12") + number * 40 * SECOND
+            self.do.service_ticket(_ADMIN, address, name, time - SECOND)
+            logon_id, _ = self.do.logon(name, _ADMIN, 3, time, address=address, stay_s=25)
+            self.do.share_access(name, _ADMIN, logon_id, time + SECOND // 4, address, "Deploy$", "portal\\web.config",
+                                 path="\\??\\D:\\Deploy")
 
     def spread(self) -> None:
         do, story, world = self.do, self.story, self.world
