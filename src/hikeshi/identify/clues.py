@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hikeshi.identify import fuzzy
 from hikeshi.identify.selfname import Presentation, presentations
@@ -28,6 +28,7 @@ NAME_IN_ADDRESS = 0.6
 SELF_NAME = {"double": 0.95, "strong": 0.93, "title": 0.9, "weak": 0.75}
 PLAIN_SELF_NAME = {"double": 0.92, "strong": 0.8, "title": 0.6, "weak": 0.3}
 SELF_NAME_REPEATED = 0.9
+STATED = 0.6
 NOTE_NAME, NOTE_NAME_OWN, NOTE_NAME_WEAK = 0.6, 0.9, 0.15
 EXTENSION, EXTENSION_OWN, EXTENSION_PLAIN, EXTENSION_WEAK = 0.6, 0.9, 0.6, 0.1
 
@@ -109,7 +110,9 @@ def clues_in_text(note: NoteText, families: Families, *, path: str, sha256: str)
             shown, families, record(shown.start), note.line_of(shown.start), repeated=len(forms) > 1
         )
     for found in _STATED_EXTENSION.finditer(note.text):
-        yield from extension_clues(found[1].lower(), families, record(found.start(1)))
+        for clue in extension_clues(found[1].lower(), families, record(found.start(1))):
+            # Told in a text, not seen on a file.
+            yield replace(clue, weight=clue.weight * STATED)
 
 
 def note_name_clues(name: str, families: Families, record: RecordRef | None) -> Iterator[Clue]:

@@ -215,7 +215,7 @@ def _examine(path: str, sha256: str, facts: FileFacts, note: NoteText | None, fa
 
 
 def _examine_text(path: str, sha256: str, base: str, facts: FileFacts, note: NoteText, families: Families) -> Examined:
-    gate = judge(note, has_address=next(find_addresses(note.text), None) is not None)
+    gate = judge(note, addresses={address.kind for address in find_addresses(note.text)})
     whole = RecordRef(path, sha256)
     if gate.verdict == "other":
         return Examined(

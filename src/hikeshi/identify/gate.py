@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,10 +18,10 @@ from hikeshi.model.text import Text
 
 # Notes are short. Of a long text the beginning tells what it is.
 _LOOKED_AT = 48 * 1024
-_NOTE_SCORE = 4.0
+_NOTE_SCORE = 5.0
 _MAYBE_SCORE = 2.5
 _STAMPED = re.compile(
-    r"^\W{0,3}(?:\d{4}[-/.]\d\d?[-/.]\d\d?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d|"
+    r"^\W{0,3}(?:\d\d?:\d\d\b|\d{4}[-/.]\d\d?[-/.]\d\d?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d|"
     r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3} |\d\d:\d\d:\d\d|\d{10}[. ])",
     re.M | re.A,
 )
@@ -62,11 +63,14 @@ def load_signs() -> tuple[Sign, ...]:
     return tuple(signs)
 
 
-def judge(note: NoteText, *, has_address: bool) -> Gate:
-    """The gate's answer for one text. `has_address`: it holds an onion, e-mail, Tox or like address."""
+def judge(note: NoteText, *, addresses: Collection[str]) -> Gate:
+    """The gate's answer for one text. `addresses`: the kinds of address it holds (onion, email, tox, …)."""
+    if _is_tabular(note.text[:_LOOKED_AT]):
+        return Gate("other", 0.0, (), (Text("ログや表の形をしている", "has the shape of a log or a table"),))
     text = re.sub(r"[ \t]{2,}", "  ", note.text)[:_LOOKED_AT]
     folded = f" {_folded(text)} "
-    score, kinds = 0.0, 0
+    score = 0.0
+    ids: set[str] = set()
     found: list[Text] = []
     against: list[Text] = []
     for sign in load_signs():
@@ -75,23 +79,27 @@ def judge(note: NoteText, *, has_address: bool) -> Gate:
             continue
         score += sign.weight * (min(hits, 4) if sign.each else 1)
         (found if sign.weight > 0 else against).append(sign.name)
-        kinds += sign.weight >= 1
-    if has_address:
+        ids.add(sign.id)
+    if addresses:
         score += 1.0
-        kinds += 1
         found.append(Text("連絡先が書かれている", "gives an address to write to"))
-    if _is_tabular(text):
-        score -= 6.0
-        against.append(Text("ログや表の形をしている", "has the shape of a log or a table"))
+        ids.add("contact")
     # A long text must say proportionally more: somewhere in 40 KB of anything stands "contact us".
     score -= max(0.0, (len(folded) - 8_000) / 8_000)
-    if score >= _NOTE_SCORE and kinds >= 3:
-        verdict = "note"
-    elif score >= _MAYBE_SCORE and kinds >= 2:
-        verdict = "maybe"
-    else:
-        verdict = "other"
-    return Gate(verdict, round(score, 2), tuple(found), tuple(against))
+    return Gate(_verdict(score, ids, addresses), round(score, 2), tuple(found), tuple(against))
+
+
+def _verdict(score: float, ids: set[str], addresses: Collection[str]) -> str:
+    """A note tells of a loss or offers a cure, says how to reach the writer, and presses. Terse notes
+    of a name and hidden-service addresses only may be one."""
+    hidden = bool({"onion", "tox", "session"} & set(addresses))
+    harm = bool({"loss", "offer"} & ids)
+    presses = hidden or bool({"demand", "threat", "warning", "proof"} & ids)
+    if harm and "contact" in ids and presses and score >= _NOTE_SCORE:
+        return "note"
+    if score >= _MAYBE_SCORE and "contact" in ids and (harm or hidden):
+        return "maybe"
+    return "maybe" if "loss" in ids and "addressee" in ids and score >= _MAYBE_SCORE else "other"
 
 
 def _folded(text: str) -> str:
@@ -115,6 +123,6 @@ def _is_tabular(text: str) -> bool:
     for separator in ",;\t|":
         # A table has the same number of fields in every line; sentences with commas don't.
         fields, count = Counter(line.count(separator) for line in lines).most_common(1)[0]
-        if fields >= 3 and count > len(lines) * 0.6:
+        if fields >= (3 if separator == "," else 2) and count > len(lines) * 0.7:
             return True
     return False

@@ -22,6 +22,11 @@ MAX_BYTES = 1024 * 1024
 # numbers in reasons stay those of the file.
 SOFT_BREAK = "\v"
 
+# ASCII, Latin letters, Greek, Cyrillic, general punctuation, kana, CJK, Hangul, full-width forms.
+_WRITTEN = re.compile(
+    "[\t\n\r\x20-\x7e\xa1-\u024f\u0370-\u04ff\u2010-\u203b\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff9f]"
+)
+_JOINTS = re.compile("[\t\n\r \u3000-\u3002\u3040-\u30ff]")
 _QUOTED = re.compile(r"^(?:[ \t]{0,3}[>|][ \t]?){1,6}", re.M)
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
@@ -99,9 +104,18 @@ def _utf16_without_mark(data: bytes) -> str | None:
     for encoding, high, low in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
         if high.count(0) > len(high) * 0.55 and low.count(0) < len(low) * 0.05:
             return encoding
-    # Japanese or Russian text holds few zero bytes; line ends and spaces still do.
-    for encoding, ends in (("utf-16-le", b"\r\x00\n\x00"), ("utf-16-be", b"\x00\r\x00\n")):
-        if ends in sample and b"\r\n" not in sample:
+    # Japanese or Russian text holds few zero bytes. What reads as UTF-8 is UTF-8; else nearly every
+    # sign must belong to a script that people write in, and some to its spaces and line ends.
+    try:
+        sample.decode("utf-8")
+        return None
+    except UnicodeDecodeError as error:
+        if error.start >= len(sample) - 4:
+            return None
+    for encoding in ("utf-16-le", "utf-16-be"):
+        text = sample[: len(sample) & ~1].decode(encoding, "replace")
+        written, joints = len(_WRITTEN.findall(text)), len(_JOINTS.findall(text))
+        if written >= len(text) * 0.97 and joints >= len(text) * 0.04:
             return encoding
     return None
 

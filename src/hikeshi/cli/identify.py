@@ -1,0 +1,134 @@
+"""`hikeshi identify`: which ransomware, or unknown."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hikeshi.cli.output import plain, say, write_json_lines
+from hikeshi.cli.progress import progress
+
+if TYPE_CHECKING:
+    from hikeshi.evidence.source import Source
+    from hikeshi.identify import Answer, Examined
+
+_SHOWN_REASONS = 4
+_SHOWN_STEPS = 4
+
+
+@click.command("identify")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each input. JSON Lines で出力")
+@click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
+@click.pass_context
+def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool, workers: int | None) -> None:
+    """Which ransomware is it? Takes notes, encrypted files, folders and archives. ランサムウェアの特定
+
+    PATH may be "-" for standard input. Answers identified, candidates, unknown or not_ransomware, with reasons.
+    """
+    from hikeshi.evidence.acquire import acquire
+    from hikeshi.identify import merge
+
+    with tempfile.TemporaryDirectory(prefix="hikeshi-") as folder, progress() as advance:
+        acquired = acquire(paths, Path(folder), workers=workers,
+                           on_progress=lambda p: advance("reading", p.done, p.total))
+        not_read = [(name, why.en) for name, why in acquired.not_read]
+        examined: list[Examined] = []
+        for done, one in enumerate(_examine(acquired.sources, Path(folder), paths, workers, not_read), 1):
+            examined.append(one)
+            advance("looking", done, len(acquired.sources))
+    for name, why in not_read:
+        say(f"not read: {plain(name)}: {plain(why)}")
+    examined.sort(key=lambda one: one.facts.path)
+    given_singly = len(acquired.sources) == len(paths)
+    shown = [one for one in examined if given_singly or one.answer.is_worth_a_line]
+    if as_json:
+        write_json_lines(one.answer.to_dict() for one in shown)
+        found = any(one.answer.verdict in ("identified", "candidates") for one in shown)
+    else:
+        whole = merge(examined) if examined else None
+        if whole is not None:
+            _print_answer(whole, shown)
+        found = whole is not None and whole.verdict in ("identified", "candidates")
+    if not examined and not_read:
+        ctx.exit(3)
+    ctx.exit(1 if found else 0)
+
+
+def _examine(sources: Sequence[Source], folder: Path, paths: Sequence[Path], workers: int | None,
+             not_read: list[tuple[str, str]]) -> Iterator[Examined]:
+    """Each file in a limited child; what a child can't read is added to `not_read`."""
+    from hikeshi.evidence.sandbox import Limits, Task, run
+
+    readable = [folder, *(path for path in paths if str(path) != "-")]
+    batches = [sources[start:start + 64] for start in range(0, len(sources), 64)]
+    tasks = [Task(str(number), batch) for number, batch in enumerate(batches)]
+    outcomes = run("hikeshi.identify.child:examine_batch", tasks, setup="hikeshi.identify.child:set_up",
+                   workers=min(workers or len(tasks), len(tasks)) if tasks else 1,
+                   limits=Limits(cpu_s=300, wall_s=900, memory_bytes=2**30), readable=readable)
+    for outcome in outcomes:
+        batch = batches[int(outcome.key)]
+        if outcome.error is None:
+            for source, (one, why) in zip(batch, outcome.value, strict=True):
+                if one is not None:
+                    yield one
+                else:
+                    not_read.append((source.name, why))
+        else:
+            not_read.extend((source.name, outcome.error.what) for source in batch)
+
+
+def _print_answer(answer: Answer, examined: Sequence[Examined]) -> None:
+    """The answer, its reasons, the first steps and what to type next; 80 columns, Japanese and English."""
+    _headline(answer)
+    for note in answer.notes:
+        print(f"  {plain(note.ja)}")
+        print(f"  {plain(note.en)}")
+    for candidate in answer.candidates[: 1 if answer.verdict == "identified" else 3]:
+        print(f"\n{plain(candidate.family)}  {candidate.score:.2f}")
+        for reason in candidate.reasons[:_SHOWN_REASONS]:
+            print(f"  - {plain(reason.ja)}")
+            print(f"    {plain(reason.en)}")
+    if answer.actors:
+        print("\n使う者として報告されている / reported to use it:")
+        for actor in answer.actors[:5]:
+            print(f"  {plain(actor.name)} ({plain(actor.relation)}, {plain(actor.source)})")
+    _print_advice(answer)
+    notes = sum(1 for one in examined if one.is_note)
+    encrypted = sum(1 for one in examined if one.facts.is_encrypted)
+    say(f"{len(examined):,} files shown, {notes:,} notes, {encrypted:,} encrypted")
+    say("Next: hikeshi triage EVIDENCE --out hikeshi-result   (how they got in, how far)")
+
+
+def _headline(answer: Answer) -> None:
+    if answer.verdict == "identified":
+        print(f"ランサムウェア Ransomware: {plain(answer.family or '')}")
+    elif answer.verdict == "candidates":
+        names = ", ".join(plain(c.family) for c in answer.candidates[:3])
+        print(f"ランサムウェア Ransomware: 断定できません undecided. 候補 candidates: {names}")
+    elif answer.verdict == "unknown":
+        print("ランサムウェア Ransomware: わかりません unknown")
+    else:
+        print("脅迫文でも暗号化されたファイルでもありません / neither a ransom note nor encrypted files")
+
+
+def _print_advice(answer: Answer) -> None:
+    from hikeshi.knowledge.advice import advice_by_id
+
+    if answer.verdict == "not_ransomware":
+        return
+    records = [advice for one in answer.advice_ids if (advice := advice_by_id(one)) is not None]
+    for advice in records:
+        print(f"\n{advice.title.ja} / {advice.title.en}")
+        for number, step in enumerate(advice.steps[:_SHOWN_STEPS], 1):
+            print(f"  {number}. {step.ja}")
+            print(f"     {step.en}")
+        for fact in advice.facts:
+            print(f"  - {fact.ja}")
+            print(f"    {fact.en}")
+        if advice.facts and advice.verified_on == "unverified":
+            print("    （確かめていません / unverified）")

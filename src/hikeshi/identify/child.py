@@ -1,0 +1,35 @@
+"""What the sandbox runs: a set-up that loads knowledge while still free, and one look at a batch of files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hikeshi.errors import HikeshiError
+from hikeshi.evidence.source import Source
+from hikeshi.identify.engine import Examined, examine, prepare
+from hikeshi.identify.gate import load_signs
+from hikeshi.knowledge.advice import load_advice
+from hikeshi.knowledge.families import Families
+
+
+def set_up(packs: Sequence[str] | None) -> Families:
+    """Everything that is read from disk later, read now: a locked child may open the evidence only."""
+    load_signs()
+    load_advice()
+    return prepare(packs or ())
+
+
+def examine_one(families: Families, source: Source) -> Examined:
+    """For triage: one task a file."""
+    return examine(families, source)
+
+
+def examine_batch(families: Families, sources: Sequence[Source]) -> list[tuple[Examined | None, str]]:
+    """For many small files: what was found, or None and why the file could not be read, in order."""
+    found: list[tuple[Examined | None, str]] = []
+    for source in sources:
+        try:
+            found.append((examine(families, source), ""))
+        except HikeshiError as error:
+            found.append((None, error.what))
+    return found
