@@ -178,6 +178,16 @@ def test_the_records_behind_an_answer_say_what_it_claims(all_written) -> None:
     assert any(e["EventData"].get("TargetUserName") == "adm-sato" for e in events)
 
 
+def test_a_child_names_the_process_that_started_it(all_written) -> None:
+    records = records_of(all_written["mail-c2-exfil"].file("PC-A031/Microsoft-Windows-Sysmon%4Operational.evtx"))
+    data = [json.loads(r["data"])["Event"]["EventData"] for r in records]
+    excel = next(d for d in data if ".xlsm" in d.get("CommandLine", "") and d["Image"].endswith("EXCEL.EXE"))
+    child = next(d for d in data if d.get("ParentProcessGuid") == excel["ProcessGuid"])
+    assert child["Image"].endswith("powershell.exe") and child["ParentProcessId"] == excel["ProcessId"]
+    calls = [d for d in data if d.get("ProcessGuid") == child["ProcessGuid"] and "DestinationIp" in d]
+    assert [d["DestinationIp"] for d in calls] == ["10.20.1.250"]
+
+
 def test_a_cleared_log_begins_with_the_clearing(all_written) -> None:
     incident = all_written["vpn-ransomware"]
     for host in ("DC01", "PC-A014"):

@@ -20,7 +20,7 @@ from hikeshi.demo.evidence_set import (
     WindowsRecord,
 )
 from hikeshi.demo.evtx_writer import Value
-from hikeshi.demo.world import ADMINS, DOMAIN, FORTIGATE, MINUTE, SECOND, Host, World
+from hikeshi.demo.world import ADMINS, DOMAIN, FORTIGATE, HOUR, MINUTE, SECOND, Host, World
 from hikeshi.events.time import to_datetime
 
 _SYSTEM32 = "C:\\Windows\\System32\\"
@@ -42,6 +42,7 @@ class Actions:
         self.evidence = world.evidence
         self.rng = world.random(purpose)
         self._guid_rng = world.random(purpose + " guids")
+        self._started: dict[tuple[str, str], tuple[int, int, str]] = {}  # (host, image): time, pid, GUID
 
     # --- small parts ---
 
@@ -158,10 +159,19 @@ class Actions:
     def _pid(self) -> int:
         return self.rng.randrange(1000, 16000) // 4 * 4
 
+    def _running(self, host: str, image: str, time: int) -> tuple[int, str]:
+        """Process number and GUID of a program on a host: those of its start, if that was seen."""
+        known = self._started.get((host, image.lower()))
+        if known is None or not 0 <= time - known[0] < 8 * HOUR:
+            known = self._started[host, image.lower()] = (time, self._pid(), self._guid())
+        return known[1], known[2]
+
     def process(self, host: str, account: str, logon_id: int, time: int, image: str, command: str, parent: str,
                 parent_command: str = "") -> list[Record]:
         """4688 with command line, and Sysmon 1 where Sysmon is installed."""
-        pid, parent_pid = self._pid(), self._pid()
+        parent_pid, parent_guid = self._running(host, parent, time)
+        pid, guid = self._pid(), self._guid()
+        self._started[host, image.lower()] = (time, pid, guid)
         system = account == "SYSTEM" or account.endswith("$")
         subject = self._machine(host) if system else self.subject(account, host, logon_id)
         records: list[Record] = [self.evidence.event(
@@ -172,11 +182,11 @@ class Actions:
             "S-1-16-12288" if self.is_admin(account, host) else "S-1-16-8192")]
         if self.world.host(host).sysmon:
             records.append(self._sysmon(
-                host, 1, time + 900, ProcessGuid=self._guid(), ProcessId=pid, Image=image, CommandLine=command,
+                host, 1, time + 900, ProcessGuid=guid, ProcessId=pid, Image=image, CommandLine=command,
                 OriginalFileName=image.rsplit("\\", 1)[-1], User=self.user_name(account, host),
                 LogonGuid=self._guid(), LogonId=logon_id, TerminalSessionId=0 if system else 2,
                 IntegrityLevel="System" if system else "High" if self.is_admin(account, host) else "Medium",
-                Hashes=_hashes(image), ParentProcessGuid=self._guid(), ParentProcessId=parent_pid,
+                Hashes=_hashes(image), ParentProcessGuid=parent_guid, ParentProcessId=parent_pid,
                 ParentImage=parent, ParentCommandLine=parent_command or parent,
                 ParentUser=self.user_name(account, host)))
         return records
@@ -198,7 +208,8 @@ class Actions:
         trace = "C:\\Windows\\SYSTEM32\\ntdll.dll+9d9d4|C:\\Windows\\System32\\KERNELBASE.dll+2c13e"
         if access == "0x1fffff":
             trace += "|C:\\Windows\\System32\\comsvcs.dll+261d|C:\\Windows\\System32\\rundll32.exe+3b9f"
-        return [self._sysmon(host, 10, time, SourceProcessGUID=self._guid(), SourceProcessId=self._pid(),
+        pid, guid = self._running(host, image, time)
+        return [self._sysmon(host, 10, time, SourceProcessGUID=guid, SourceProcessId=pid,
                              SourceThreadId=self._pid(), SourceImage=image, TargetProcessGUID=self._guid(),
                              TargetProcessId=712, TargetImage=target, GrantedAccess=access, CallTrace=trace,
                              SourceUser=self.user_name(account, host), TargetUser="NT AUTHORITY\\SYSTEM")]
@@ -208,7 +219,8 @@ class Actions:
         computer = self.world.host(host)
         if not computer.sysmon:
             return []
-        return [self._sysmon(host, 3, time, ProcessGuid=self._guid(), ProcessId=self._pid(), Image=image,
+        pid, guid = self._running(host, image, time)
+        return [self._sysmon(host, 3, time, ProcessGuid=guid, ProcessId=pid, Image=image,
                              User=self.user_name(account, host), SourceIp=computer.address,
                              SourceHostname=computer.fqdn, SourcePort=self._port(), DestinationIp=address,
                              DestinationHostname=name, DestinationPort=port)]
@@ -217,14 +229,16 @@ class Actions:
         if not self.world.host(host).sysmon:
             return []
         moment = to_datetime(time)
-        return [self._sysmon(host, 11, time, ProcessGuid=self._guid(), ProcessId=self._pid(), Image=image,
+        pid, guid = self._running(host, image, time)
+        return [self._sysmon(host, 11, time, ProcessGuid=guid, ProcessId=pid, Image=image,
                              TargetFilename=path, User=self.user_name(account, host),
                              CreationUtcTime=f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}")]
 
     def registry_set(self, host: str, account: str, time: int, image: str, key: str, details: str) -> list[Record]:
         if not self.world.host(host).sysmon:
             return []
-        return [self._sysmon(host, 13, time, ProcessGuid=self._guid(), ProcessId=self._pid(), Image=image,
+        pid, guid = self._running(host, image, time)
+        return [self._sysmon(host, 13, time, ProcessGuid=guid, ProcessId=pid, Image=image,
                              TargetObject=key, Details=details, User=self.user_name(account, host))]
 
     # --- services and tasks ---
