@@ -96,10 +96,21 @@ def _deep(_: Any) -> Any:
     return down(0)
 
 
+def _speak(frame: bytes) -> None:
+    """Write bytes of our own straight into the pipe to the parent, as a taken-over child would."""
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            if int(link.name) > 2 and str(link.readlink()).startswith("pipe:"):
+                os.write(int(link.name), frame)
+        except OSError:
+            continue
+    time.sleep(30)
+
+
 ACTIONS: dict[str, Any] = {
     "segfault": _segfault, "allocate": _allocate, "allocate_shared": _allocate_shared, "spin": _spin,
     "sleep": _sleep, "exit": _exit, "raise": _raise, "damaged": _damaged, "write": _write, "fill": _append_to,
-    "lambda": _lambda, "deep": _deep,
+    "speak": _speak, "lambda": _lambda, "deep": _deep,
     "echo": lambda x: x,
     "kill_self": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "kill_parent": lambda _: os.kill(os.getppid(), signal.SIGTERM),
@@ -132,3 +143,16 @@ def _in_thread() -> int:
     thread.start()
     thread.join()
     return len(out)
+
+
+KEPT: list[bytes] = []
+
+
+def hoard(context: Any, size: int) -> int:
+    """Keep memory from one task to the next."""
+    KEPT.append(b"x" * size)
+    return os.getpid()
+
+
+def read_before_lock(path: str) -> bytes:
+    return Path(path).read_bytes()

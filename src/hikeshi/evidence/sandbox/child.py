@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from hikeshi.errors import ChildError, ChildKilled, HikeshiError
 from hikeshi.evidence.sandbox import wire
-from hikeshi.evidence.sandbox.protection import end_with_parent, limit_cpu, lock_down
+from hikeshi.evidence.sandbox.locks import end_with_parent, limit_cpu, lock_down
 
 try:
     import resource

@@ -25,7 +25,7 @@ import hikeshi
 from hikeshi.errors import ChildError, ChildKilled, ChildTimeout, HikeshiError
 from hikeshi.evidence.sandbox import wire
 from hikeshi.evidence.sandbox.child import Order
-from hikeshi.evidence.sandbox.protection import Protection, protection
+from hikeshi.evidence.sandbox.locks import Protection
 
 _BOOT = ("import sys; n = int(sys.argv[2]); sys.path[:0] = sys.argv[3:3 + n]; "
          "from hikeshi.evidence.sandbox.child import main; main(int(sys.argv[1]))")
@@ -415,6 +415,3 @@ def _spawn() -> subprocess.Popen[bytes]:
     except OSError as error:
         raise ChildError(f"no parsing child could be started: {error.strerror}",
                          hint="close other programs or use fewer workers") from error
-
-
-__all__ = ["Limits", "Outcome", "Task", "protection", "run", "usable_cores"]

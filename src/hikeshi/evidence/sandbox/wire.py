@@ -105,6 +105,8 @@ def _describe(obj: Any) -> tuple[Any, ...] | None:
     name = f"{kind.__module__}.{kind.__name__}"
     if is_ours(kind.__module__):
         return _describe_ours(obj, kind)
+    if kind is complex:
+        return name, obj.real, obj.imag
     if name in _BY_CALL:
         return (name, *obj.__reduce_ex__(5)[1])
     if isinstance(obj, PurePath):
