@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -209,10 +210,16 @@ def _xml_share(lines: Sequence[str]) -> float:
 # ---- one line, whatever it is --------------------------------------------------------------
 
 
-def any_line(line: str, context: Context, first: Format | None = None) -> Event | None:
-    """The event of one line by the first format that claims it; None if only text is left."""
+def any_line(line: str, context: Context, first: Format | None = None, *, lenient: bool = True) -> Event | None:
+    """The event of one line by the first format that claims it; None if only text is left.
+
+    Not `lenient`: mere syslog counts only with a program's name, since the damaged line of a
+    web log may begin like a syslog header too.
+    """
     header, body = syslog.split(line)
     for row in (first, *_LINE_FORMATS) if first else _LINE_FORMATS:
+        if row.name == "syslog" and not lenient and (header is None or header.app is None):
+            continue
         claims, parse = row.claims, row.parse_line
         assert claims is not None and parse is not None
         if claims(line, None):
@@ -350,7 +357,7 @@ def _by_line(name: str, *, lenient: bool = False) -> Callable[[File], Iterator[E
                 if _is_blank(text):
                     continue
                 number = block.first_number + i
-                event = any_line(text, file.context, first)
+                event = any_line(text, file.context, first, lenient=lenient)
                 if event is None:
                     if text.startswith("#") and not lenient:
                         event = _comment(text)
@@ -417,7 +424,7 @@ def _columns(file: File, block: Block, part: slice, name: str, parse_block: Bloc
         if _is_blank(text):
             blank.append(i)
             continue
-        event = any_line(text, file.context, row if row is not None and row.parse_line is not None else None)
+        event = any_line(text, file.context, row if row is not None and row.parse_line is not None else None, lenient=False)
         if event is None:
             if text.startswith("#"):
                 event = _comment(text)
@@ -458,14 +465,8 @@ def _parse_w3c(file: File) -> Iterator[EventTable]:
             while end < limit and not block.lines[end].startswith("#"):
                 end += 1
             if layout.standard:
-                here = layout
-                yield from _columns(
-                    file,
-                    block,
-                    slice(start, end),
-                    "w3c",
-                    lambda texts, context, here=here: w3c.parse_block(texts, here, context),
-                )  # type: ignore[misc]
+                reader = partial(w3c.parse_block, layout=layout)
+                yield from _columns(file, block, slice(start, end), "w3c", reader)
             else:
                 yield from _w3c_rows(file, block, start, end, layout)
             start = end

@@ -134,7 +134,7 @@ def parse_other(line: str, layout: Layout, context: Context) -> Event | None:
     return event
 
 
-def parse_block(texts: Sequence[str], layout: Layout, context: Context) -> tuple[Lists, list[int]]:
+def parse_block(texts: Sequence[str], context: Context, *, layout: Layout) -> tuple[Lists, list[int]]:
     """Lines of one HTTP layout as columns; the numbers of those with a wrong count of values."""
     width = len(layout.names)
     split = _split_all(texts, layout)
