@@ -155,6 +155,10 @@ class Identity:
             return self._single[address]
         return address if address not in self._seen else None
 
+    def knows(self, host: str) -> bool:
+        """Whether any log tells of a machine of this name."""
+        return host in self.logged or host in self._addresses
+
     def own_name(self, name: str) -> bool:
         """Whether a full name lies in a domain our machines belong to."""
         return any(name.lower().endswith("." + d) for d in self.domains)

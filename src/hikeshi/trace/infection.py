@@ -30,6 +30,8 @@ _NOBODY = frozenset(("", "-", "system", "local service", "network service", "loc
                      "anonymous logon", "defaultapppool"))
 _VIRTUAL = frozenset(("iis apppool", "nt service", "nt authority", "nt virtual machine", "window manager"))
 _CREDENTIALS = frozenset(("lsass_dump", "credential_dump"))
+_REMOTE_TRACES = frozenset(("psexec", "psexec_child", "odd_service", "command_service", "odd_task", "wmi_child",
+                            "winrm_child", "service_child", "remote_shell"))
 _EXPLAINED_AT_MOST = 40
 
 
@@ -78,6 +80,7 @@ class Infection:
         self.accepted: set[int] = set()
         self.explained: dict[str, tuple[Text, tuple[RecordRef, ...]]] = {}
         self.untraced: dict[str, int] = {}
+        self.doubtful: set[tuple[str, str, str, str]] = set()
 
     # Where it starts
 
@@ -147,6 +150,8 @@ class Infection:
             after = (len(self.hosts), len(self.accounts), len(self.edges), len(self.foreign))
             if not changed and before == after:
                 break
+        if not self.edges:
+            self._suspect()
         self._created_accounts()
         self._collect_marks()
 
@@ -410,6 +415,58 @@ class Infection:
                     candidates.append((True, session.start, number))
         return max(candidates)[2] if candidates else None
 
+    def _suspect(self) -> None:
+        """Where nothing stronger is found: remote execution that is no habit, told as doubtful.
+
+        It may be an administrator's work, so no machine or account is held because of it.
+        """
+        done: set[tuple[str, str, str]] = set()
+        for row in self.rows.of("service", "task", "process", "share").tolist():
+            host, time = host_name(self.rows.text("host", row)), int(self.rows.time[row])
+            if self.rows.text("kind", row) == "share":
+                self._suspect_share(host, time, row)
+                continue
+            if self.rows.text("signal", row) not in _REMOTE_TRACES or host in self.routine_hosts(row):
+                continue
+            into = self.sessions.into(host)
+            start, end = self.sessions.start[into], self.sessions.end[into]
+            for number in into[(start <= time + 10 * SECOND) & (end >= time - 2 * MINUTE)].tolist():
+                session = self.sessions.get(number)
+                key = (session.source, host, session.account)
+                if session.kind != "network" or key in done or self.sessions.habitual(number):
+                    continue
+                method, rows, odd = self.around.method(session)
+                if method is not None and odd:
+                    done.add(key)
+                    self.doubtful.add((session.source, host, session.account, method))
+                    self._edge(session.start, session.end, session.source, host, session.account, method,
+                               {*session.rows, *rows, row})
+
+    def _suspect_share(self, host: str, time: int, row: int) -> None:
+        """Pipes and programs on administrative shares tell source and account by themselves."""
+        detail, account = self.rows.text("detail", row), account_name(self.rows.text("account", row))
+        address = self.rows.text("source", row)
+        if not address or not detail or not account:
+            return
+        if detail.startswith(("psexe", "paexec", "remcom", "csexec")):
+            method = "psexec_service"
+        elif detail.startswith(("atsvc", "itaskscheduler")):
+            method = "scheduled_task"
+        elif "." in detail:
+            method = "smb"
+        else:
+            return
+        source = self.who.at(address, time)
+        if source == host:
+            return
+        self.doubtful.add((source, host, account, method))
+        self._edge(time, time, source, host, account, method, {row})
+
+    def routine_hosts(self, row: int) -> set[str]:
+        what = f"{self.rows.text('object', row).lower()}|{self.rows.text('detail', row).lower()}"
+        known = self.routine.get((self.rows.text("signal", row), what))
+        return {known[0]} if known else set()
+
     # Afterwards
 
     def _created_accounts(self) -> None:
@@ -459,8 +516,6 @@ def find_marks(rows: Rows, who: Identity) -> tuple[list[Mark], dict[tuple[str, s
     found: list[tuple[Mark, str]] = []
     for row in chosen.tolist():
         name = column.at(row)
-        if name == "psexec":
-            continue
         if name not in SIGNALS:
             continue
         host, time = host_name(rows.text("host", row)), int(rows.time[row])

@@ -38,6 +38,8 @@ def block_list(entries: Iterable[EntryCandidate], parts: Parts) -> tuple[BlockEn
         if entry.source and (entry.rank == 1 or entry.confidence == "high"):
             block(entry.source, entry.records, entry.confidence)
     for address in parts.c2:
+        if address.confidence == "low":
+            continue  # one call by a script is a reason to look, not to cut something off
         block(address.value, address.records, address.confidence)
     for sent in parts.exfiltration:
         block(sent.destination, sent.records, sent.confidence)

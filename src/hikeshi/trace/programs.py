@@ -91,6 +91,10 @@ _COMMAND_SERVICE = re.compile(
     r"\\\\\.\\pipe\\|wscript|cscript|\\admin\$\\", re.I)
 # A program directly in the Windows folder (%systemroot%\QkZxTf.exe): where ADMIN$ points.
 _ADMIN_ROOT = re.compile(r"^\"?(?:%systemroot%|%windir%|c:\\windows|\\systemroot)\\[^\\ ]+\.exe\"?(?:\s|$)", re.I)
+# Tasks run scripts every day: only what hides itself or borrows a system program is odd.
+_HIDDEN_COMMAND = re.compile(
+    r"-w(?:indowstyle)?\s+hidden|rundll32|mshta|regsvr32|%comspec%|\bcmd(?:\.exe)?\"?\s+/[cq].*(?:[<>&|]|\\\\)|"
+    r"\biex\b|invoke-expression", re.I)
 _LONG = 4000
 
 
@@ -175,13 +179,15 @@ def archive_path(command: str) -> str | None:
 
 
 def service_signal(name: str, path: str) -> str | None:
-    """`psexec` for PsExec and its kin, `remote_tool`, `odd_service` for commands and odd folders."""
+    """`psexec` for PsExec and its kin, `remote_tool`, `command_service` for commands, `odd_service` for odd folders."""
     if _PSEXEC_NAMES.search(name[:200]) or _PSEXEC_NAMES.search(file_name(path[:_LONG])):
         return "psexec"
     if REMOTE_TOOL.search(name[:200]) or REMOTE_TOOL.search(path[:_LONG]):
         return "remote_tool"
     text = path[:_LONG]
-    if _COMMAND_SERVICE.search(text) or ODD_FOLDER.search(text.strip('"')) or _ADMIN_ROOT.search(text):
+    if _COMMAND_SERVICE.search(text):
+        return "command_service"
+    if ODD_FOLDER.search(text.strip('"')) or _ADMIN_ROOT.search(text):
         return "odd_service"
     return None
 
@@ -191,7 +197,7 @@ def task_signal(name: str, content: str) -> str | None:
     command = task_command(content)
     if not command:
         return None
-    if (ODD_FOLDER.search(command) or command_signal(command) or _COMMAND_SERVICE.search(command)
+    if (ODD_FOLDER.search(command) or command_signal(command) or _HIDDEN_COMMAND.search(command[:_LONG])
             or command.startswith("\\\\")):
         return "odd_task"
     return None

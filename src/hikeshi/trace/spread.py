@@ -108,7 +108,7 @@ class Surroundings:
             if signal == "psexec":
                 found["psexec_service"].add(row)
                 odd.add("psexec_service")
-            elif signal == "odd_service":
+            elif signal in ("odd_service", "command_service"):
                 found["service"].add(row)
                 odd.add("service")
             elif actor == session.account and signal != "remote_tool":

@@ -61,7 +61,7 @@ def build_story(digests: Iterable[Digest], *, detections: Sequence[Finding] = ()
     parts.c2 = c2.find(infection, flows, who, sightings, frozenset(e.destination for e in parts.exfiltration), sources)
     parts.spread = _spread(infection)
     parts.persistence = persistence.find(infection, ways)
-    return _story(infection, who, ways, parts, ciphered, clocks, detections)
+    return _story(infection, who, ways, parts, ciphered, clocks, detections, encrypted)
 
 
 def _begin(infection: Infection, ways: list[entry.Way]) -> None:
@@ -94,7 +94,8 @@ def _encrypted(infection: Infection, encrypted: Encrypted) -> list[Host]:
     """Machines on which encrypted files or notes were found."""
     by_host: dict[str, list[RecordRef]] = defaultdict(list)
     for host, ref, _ in encrypted:
-        if host:
+        # A folder's name is a machine only if some log knows a machine of that name.
+        if host and infection.who.knows(host_name(host)):
             by_host[host_name(host)].append(ref)
     out = []
     said = Text("暗号化されたファイルか脅迫文があります", "holds encrypted files or a ransom note")
@@ -126,6 +127,8 @@ def _spread(infection: Infection) -> list[Spread]:
         sources = {(rows.text("host", r), rows.text("path", r)) for r in edge.rows}
         kinds = {rows.text("kind", r) for r in edge.rows}
         sure: Confidence = "high" if len(sources) > 1 else "medium" if len(kinds) > 1 or edge.method != "unknown" else "low"
+        if (edge.source, edge.destination, edge.account, edge.method) in infection.doubtful:
+            sure = "low"
         out.append(Spread(time=when(edge.time), source=edge.source, destination=edge.destination, account=edge.account or None,
                           method=edge.method, technique=METHODS[edge.method][0], confidence=sure, records=rows.refs(edge.rows)))
     return sorted(out, key=lambda s: (moment(s.time), s.source or "", s.destination, s.method))
@@ -142,7 +145,7 @@ def _host(infection: Infection, hold: Hold, refs: tuple[RecordRef, ...] = ()) ->
 
 
 def _story(infection: Infection, who: Identity, ways: list[entry.Way], parts: Parts, ciphered: list[Host],
-           clocks: list[ClockOffset], detections: Sequence[Finding]) -> Story:
+           clocks: list[ClockOffset], detections: Sequence[Finding], encrypted: Encrypted) -> Story:
     rows = infection.rows
     outside = {f.address for f in infection.foreign}
     hosts = [_host(infection, h) for n, h in infection.hosts.items() if n not in outside and not public(n)]
@@ -166,7 +169,7 @@ def _story(infection: Infection, who: Identity, ways: list[entry.Way], parts: Pa
         timeline=tuple(timeline.tell(infection, ways, parts)),
         block_list=next_steps.block_list(candidates, parts),
         isolate=next_steps.isolate(hosts, infection, parts, controllers, candidates),
-        unexplained=tuple(_unexplained(infection, held, detections, ways)), explained=tuple(_explained(infection, ways)))
+        unexplained=tuple(_unexplained(infection, held, detections, ways, encrypted)), explained=tuple(_explained(infection, ways)))
 
 
 def _account(infection: Infection, hold: Hold) -> Account:
@@ -206,7 +209,7 @@ def _signed_on(infection: Infection) -> dict[str, set[str]]:
 
 
 def _unexplained(infection: Infection, held: set[str], detections: Sequence[Finding],
-                 ways: list[entry.Way]) -> list[Remark]:
+                 ways: list[entry.Way], encrypted: Encrypted) -> list[Remark]:
     """Signals on machines that are not held, and strong rule findings the story has no place for."""
     rows = infection.rows
     by: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -224,6 +227,16 @@ def _unexplained(infection: Infection, held: set[str], detections: Sequence[Find
             out.append(Remark(subject=", ".join(finding.hosts), confidence="low", records=finding.records[:20], reason=Text(
                 f"{finding.title.ja}。攻撃とのつながりは見つかっていません",
                 f"{finding.title.en}; no link to the attack was found")))
+    homeless = tuple(dict.fromkeys(ref for host, ref, _ in encrypted if not host or not infection.who.knows(host_name(host))))
+    if homeless:
+        out.append(Remark(subject=homeless[0].path, confidence="high", records=homeless[:20], reason=Text(
+            f"暗号化されたファイルか脅迫文が{len(homeless):,}個ありますが、どの機器のものかわかりません",
+            f"{len(homeless):,} encrypted files or notes; from which machine they come is not known")))
+    for source, host, account, method in sorted(infection.doubtful):
+        edge = infection.edges[source, host, account, method]
+        out.append(Remark(subject=host, confidence="low", records=rows.refs(edge.rows), reason=Text(
+            f"{source}から{account}が{METHODS[method][1].ja}で操作しました。管理作業かどうか確かめてください",
+            f"{account} controlled it from {source} by {METHODS[method][1].en}; ask whether this was administration")))
     for host, time in sorted(infection.untraced.items()):
         entered = any(w.leads and w.host == host for w in ways)
         if host in held and not entered and not any(e.destination == host for e in infection.edges.values()):

@@ -29,7 +29,7 @@ _PERSISTENCE = {
     "run_key": Text("自動起動", "autostart entry"), "account": Text("アカウント", "account"),
     "web_shell": Text("Webシェル", "web shell"), "remote_tool": Text("遠隔操作ソフト", "remote access tool"),
 }
-_TOLD_ELSEWHERE = frozenset(("log_clear", "odd_service", "odd_task", "odd_run_key", "account_added", "archive", "encrypted"))
+_TOLD_ELSEWHERE = frozenset(("log_clear", "odd_service", "psexec", "odd_task", "odd_run_key", "account_added", "archive", "encrypted"))
 
 
 def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEntry]:

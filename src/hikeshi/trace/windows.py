@@ -75,6 +75,10 @@ def _logon(out: Collector, rows: Slice) -> None:
     machine = matches(account, lambda a: a.endswith("$"))
     away = matches(rows.col("IpAddress"), lambda a: address(a) is not None)
     named = matches(rows.col("WorkstationName"), lambda w: name(w) is not None)
+    looped = rows.keep(wanted & ~machine & matches(kind, lambda t: t in ("10", "12"))
+                       & matches(rows.col("IpAddress"), lambda a: a.startswith("127.") or a == "::1"))
+    out.add("rdp_loopback", looped, account=looped.col("TargetUserName"), domain=looped.col("TargetDomainName"),
+            logon_id=mapped(looped.col("TargetLogonId"), str.lower), signal="rdp_tunnel")
     for mask, bucket, label in ((wanted & remote & ~machine & (away | named), None, "logon"),
                                 (machine & away, _HOUR, "machine_logon"),
                                 (wanted & local & ~machine, _MINUTES_10, "local_logon")):

@@ -1,0 +1,167 @@
+"""The intrusion story alone: files in, story out; no rules, no report.
+
+Each file is parsed and digested in a limited child; digests come back as files the parent loads.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+
+from hikeshi.errors import HikeshiError, UnsupportedFormat
+from hikeshi.events.time import parse_zone
+from hikeshi.evidence import sandbox
+from hikeshi.evidence.acquire import acquire
+from hikeshi.evidence.source import Source
+from hikeshi.model.case import Identification, NotRead, Story
+from hikeshi.model.text import Text
+from hikeshi.parse.registry import detect_format, parse_source
+from hikeshi.parse.windows import add_ecs_columns
+from hikeshi.trace import Digest, build_story, digest
+from hikeshi.triage.identity import encrypted_files, examine_all, identification
+
+LOGS = frozenset({"text", "evtx"})
+# A ten-gigabyte log takes hours of one core; a loop without end must still end.
+LIMITS = sandbox.Limits(cpu_s=4 * 3600, wall_s=8 * 3600, memory_bytes=3 * 2**30)
+_REMARK_BYTES = 64 * 1024
+
+Advance = Callable[[str, int, int], None]
+
+
+@dataclass(slots=True)
+class Traced:
+    """The story, which ransomware if any, and what was read. `formats` counts files by format."""
+
+    story: Story
+    identification: Identification
+    records: int = 0
+    rejected: int = 0
+    formats: dict[str, int] = field(default_factory=dict)
+    not_read: list[NotRead] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    zone: tzinfo
+    zone_assumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    source: Source
+    digest: Path
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """One file's part; `stopped` says why reading ended early, or is empty."""
+
+    format: str
+    records: int
+    rejected: int
+    stopped: str
+
+
+def prepare(settings: Settings) -> Settings:
+    """Runs in each child before it is locked down; everything a task imports is imported by now."""
+    return settings
+
+
+def digest_file(settings: Settings, order: Order) -> FileResult:
+    """Digests one file into the folder the child may write to; runs in the child."""
+    source = order.source
+    zone, assumed = settings.zone, settings.zone_assumed
+    if source.zone_hint and assumed:
+        zone, assumed = parse_zone(source.zone_hint), False
+    try:
+        name, _ = detect_format(source)
+    except UnsupportedFormat:
+        name = source.kind
+    parts: list[Digest] = []
+    records = rejected = 0
+    stopped = ""
+    try:
+        for table in parse_source(source, zone=zone, zone_assumed=assumed):
+            add_ecs_columns(table)
+            parts.append(digest(source, table))
+            records += table.row_count
+            rejected += len(table.rejects)
+    except HikeshiError as error:
+        if not records:
+            raise
+        stopped = error.what  # what was read before the damage still counts
+    Digest.merge(parts).save(order.digest)
+    return FileResult(name, records, rejected, stopped)
+
+
+def trace_evidence(paths: Iterable[Path], *, workers: int | None = None, zone: str | None = None,
+                   on_progress: Advance = lambda what, done, total: None) -> Traced:
+    """The intrusion in files, folders and archives.
+
+    `zone` reads times that name none (default: the evidence's notes, else this machine's zone).
+    What can't be read is in `not_read`, with the reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="hikeshi-") as work:
+        evidence, digests = Path(work) / "evidence", Path(work) / "digests"
+        evidence.mkdir()
+        digests.mkdir()
+        acquired = acquire(list(paths), evidence, workers=workers)
+        examined = examine_all(acquired.sources, workers=workers, on_progress=on_progress)
+        named = identification(examined)
+        left = {e.facts.path for e in examined if e.is_note or e.facts.is_encrypted}
+        logs = sorted((s for s in acquired.sources if s.kind in LOGS and s.size and s.name not in left),
+                      key=lambda s: (-s.size, s.name))
+        traced = Traced(Story(), named, not_read=[
+            NotRead(confidence="high", path=name, reason=reason) for name, reason in acquired.not_read])
+        files, remarks = _digest_all(logs, digests, (evidence, *(s.path.resolve().parent for s in logs)), workers,
+                                     _zone(zone), traced, on_progress)
+        on_progress("story", 0, 1)
+        traced.story = build_story((Digest.load(f) for f in files), encrypted=encrypted_files(examined, named),
+                                   notes=remarks)
+        traced.not_read.sort(key=lambda n: n.path)
+        on_progress("story", 1, 1)
+        return traced
+
+
+def _digest_all(logs: Sequence[Source], folder: Path, readable: Iterable[Path], workers: int | None, settings: Settings,
+                traced: Traced, on_progress: Advance) -> tuple[list[Path], list[str]]:
+    """(digest files, short texts that may tell of clocks)."""
+    files: list[Path] = []
+    remarks: list[str] = []
+    orders = {str(n): Order(s, folder / f"{n}.arrow") for n, s in enumerate(logs)}
+    if not orders:
+        return files, remarks
+    tasks = [sandbox.Task(key, order) for key, order in orders.items()]
+    for done, outcome in enumerate(sandbox.run(
+            "hikeshi.triage.trace:digest_file", tasks, setup="hikeshi.triage.trace:prepare", setup_argument=settings,
+            workers=min(workers or sandbox.usable_cores(), len(tasks)), limits=LIMITS,
+            readable=sorted(set(readable)), writable=(folder,)), 1):
+        order = orders[outcome.key]
+        if outcome.error is not None:
+            traced.not_read.append(_not_read(order.source, outcome.error.what))
+        else:
+            part: FileResult = outcome.value
+            files.append(order.digest)
+            traced.records += part.records
+            traced.rejected += part.rejected
+            traced.formats[part.format] = traced.formats.get(part.format, 0) + 1
+            if part.stopped:
+                traced.not_read.append(_not_read(order.source, part.stopped))
+            if part.format == "text" and order.source.size <= _REMARK_BYTES:
+                remarks.append(order.source.path.read_bytes().decode(order.source.encoding or "utf-8", "replace"))
+        on_progress("logs", done, len(tasks))
+    return files, sorted(remarks)
+
+
+def _zone(name: str | None) -> Settings:
+    if name:
+        return Settings(parse_zone(name), False)
+    return Settings(datetime.now().astimezone().tzinfo or UTC, True)
+
+
+def _not_read(source: Source, what: str) -> NotRead:
+    return NotRead(confidence="high", path=source.name,
+                   reason=Text(f"読み取れませんでした: {what}", f"could not be read: {what}"))
