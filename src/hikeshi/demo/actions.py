@@ -106,6 +106,9 @@ class Actions:
         if is_admin:
             values["ElevatedToken"] = "%%1842"
         records: list[Record] = [self._security(host, 4624, time, **values)]
+        if kind == 3 and ntlm and (host, account) not in self.world.local_sids:
+            self._security(self._dc(), 4776, time - 4000, TargetUserName=account,
+                           Workstation=workstation or self.world.name_of(address))
         if is_admin:
             records.append(self._security(host, 4672, time + 20, PrivilegeList=_ADMIN_PRIVILEGES,
                                           **self.subject(account, host, logon_id)))
@@ -224,6 +227,13 @@ class Actions:
                              User=self.user_name(account, host), SourceIp=computer.address,
                              SourceHostname=computer.fqdn, SourcePort=self._port(), DestinationIp=address,
                              DestinationHostname=name, DestinationPort=port)]
+
+    def name_lookup(self, host: str, account: str, time: int, image: str, name: str, address: str) -> list[Record]:
+        if not self.world.host(host).sysmon:
+            return []
+        pid, guid = self._running(host, image, time)
+        return [self._sysmon(host, 22, time, ProcessGuid=guid, ProcessId=pid, QueryName=name, Image=image,
+                             QueryResults=f"::ffff:{address};", User=self.user_name(account, host))]
 
     def file_created(self, host: str, account: str, time: int, image: str, path: str) -> list[Record]:
         if not self.world.host(host).sysmon:

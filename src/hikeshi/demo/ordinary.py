@@ -129,6 +129,7 @@ def _desk_work(world: World, do: Actions, user: User, time: int) -> None:
             command = command % rng.randrange(1, 9999)
         do.process(host, user.account, logon_id, moment, image, command, parent)
         if image == _BROWSER:
+            do.name_lookup(host, user.account, moment + SECOND // 2, image, "proxy.kaede.example", PROXY)
             do.connection(host, user.account, moment + SECOND, image, PROXY, 3128, "proxy.kaede.example")
         elif rng.random() < 0.3:
             do.file_created(host, user.account, moment + 2 * SECOND, image,
