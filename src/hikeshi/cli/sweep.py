@@ -106,4 +106,4 @@ def _groups(rows: Sequence[Sighting]) -> None:
     if len(order) > _SHOWN:
         click.echo(f"  ... 他 {len(order) - _SHOWN:,} 件 more (--json)")
     if any(s.warning_lists for s in rows):
-        click.echo("  * 警告リストにあり: 無害か共用の可能性。 On a warning list: probably harmless, or shared by many.")
+        click.echo("  * 警告リストにあり: 無害か共用かも。 On a warning list: probably harmless or shared.")

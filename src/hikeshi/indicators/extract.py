@@ -39,7 +39,7 @@ _MORE = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{0,7999}")
 _NEXT_URL = re.compile(rf"[,;|](?=(?:{_SCHEMES})://)", re.IGNORECASE)
 # Japanese inside a path belongs to it only where the path clearly goes on behind it.
 _WIDE_SEGMENT = re.compile(
-    rf"(?P<run>[{_WIDE}][A-Za-z0-9_%{_WIDE}-]{{0,59}}?)"
+    rf"(?P<run>[{_WIDE}][A-Za-z0-9_%/{_WIDE}-]{{0,59}}?)"
     r"(?P<on>\.(?:html?|php|aspx?|jsp|cgi|pdf|zip|exe|dll|js|docx?|docm|xlsx?|xlsm|pptx?|lnk|iso|img|rar|7z|txt|png"
     r"|jpe?g)"
     r"(?![A-Za-z0-9])|/(?=[A-Za-z0-9])|&(?=[A-Za-z0-9_]+=))", re.IGNORECASE)
@@ -139,6 +139,9 @@ class _Search:
     def _urls(self) -> None:
         at = 0
         while match := _URL.search(self.text, at):
+            if self.text.startswith("//", match.end()) or self.text.startswith("://", match.end()):
+                at = match.start("place")  # "http://hxxps://…": the second scheme is the real one
+                continue
             end = self._place_end(match)
             if end is not None:
                 end = self._path_end(match.start(), end) if end == match.end() else end

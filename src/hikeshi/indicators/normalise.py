@@ -102,6 +102,8 @@ def _guessed(text: str) -> _Pair | None:
     if found:
         return found
     if "/" in text:
+        if re.fullmatch(r"[\d.:]+/\d+", text):
+            return None  # a network with an impossible prefix, not a path on a host
         link = url(text)
         return ("url", link) if link else None
     if "." in text:
