@@ -251,6 +251,17 @@ class Actions:
         return [self._sysmon(host, 13, time, ProcessGuid=guid, ProcessId=pid, Image=image,
                              TargetObject=key, Details=details, User=self.user_name(account, host))]
 
+    def account_created(self, host: str, account: str, logon_id: int, time: int, name: str, sid: str) -> list[Record]:
+        """4720, 4722 and 4724: an account made, enabled and given its password."""
+        subject = self.subject(account, host, logon_id)
+        target: dict[str, Value] = {"TargetUserName": name, "TargetSid": sid,
+                                    "TargetDomainName": self._domain(name, host)}
+        return [
+            self._security(host, 4720, time, **target, **subject, SamAccountName=name,
+                           UserAccountControl="\n\t\t%%2080\n\t\t%%2082\n\t\t%%2084"),
+            self._security(host, 4722, time + 10_000, **target, **subject),
+            self._security(host, 4724, time + 20_000, **target, **subject)]
+
     # --- services and tasks ---
 
     def service_state(self, host: str, name: str, display: str, time: int, *, running: bool = True) -> list[Record]:

@@ -72,8 +72,8 @@ def sites() -> list[tuple[str, str]]:
 
 def live(world: World) -> None:
     """Fill the evidence of `world` with an ordinary week."""
-    for part in (_people, _machines, _services, _backups, _administration, _terminal_server, _home_work, _proxy,
-                 _firewall, _web_site, _linux):
+    for part in (_people, _machines, _sensors, _services, _backups, _administration, _newcomer, _terminal_server,
+                 _home_work, _proxy, _firewall, _web_site, _linux):
         part(world, Actions(world, part.__name__))
 
 
@@ -110,6 +110,10 @@ def _people(world: World, do: Actions) -> None:
                 logon_id, _ = do.logon(server, user.account, 3, moment, address=address, stay_s=rng.randrange(60, 1800))
                 if rng.random() < 0.5:
                     do.share_access(server, user.account, logon_id, moment + 200_000, address, "共有",
+                                    path="\\??\\D:\\Shares\\共有")
+                if rng.random() < 0.15:
+                    do.share_access(server, user.account, logon_id, moment + 400_000, address, "共有",
+                                    f"{user.department}\\メモ_{rng.randrange(1, 999):03d}.xlsx",
                                     path="\\??\\D:\\Shares\\共有")
             if user.computer in CLIENTS_WITH_LOGS:
                 _desk_work(world, do, user, time)
@@ -162,6 +166,29 @@ def _machines(world: World, do: Actions) -> None:
                            else command, parent)
                 if rng.random() < 0.3:
                     do.logon(name, "SYSTEM", 5, time - 200_000, stay_s=0)
+
+
+def _sensors(world: World, do: Actions) -> None:
+    """What Sysmon also notes on a quiet day: the scanner looks at lsass, services keep their settings."""
+    rng = do.rng
+    scanner = "C:\\ProgramData\\Microsoft\\Windows Defender\\Platform\\4.18.26080.5-0\\MsMpEng.exe"
+    drive = "C:\\Program Files\\Microsoft OneDrive\\OneDrive.exe"
+    for host in [h for h in world.hosts.values() if h.sysmon]:
+        for day in world.days():
+            for _ in range(5 if host.role == "server" or world.is_workday(day) else 0):
+                time = world.at(day, "08:40") + rng.randrange(9 * HOUR)
+                if not _before_end(world, time):
+                    continue
+                image, access = rng.choice(((scanner, "0x1410"), (SVCHOST, "0x1000"), (SVCHOST, "0x1400")))
+                do.process_access(host.name, "SYSTEM", time, image, "C:\\Windows\\system32\\lsass.exe", access)
+                service = rng.choice(_SERVICES)[0]
+                do.registry_set(host.name, "SYSTEM", time + 20 * SECOND, SERVICES,
+                                f"HKLM\\System\\CurrentControlSet\\Services\\{service}\\Start", "DWORD (0x00000003)")
+    for user in world.users:
+        if user.computer in ("PC-A004", "PC-B005"):  # an update renews its own start entry
+            do.registry_set(user.computer, user.account, world.at(2, "13:07:21"), drive,
+                            f"HKU\\{user.sid}\\Software\\Microsoft\\Windows\\CurrentVersion\\Run\\OneDrive",
+                            f'"{drive}" /background')
 
 
 def _services(world: World, do: Actions) -> None:
@@ -248,6 +275,15 @@ def _administration(world: World, do: Actions) -> None:
                        "powershell.exe -File C:\\Scripts\\quota-report.ps1", CMD)
             do.task_registered("FS01", "adm-sato", logon_id, moment + 5 * MINUTE, "\\Kaede\\QuotaReport",
                                "powershell.exe", "-File C:\\Scripts\\quota-report.ps1")
+
+
+def _newcomer(world: World, do: Actions) -> None:
+    """A new employee gets an account: made on a domain controller by the help desk, in the daytime."""
+    time = world.at(3, "14:12:09")
+    logon_id, _ = do.rdp(world.host("JUMP01").address, "DC02", "adm-kobayashi", time - 3 * MINUTE, minutes=9,
+                         used_by="adm-kobayashi", client_name="JUMP01")
+    do.account_created("DC02", "adm-kobayashi", logon_id, time, "m.nishida",
+                       "S-1-5-21-1804289383-846930886-1681692777-1290")
 
 
 def _terminal_server(world: World, do: Actions) -> None:

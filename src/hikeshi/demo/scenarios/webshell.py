@@ -94,12 +94,7 @@ class _Attack:
         records = do.process("WEB01", "SYSTEM", logon_id, time, _SYSTEM32 + "net.exe",
                              f"net user {_NEW} Iis!upd8.Run /add", helper)
         subject = do.subject("SYSTEM", "WEB01", logon_id)
-        target = {"TargetUserName": _NEW, "TargetDomainName": "WEB01", "TargetSid": sid}
-        records.append(do.evidence.event("WEB01", SECURITY, 4720, time + 300_000, **target, **subject,
-                                         SamAccountName=_NEW,
-                                         UserAccountControl="\n\t\t%%2080\n\t\t%%2082\n\t\t%%2084"))
-        records.append(do.evidence.event("WEB01", SECURITY, 4722, time + 310_000, **target, **subject))
-        records.append(do.evidence.event("WEB01", SECURITY, 4724, time + 320_000, **target, **subject))
+        records += do.account_created("WEB01", "SYSTEM", logon_id, time + 300_000, _NEW, sid)
         records += do.process("WEB01", "SYSTEM", logon_id, time + 9 * SECOND, _SYSTEM32 + "net.exe",
                               f"net localgroup Administrators {_NEW} /add", helper)
         records.append(do.evidence.event(
