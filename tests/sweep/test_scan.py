@@ -22,7 +22,7 @@ def reference(data: bytes):
     found = set()
     for token in re.finditer(rb"[A-Za-z0-9._-]+", data):
         start, end = token.span()
-        for _ in range(3):
+        for _ in range(64):
             if end - start > 1 and data[end - 1:end] in (b".", b"-", b"_"):
                 end -= 1
         whole = data[start:end]

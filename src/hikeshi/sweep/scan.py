@@ -22,6 +22,7 @@ U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
 CHUNK = 1 << 20
+TAIL = 64
 _LONGEST = 300  # characters of a key; longer keys are looked up by their first token only
 _P = 0x9E3779B97F4A7C15 | 1
 _ESCAPE = re.compile(rb"%(?:25)*[0-9A-Fa-f]{2}")
@@ -30,7 +31,8 @@ _bytes = np.arange(256)
 _UPPER = (_bytes >= 65) & (_bytes <= 90)
 _ALNUM = ((_bytes >= 48) & (_bytes <= 57)) | _UPPER | ((_bytes >= 97) & (_bytes <= 122))
 _DOT, _HYPHEN, _UNDERSCORE = 46, 45, 95
-_TOKEN = _ALNUM | (_bytes == _DOT) | (_bytes == _HYPHEN) | (_bytes == _UNDERSCORE)
+_TAIL_SIGNS = (_bytes == _DOT) | (_bytes == _HYPHEN) | (_bytes == _UNDERSCORE)
+_TOKEN = _ALNUM | _TAIL_SIGNS
 _FOLD = np.where(_UPPER, _bytes + 32, _bytes)
 # Any fixed random numbers do; candidates are compared as text afterwards.
 _random: U64 = np.random.default_rng(20240910).integers(1, 1 << 63, 256, dtype=np.uint64)
@@ -193,13 +195,14 @@ def _runs(inside: npt.NDArray[np.bool_]) -> tuple[I64, I64]:
 
 
 def _without_tail(raw: npt.NDArray[np.uint8], starts: I64, ends: I64) -> I64:
-    """Tokens without up to three signs at their end: the dot of a full name or of a sentence."""
-    for _ in range(3):
-        last = raw[ends - 1]
-        tail = ((last == _DOT) | (last == _HYPHEN) | (last == _UNDERSCORE)) & (ends - starts > 1)
-        if not tail.any():
+    """Tokens without the signs at their end (up to TAIL): the dot of a full name or of a sentence."""
+    ends = ends.copy()
+    at = np.arange(len(ends))
+    for _ in range(TAIL):
+        at = at[_TAIL_SIGNS[raw[ends[at] - 1]] & (ends[at] - starts[at] > 1)]
+        if not len(at):
             break
-        ends = ends - tail
+        ends[at] -= 1
     return ends
 
 
