@@ -222,12 +222,12 @@ def any_line(line: str, context: Context, first: Format | None = None, *, lenien
             continue
         claims, parse = row.claims, row.parse_line
         assert claims is not None and parse is not None
-        if claims(line, None):
-            event = parse(line, None, context)
-            if event is not None:
-                return event
         if header is not None and claims(body, header):
             event = parse(body, header, context)
+            if event is not None:
+                return event
+        if claims(line, None):
+            event = parse(line, None, context)
             if event is not None:
                 return event
     return None
