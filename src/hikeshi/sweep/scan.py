@@ -10,7 +10,7 @@ asked compares the text itself. Foreign bytes (UTF-8 beyond ASCII) and percent e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -238,25 +238,31 @@ def _in_ranges(raw: npt.NDArray[np.uint8], starts: I64, ends: I64, dots: I64, fi
     return begin[good], stop[good]
 
 
-def chunks(values: Iterable[str]) -> Iterator[tuple[bytes, list[bytes], I64, int]]:
-    """Values joined by line ends into chunks of about CHUNK bytes: (chunk, its values, their starts,
-    number of the first). A value that is longer than a chunk comes alone."""
-    batch: list[bytes] = []
-    size = first = 0
-    for number, value in enumerate(values):
-        encoded = value.encode("utf-8", "replace")
-        if batch and size + len(encoded) > CHUNK:
-            yield _chunk(batch, first)
-            batch, size, first = [], 0, number
-        batch.append(encoded)
-        size += len(encoded) + 1
-    if batch:
-        yield _chunk(batch, first)
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Values joined by line ends. `starts` are their places in `data`; `first` is the number of the first
+    of them; `ascii` says that bytes and characters are the same."""
+
+    data: bytes
+    starts: I64
+    first: int
+    ascii: bool
 
 
-def _chunk(batch: list[bytes], first: int) -> tuple[bytes, list[bytes], I64, int]:
-    lengths = np.fromiter(map(len, batch), dtype=np.int64, count=len(batch)) + 1
-    # A line end inside a value separates tokens just as well: it can't hide one or make one.
-    return b"\n".join(batch), batch, np.cumsum(lengths) - lengths, first
-
-
+def chunks(values: Sequence[str]) -> Iterator[Chunk]:
+    """Values in chunks of about CHUNK characters; a longer value comes alone. A line end inside a value
+    separates tokens just as well: it can neither hide one nor make one."""
+    lengths = np.fromiter(map(len, values), dtype=np.int64, count=len(values)) + 1
+    ends = np.cumsum(lengths)
+    at = 0
+    while at < len(values):
+        begun = int(ends[at] - lengths[at])
+        stop = max(at + 1, int(np.searchsorted(ends, begun + CHUNK)))
+        joined = "\n".join(values[at:stop])
+        if joined.isascii():
+            yield Chunk(joined.encode("ascii"), ends[at:stop] - lengths[at:stop] - begun, at, True)
+        else:
+            encoded = [v.encode("utf-8", "replace") for v in values[at:stop]]
+            sizes = np.fromiter(map(len, encoded), dtype=np.int64, count=len(encoded)) + 1
+            yield Chunk(b"\n".join(encoded), np.cumsum(sizes) - sizes, at, False)
+        at = stop

@@ -122,21 +122,22 @@ class Sweeper:
         hits: set[tuple[int, int, int]] = set()
         wanted = self.compiled.wanted
         assert wanted is not None
-        for data, batch, starts, first in chunks(values):
-            found = scan(data, wanted)
+        for chunk in chunks(values):
+            if not chunk.ascii and kind != "text":
+                self._search_idna(values[chunk.first:chunk.first + len(chunk.starts)], chunk.first, hits)
+            found = scan(chunk.data, wanted)
             if not len(found.starts):
                 continue
-            owner = np.searchsorted(starts, found.starts, side="right") - 1
-            begin, end = (found.starts - starts[owner]).tolist(), (found.ends - starts[owner]).tolist()
-            for at, a, b, is_address in zip(owner.tolist(), begin, end, found.address.tolist(), strict=True):
+            owner = np.searchsorted(chunk.starts, found.starts, side="right") - 1
+            begin, end = found.starts - chunk.starts[owner], found.ends - chunk.starts[owner]
+            for at, a, b, is_address in zip((owner + chunk.first).tolist(), begin.tolist(), end.tolist(),
+                                            found.address.tolist(), strict=True):
                 # Offsets are in bytes; Latin-1 keeps them and ASCII keys unchanged.
-                text = batch[at].decode("latin-1")
+                text = values[at] if chunk.ascii else values[at].encode("utf-8", "replace").decode("latin-1")
                 for number, role in self._judge(kind, text, a, b, is_address):
-                    hits.add((first + at, number, role))
+                    hits.add((at, number, role))
         if self.compiled.has_v6:
             self._search_v6(kind, values, hits)
-        if kind != "text":
-            self._search_idna(values, hits)
         rows = np.array(sorted(hits), dtype=np.int64).reshape(-1, 3)
         return _Hits(rows[:, 0], rows[:, 1], rows[:, 2])
 
@@ -194,9 +195,9 @@ class Sweeper:
         own = () if number is None else (number,)
         return (*own, *self.compiled.networks_of(found[1]))
 
-    def _search_idna(self, values: Sequence[str], hits: set[tuple[int, int, int]]) -> None:
+    def _search_idna(self, values: Sequence[str], first: int, hits: set[tuple[int, int, int]]) -> None:
         """Names written in their own script: compared in IDNA form, in columns that hold hosts or URLs."""
-        for at, value in enumerate(values):
+        for at, value in enumerate(values, first):
             if value.isascii():
                 continue
             _, start, end = _authority(value)
