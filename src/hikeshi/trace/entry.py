@@ -6,6 +6,7 @@ looks unusual stays below, with what speaks against it.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,9 +91,10 @@ def vpn_ways(rows: Rows, who: Identity) -> list[Way]:
     return ways
 
 
-def _judge_failures(way: Way, rows: Rows, failures: list[tuple[int, str, str, int]], account: str, source: str,
+def _judge_failures(way: Way, rows: Rows, failures: dict[str, list[tuple[int, str, int]]], account: str, source: str,
                     time: int) -> None:
-    before = [f for f in failures if time - DAY <= f[0] <= time and f[2] == source]
+    tried = failures.get(source, [])
+    before = tried[bisect_left(tried, (time - DAY, "", 0)):bisect_right(tried, (time, "\U0010ffff", 0))]
     own = [f for f in before if f[1] == account]
     others = {f[1] for f in before if f[1] != account}
     if len(own) >= _MANY:
@@ -106,12 +108,15 @@ def _judge_failures(way: Way, rows: Rows, failures: list[tuple[int, str, str, in
     if len(others) >= 2:
         way.plus(2, f"同じ接続元が他の{len(others)}個のアカウントも試しました",
                  f"the same source tried {len(others)} other accounts")
-    way.rows.update(f[3] for f in before[:10])
+    way.rows.update(f[2] for f in before[:10])
 
 
-def _failures(rows: Rows, kind: str) -> list[tuple[int, str, str, int]]:
-    return [(int(rows.time[r]), account_name(rows.text("account", r)), rows.text("source", r), r)
-            for r in rows.of(kind).tolist()]
+def _failures(rows: Rows, kind: str) -> dict[str, list[tuple[int, str, int]]]:
+    """By source: (time, account, row) in time order."""
+    out: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
+    for row in rows.of(kind).tolist():
+        out[rows.text("source", row)].append((int(rows.time[row]), account_name(rows.text("account", row)), row))
+    return {source: sorted(seen) for source, seen in out.items()}
 
 
 def _odd_hour(hour: int, usual: list[int]) -> bool:

@@ -7,6 +7,7 @@ judged by both ends of the same logon: the source's 4648 and the destination's 4
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -129,11 +130,15 @@ def _pairs(rows: Rows, who: Identity, sessions: Sessions) -> dict[tuple[str, str
             for row in session.rows:
                 if rows.text("kind", row) == "logon":
                     logons[source, session.destination, session.account].append((int(rows.time[row]), row))
+    for seen in logons.values():
+        seen.sort()
     out: dict[tuple[str, str], list[tuple[int, tuple[int, int]]]] = defaultdict(list)
     for row in explicit:
         time = int(rows.time[row])
         source, target = host_name(rows.text("host", row)), who.at(rows.text("target", row), time)
-        near = [(abs(t - time), t - time, r) for t, r in logons.get((source, target, account_name(rows.text("account", row))), ())
+        known = logons.get((source, target, account_name(rows.text("account", row))), [])
+        place = bisect_left(known, (time, -1))
+        near = [(abs(t - time), t - time, r) for t, r in known[max(place - 1, 0):place + 1]
                 if abs(t - time) <= _CLOCK_SEARCH]
         if near:
             _, delay, other = min(near)

@@ -14,10 +14,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from hikeshi.trace.network import is_address, public
 from hikeshi.trace.rows import DAY, HOUR, SECOND, Rows, text_column
+from hikeshi.trace.slices import groups
 
 _NAME = re.compile(r"[^\s\\/:*?\"<>|]{1,63}\Z")
 
@@ -69,8 +71,7 @@ class Identity:
         self._single = {a: s[0][1] for a, s in self._seen.items() if len({n for _, n, _ in s}) == 1}
 
     def _learn(self, rows: Rows) -> None:
-        for row in rows.of("own_address", "machine_logon", "ticket", "address_name", "logon", "rdp_session",
-                           "inbound").tolist():
+        for row in _telling(rows).tolist():
             address, kind = rows.text("source", row), rows.text("kind", row)
             if not address or not is_address(address) or public(address):
                 continue
@@ -84,8 +85,6 @@ class Identity:
                 claimed, weight = account, 4
             elif kind == "address_name":
                 claimed, weight = rows.text("source_name", row), 3
-            elif kind == "logon" and rows.text("logon_type", row) != "3":
-                continue  # for an interactive logon Windows writes its own name as the workstation
             else:
                 claimed = rows.text("source_name", row)
                 if host_name(claimed) == host_name(rows.text("host", row)):
@@ -167,6 +166,27 @@ class Identity:
         if is_address(host):
             return (host,)
         return tuple(sorted(self._addresses.get(host, ()), key=lambda a: (":" in a, a)))
+
+
+def _telling(rows: Rows) -> npt.NDArray[np.int64]:
+    """Rows that set an address beside a name, the first of each such pair an hour."""
+    chosen = rows.of("own_address", "machine_logon", "ticket", "address_name", "logon", "rdp_session", "inbound")
+    texts = rows.texts
+    kind, types = texts["kind"], texts["logon_type"]
+    source, named, account = (texts[n].codes[chosen] for n in ("source", "source_name", "account"))
+    by_account = np.array([k in ("machine_logon", "ticket") for k in kind.values] + [False])[kind.codes[chosen]]
+    by_host = np.array([k == "own_address" for k in kind.values] + [False])[kind.codes[chosen]]
+    # For an interactive logon Windows writes its own name as the workstation.
+    network = np.array([t == "3" for t in types.values] + [False])[types.codes[chosen]]
+    is_logon = np.array([k == "logon" for k in kind.values] + [False])[kind.codes[chosen]]
+    telling = (source >= 0) & (by_account | by_host | ((named >= 0) & (~is_logon | network)))
+    chosen = chosen[telling]
+    if not len(chosen):
+        return chosen
+    number, _ = groups([source[telling], np.where(by_account, account, named)[telling], kind.codes[chosen],
+                        texts["host"].codes[chosen], rows.time[chosen] // HOUR])
+    out: npt.NDArray[np.int64] = np.sort(chosen[np.unique(number, return_index=True)[1]])
+    return out
 
 
 def _leases(rows: Rows) -> list[Lease]:
