@@ -339,10 +339,7 @@ def _names_in_words(words: Iterable[str], families: Families) -> Iterator[tuple[
 
 def _holds_name(text: str, one: str, families: Families) -> bool:
     key = key_of(text)
-    return any(
-        len(own) >= 5 and own in key and not families.is_plain_name(own)
-        for own in (key_of(name) for name in families.by_id[one].names)
-    )
+    return any(len(own) >= 5 and own in key for own in map(key_of, families.by_id[one].names))
 
 
 def _short(value: str, keep: int = 64) -> str:

@@ -240,7 +240,7 @@ def inspect_bytes(
     name: str, size: int, head: bytes, middle: bytes = b"", tail: bytes = b"", *, sha256: str = ""
 ) -> FileFacts:
     """The same from pieces already read; `tail` is empty when `head` is the whole file."""
-    base = re.split(r"[\\/!]", name)[-1]
+    base = re.split(r"[\\/]", name)[-1]
     original, added = split_name(base)
     parts = [_classes(part) for part in (head, middle, tail)]
     end = tail or head
@@ -372,11 +372,11 @@ def _state(base: str, original: str, added: str, size: int, head: bytes, parts: 
     uniform = blocks.count("E") / len(blocks) if blocks else 0.0
     expected = _MAGIC.get(inner, ())
     if any(head[at : at + len(magic)] == magic for at, magic in expected):
-        return _intact_head(added, parts)
+        return "untouched", _INTACT
     if any(head[at : at + len(magic)] == magic for at, magic in _SELF_TELLING):
         return "untouched", _OTHER_TYPE
     if _is_mpeg_or_text(inner, head):
-        return _intact_head(added, parts)
+        return _intact_text(added, parts)
     head_uniform = parts[0][:2].count("E") >= max(1, len(parts[0][:2]))
     promised = bool(expected) or inner in _TEXT
     if promised and size < _SMALL:
@@ -385,7 +385,7 @@ def _state(base: str, original: str, added: str, size: int, head: bytes, parts: 
         return "encrypted", _GONE_UNIFORM_ADDED
     if promised and (head_uniform or uniform > 0.5):
         return "encrypted", _GONE_UNIFORM
-    if promised and added:
+    if promised and added and uniform > 0:
         return "likely", _GONE_ADDED
     if added and head_uniform:
         return "encrypted", _UNIFORM_ADDED
@@ -405,11 +405,10 @@ def zlib_fails(head: bytes) -> bool:
     return True
 
 
-def _intact_head(added: str, parts: list[str]) -> tuple[str, Text]:
-    plain_head = parts[0][:1] not in ("E",)
+def _intact_text(added: str, parts: list[str]) -> tuple[str, Text]:
+    """A text whose beginning is plain; uniform blocks further on can't be text."""
     later = "".join(parts)[2:]
-    # Something added to the name, a plain beginning, uniform stretches behind: the head was skipped.
-    if added and plain_head and "P" in parts[0] and later.count("E") > len(later) * 0.3:
+    if added and later.count("E") > len(later) * 0.3:
         return "likely", _LATER
     return "untouched", _INTACT
 

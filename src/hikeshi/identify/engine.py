@@ -171,7 +171,7 @@ def common_footer(facts: Iterable[FileFacts]) -> bytes:
 
 
 def _examine(path: str, sha256: str, facts: FileFacts, note: NoteText | None, families: Families) -> Examined:
-    base = path.replace("\\", "/").replace("!", "/").rsplit("/", 1)[-1]
+    base = path.replace("\\", "/").rsplit("/", 1)[-1]
     whole = RecordRef(path, sha256)
     if note is not None and note.text.strip() and facts.state != "encrypted":
         return _examine_text(path, sha256, base, facts, note, families)

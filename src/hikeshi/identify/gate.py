@@ -122,7 +122,7 @@ def _is_tabular(text: str) -> bool:
         return True
     for separator in ",;\t|":
         # A table has the same number of fields in every line; sentences with commas don't.
-        fields, count = Counter(line.count(separator) for line in lines).most_common(1)[0]
+        fields, count = Counter(line.strip(" |").count(separator) for line in lines).most_common(1)[0]
         if fields >= (3 if separator == "," else 2) and count > len(lines) * 0.7:
             return True
     return False

@@ -108,10 +108,11 @@ def _utf16_without_mark(data: bytes) -> str | None:
     # sign must belong to a script that people write in, and some to its spaces and line ends.
     try:
         sample.decode("utf-8")
-        return None
+        valid = True
     except UnicodeDecodeError as error:
-        if error.start >= len(sample) - 4:
-            return None
+        valid = error.start >= len(sample) - 4
+    if valid and not _looks_binary(data):
+        return None
     for encoding in ("utf-16-le", "utf-16-be"):
         text = sample[: len(sample) & ~1].decode(encoding, "replace")
         written, joints = len(_WRITTEN.findall(text)), len(_JOINTS.findall(text))
