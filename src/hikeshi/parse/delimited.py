@@ -41,7 +41,8 @@ def sniff(lines: Sequence[str]) -> Sniffed | None:
     for sign in _SIGNS:
         if sum(sign in line for line in sample) * 10 < len(sample) * 8:
             continue
-        rows = [_row(line, sign) for line in sample]
+        rows = [_row(text, sign) if "\n" not in text else row for row, text, _, _ in records(
+            iter([(line, 0, 0) for line in sample]), sign)]
         widths = Counter(len(row) for row in rows)
         width, count = widths.most_common(1)[0] if widths else (0, 0)
         share = count / max(1, len(rows))

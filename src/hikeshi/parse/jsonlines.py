@@ -16,6 +16,7 @@ from hikeshi.events.schema import BY_NAME
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.keyvalue import with_header
 from hikeshi.parse.names import map_record
+from hikeshi.parse.pieces import Piece
 from hikeshi.parse.syslog import Header
 
 _DEEPEST = 24
@@ -41,10 +42,16 @@ _WRAPPERS = frozenset(
 )
 
 
+# Longer than 64 bits can hold: orjson would make a float of it.
+_LONG_NUMBER = re.compile(r"[:\[,]\s*-?\d{20}")
+
+
 def load(text: str) -> Any:
     """The JSON value, or None if it is none. Half surrogates and huge numbers are survived."""
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
+        if not _LONG_NUMBER.search(text):
+            return value
     except orjson.JSONDecodeError:
         if "\\u" not in text and not re.search(r"\d{19}|NaN|Infinity", text):
             return None
@@ -158,19 +165,25 @@ def is_document(first_lines: list[str]) -> bool:
         return False
     if lines[0][:1] == "[":
         return bool(re.match(r"\[\s*(?:[{\[]|\Z|\])", lines[0]))
-    return load(lines[0]) is None and (len(lines) == 1 or lines[1][:1] in ('"', "}", "{", "]"))
+    first = load(lines[0])
+    if isinstance(first, dict):
+        # A wrapper in one line, as audit trails are stored.
+        return len(lines) == 1 and any(
+            k in _WRAPPERS and isinstance(v, list) and v and isinstance(v[0], dict) for k, v in first.items())
+    return first is None and (len(lines) == 1 or lines[1][:1] in ('"', "}", "{", "]"))
 
 
-def split_items(lines: Iterator[tuple[str, int, int]]) -> Iterator[tuple[str, int, int, str | None]]:
+def split_items(pieces: Iterator[Piece]) -> Iterator[tuple[str, int, int, str | None]]:
     """(text, line, offset, problem) of each object at the top, or in the array at the top.
 
     A wrapper like {"Records": [...]} is opened too. Memory: one object at a time.
     """
-    wrapped = 0  # open brackets that belong to arrays or wrappers around the records
-    depth, begin, open_parts, size = 0, (0, 0), [""], 0
+    depth, size = 0, 0
+    begin = (0, 0)
+    held: list[str] = []
     in_string = False
-    open_parts = []
-    for text, number, offset in lines:
+    for piece in pieces:
+        text = piece.text
         at = start = 0
         while at < len(text):
             if in_string:
@@ -182,44 +195,36 @@ def split_items(lines: Iterator[tuple[str, int, int]]) -> Iterator[tuple[str, in
             sign = _SIGN.search(text, at)
             if sign is None:
                 break
-            at = sign.end()
-            mark = sign[0]
+            at, mark = sign.end(), sign[0]
             if mark == '"':
-                in_string = True
+                # Between records only a wrapper's names can stand: they may not swallow what follows.
+                in_string = depth > 0
             elif mark == "{":
                 if depth == 0:
-                    begin, start = (number, offset), sign.start()
+                    begin, start = piece.at(sign.start()), sign.start()
                 depth += 1
-            elif mark == "}":
-                if depth > 0:
-                    depth -= 1
-                    if depth == 0:
-                        open_parts.append(text[start:at])
-                        yield "".join(open_parts), *begin, None
-                        open_parts, size, start = [], 0, at
+            elif mark == "[" and depth == 1 and _opens_wrapper(held, text[start : sign.start()]):
+                depth, held, size = 0, [], 0
             elif mark == "[":
-                if depth == 1 and _opens_wrapper(open_parts, text[start : sign.start()]):
-                    depth, wrapped, open_parts, size = 0, wrapped + 1, [], 0
-                elif depth:
-                    depth += 1
-                else:
-                    wrapped += 1
+                depth += 1 if depth else 0
             elif depth > 1:
                 depth -= 1
-        if in_string and depth == 0:
-            in_string = False  # a name of the wrapper, or damage between records
+            elif depth == 1 and mark == "}":
+                depth = 0
+                yield "".join([*held, text[start:at]]), *begin, None
+                held, size, start = [], 0, at
         if depth:
-            open_parts.append(text[start:] + "\n")
+            held.append(text[start:])
             size += len(text) - start
             if size > _LONGEST_ITEM:
-                yield "".join(open_parts)[:10_000], *begin, "a JSON object longer than 32 MiB"
-                depth, open_parts, size, in_string = 0, [], 0, False
-    if open_parts:
-        yield "".join(open_parts), *begin, "a JSON object that does not end"
+                yield "".join(held)[:10_000], *begin, "a JSON object longer than 32 MiB"
+                depth, held, size, in_string = 0, [], 0, False
+    if held:
+        yield "".join(held), *begin, "a JSON object that does not end"
 
 
 def _opens_wrapper(parts: list[str], last: str) -> bool:
     """Whether the object begun so far is only a wrapper: its first list is what matters."""
     text = ("".join(parts) + last)[-4000:]
     match = re.search(r'"(\w+)"\s*:\s*\Z', text)
-    return match is not None and match[1] in _WRAPPERS and text.count("{") <= 1 and len(text) < 4000
+    return match is not None and match[1] in _WRAPPERS and len(text) < 4000

@@ -44,6 +44,7 @@ from hikeshi.parse import (
 from hikeshi.parse.block import Lists
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.evtx import parse_evtx
+from hikeshi.parse.pieces import Piece, read_pieces
 from hikeshi.parse.stamps import stamp
 from hikeshi.parse.syslog import Header
 from hikeshi.parse.windows import dataset_of
@@ -99,6 +100,10 @@ class File:
                 held, count = [], 0
         if held:
             yield _joined(held)
+
+    def pieces(self, mark: str) -> Iterator[Piece]:
+        """The file as a document, in pieces that end with `mark`."""
+        return read_pieces(self.source.path, self.encoding, mark)
 
     def lines(self) -> Iterator[tuple[str, int, int]]:
         """(text, line, offset)."""
@@ -188,7 +193,7 @@ def _windows_json_share(lines: Sequence[str]) -> float:
     if not lines or lines[0].lstrip(" \ufeff")[:1] not in ("{", "["):
         return 0.0
     if jsonlines.is_document(list(lines)):
-        items = list(islice(jsonlines.split_items(iter((t, i, 0) for i, t in enumerate(lines))), 20))
+        items = list(islice(jsonlines.split_items(iter([Piece("\n".join(lines), 1, 0)])), 20))
         values = [jsonlines.load(item[0]) for item in items if item[3] is None]
     else:
         values = [jsonlines.load(line.lstrip("\ufeff")) for line in lines]
@@ -491,7 +496,7 @@ def _parse_json(file: File) -> Iterator[EventTable]:
         yield from _by_line("json")(file)
         return
     rows = _Rows(file)
-    for text, line, offset, problem in jsonlines.split_items(file.lines()):
+    for text, line, offset, problem in jsonlines.split_items(file.pieces("}")):
         value = jsonlines.load(text) if problem is None else None
         if not isinstance(value, dict):
             rows.reject(text, problem or "not well-formed JSON", line, offset)
@@ -506,7 +511,7 @@ def _parse_json(file: File) -> Iterator[EventTable]:
 def _parse_windows_json(file: File) -> Iterator[EventTable]:
     document = jsonlines.is_document([t for t, _, _ in islice(file.lines(), 50)])
     items: Iterator[tuple[str, int, int, str | None]] = (
-        jsonlines.split_items(file.lines())
+        jsonlines.split_items(file.pieces("}"))
         if document
         else ((text, line, offset, None) for text, line, offset in file.lines())
     )
@@ -529,7 +534,7 @@ def _parse_windows_json(file: File) -> Iterator[EventTable]:
 
 def _parse_windows_xml(file: File) -> Iterator[EventTable]:
     batch, others = windows_records.WindowsBatch(), _Rows(file)
-    for text, line, offset, problem in windows_xml.split_events(file.lines()):
+    for text, line, offset, problem in windows_xml.split_events(file.pieces("</Event>")):
         shaped = windows_xml.read_event(text) if problem is None else problem
         if isinstance(shaped, str):
             others.reject(text, shaped, line, offset)

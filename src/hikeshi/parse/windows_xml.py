@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.parsers import expat
 
+from hikeshi.parse.pieces import Piece
 from hikeshi.parse.windows_records import Shaped
 
 _DEEPEST = 32
@@ -33,48 +34,48 @@ def claims(text: str) -> bool:
     )
 
 
-def split_events(lines: Iterator[tuple[str, int, int]]) -> Iterator[tuple[str, int, int, str | None]]:
-    """(text, line, offset, problem) of each <Event>…</Event> in lines of (text, number, offset).
+def split_events(pieces: Iterator[Piece]) -> Iterator[tuple[str, int, int, str | None]]:
+    """(text, line, offset, problem) of each <Event>…</Event>.
 
-    What lies between events other than white space and the outer element comes with a problem.
-    An event's offset is that of the line it begins in.
+    What lies between events other than white space and the outer element comes with a problem,
+    as does an event that is cut.
     """
-    open_text: list[str] = []
+    held: list[str] = []
     size = 0
     begin = (0, 0)
-    for text, number, offset in lines:
-        at = 0
-        while True:
-            if not open_text:
+    for piece in pieces:
+        text, at = piece.text, 0
+        while at < len(text):
+            if not held:
                 match = _START.search(text, at)
-                between = text[at : match.start()] if match else text[at:]
-                rest = _OUTER.sub("", between).strip("\ufeff \t\r\n\0")
+                stop = match.start() if match else len(text)
+                rest = _OUTER.sub("", text[at:stop]).strip("\ufeff \t\r\n\0")
                 if rest:
-                    yield rest, number, offset, "text between events"
+                    lead = len(text[at:stop]) - len(text[at:stop].lstrip())
+                    yield rest, *piece.at(at + lead), "text between events"
                 if match is None:
                     break
-                begin, at = (number, offset), match.start()
+                begin, at = piece.at(stop), stop
             end = text.find(_END, at)
-            again = _START.search(text, at + (0 if open_text else 6), end if end >= 0 else len(text))
-            if again and (open_text or again.start() > at):
+            end = end + len(_END) if end >= 0 else len(text)
+            again = _START.search(text, at + (0 if held else 1), end)
+            if again:
                 # The next event begins before this one has ended: this one is cut.
-                open_text.append(text[at : again.start()])
-                yield "".join(open_text), *begin, "an event that does not end"
-                open_text, size, begin, at = [], 0, (number, offset), again.start()
+                yield "".join([*held, text[at : again.start()]]), *begin, "an event that does not end"
+                held, size, at = [], 0, again.start()
+                begin = piece.at(at)
                 continue
-            if end >= 0:
-                open_text.append(text[at : end + len(_END)])
-                yield "".join(open_text), *begin, None
-                open_text, size, at = [], 0, end + len(_END)
-                continue
-            open_text.append(text[at:] + "\n")
-            size += len(text)
-            if size > _LONGEST_EVENT:
-                yield "".join(open_text)[:10_000], *begin, "an event longer than 16 MiB"
-                open_text, size = [], 0
-            break
-    if open_text:
-        yield "".join(open_text), *begin, "an event that does not end"
+            held.append(text[at:end])
+            size += end - at
+            at = end
+            if held[-1].endswith(_END):
+                yield "".join(held), *begin, None
+                held, size = [], 0
+            elif size > _LONGEST_EVENT:
+                yield "".join(held)[:10_000], *begin, "an event longer than 16 MiB"
+                held, size = [], 0
+    if held:
+        yield "".join(held), *begin, "an event that does not end"
 
 
 _OUTER = re.compile(r"<\?xml[^>]*\?>|</?Events[^>]*>")
