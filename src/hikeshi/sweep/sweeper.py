@@ -51,6 +51,7 @@ _URL_FIELDS = frozenset({"url", "requesturl", "requestedurl", "uri", "csuri", "d
 
 _HOST_VALUE = re.compile(r"\[?[A-Za-z0-9._:-]+\]?(?::\d{1,5})?\Z")
 _BEHIND_HOST = re.compile(r"(?::(\d{1,5}))?((?:\\?[/?#;][^\s\"'<>|^`\x00-\x1f]*)?)")
+_AUTHORITY_END = re.compile(r"[/?#\\]")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@\Z")
 _V6 = re.compile(
     r"(?<![0-9A-Za-z:.])(?:[0-9A-Fa-f]{0,4}:){2,7}(?:(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]{0,4})(?![0-9A-Za-z:])")
@@ -239,32 +240,50 @@ class Sweeper:
         rows, numbers, roles, client_codes = rows[order], numbers[order], roles[order], client_codes[order]
         border = np.flatnonzero(
             (np.diff(numbers) != 0) | (np.diff(roles) != 0) | (np.diff(client_codes) != 0)) + 1
-        starts = [0, *border.tolist()]
-        ends = [*border.tolist(), len(rows)]
-        times, lines, sizes = table.times[rows], _lines(table, rows), _numbers(table, "source.bytes", rows)
-        user_values, user_codes = _texts(table, "user.name", rows)
-        for a, b in zip(starts, ends, strict=True):
-            key = (int(numbers[a]), int(roles[a]), clients[client_codes[a]])
-            _add(tallies.setdefault(key, _Tally()), times[a:b], lines[a:b], sizes[a:b], user_values, user_codes[a:b])
+        starts = np.concatenate(([0], border))
+        groups = _Groups(table, rows, starts)
+        keys = zip(numbers[starts].tolist(), roles[starts].tolist(), client_codes[starts].tolist(), strict=True)
+        for group, (number, role, code) in enumerate(keys):
+            key = (number, role, clients[code])
+            tally = tallies.get(key)
+            if tally is None:
+                tally = tallies[key] = _Tally()
+            groups.add_to(tally, group)
 
 
-def _add(tally: _Tally, times: Ints, lines: Ints, sizes: Ints, users: Sequence[str], user_codes: Ints) -> None:
-    tally.count += len(times)
-    known = times[times != NO_TIME]
-    if len(known):
-        low, high = int(known.min()), int(known.max())
-        tally.first = low if tally.first == NO_TIME else min(tally.first, low)
-        tally.last = max(tally.last, high)
-    sent = sizes[sizes >= 0]
-    if len(sent):
-        tally.bytes_out = (tally.bytes_out or 0) + int(sent.sum())
-    room = MAX_LINES - len(tally.lines)
-    if room > 0:
-        tally.lines += [n for n in lines[:room].tolist() if n >= 0]
-    codes, counts = np.unique(user_codes[user_codes >= 0], return_counts=True)
-    for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
-        name = users[code]
-        tally.users[name] = tally.users.get(name, 0) + count
+class _Groups:
+    """Sums over runs of rows, made for all runs at once; a busy log has a hundred thousand of them."""
+
+    def __init__(self, table: EventTable, rows: Ints, starts: Ints) -> None:
+        self.starts = [*starts.tolist(), len(rows)]
+        times = table.times[rows]
+        known = times != NO_TIME
+        self.firsts = np.minimum.reduceat(np.where(known, times, np.iinfo(np.int64).max), starts).tolist()
+        self.lasts = np.maximum.reduceat(times, starts).tolist()  # NO_TIME is the smallest number
+        sizes = _numbers(table, "source.bytes", rows)
+        self.sizes = np.add.reduceat(np.maximum(sizes, 0), starts).tolist()
+        self.sized = np.maximum.reduceat(sizes, starts).tolist()
+        self.lines = _lines(table, rows).tolist()
+        self.users, codes = _texts(table, "user.name", rows)
+        self.user_codes = codes.tolist()
+
+    def add_to(self, tally: _Tally, group: int) -> None:
+        a, b = self.starts[group], self.starts[group + 1]
+        tally.count += b - a
+        if self.lasts[group] != NO_TIME:
+            first = self.firsts[group]
+            tally.first = first if tally.first == NO_TIME else min(tally.first, first)
+            tally.last = max(tally.last, self.lasts[group])
+        if self.sized[group] >= 0:
+            tally.bytes_out = (tally.bytes_out or 0) + self.sizes[group]
+        room = MAX_LINES - len(tally.lines)
+        if room > 0:
+            tally.lines += [n for n in self.lines[a:min(b, a + room)] if n >= 0]
+        if self.users:
+            for code in self.user_codes[a:b]:
+                if code >= 0:
+                    name = self.users[code]
+                    tally.users[name] = tally.users.get(name, 0) + 1
 
 
 def _searched(table: EventTable) -> Iterable[tuple[str, Column]]:
@@ -300,7 +319,8 @@ def _authority(text: str) -> tuple[str, int, int]:
     """Scheme of a URL and where its host and port stand; a missing scheme is ""."""
     scheme, mark, _ = text.partition("://")
     start = len(scheme) + 3 if mark and scheme.isalnum() else 0
-    end = next((i for i in range(start, len(text)) if text[i] in "/?#\\"), len(text))
+    found = _AUTHORITY_END.search(text, start)
+    end = found.start() if found else len(text)
     at = text.rfind("@", start, end)
     return scheme if start else "", at + 1 if at >= 0 else start, end
 
