@@ -20,6 +20,7 @@ from hikeshi.events.table import EventTable
 from hikeshi.events.time import NO_TIME
 from hikeshi.evidence.source import Source
 from hikeshi.trace import network, windows
+from hikeshi.trace.rows import text_column
 from hikeshi.trace.slices import EVENT_SCHEMA, Collector, Slice, groups, mapped, to_dictionary
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
@@ -47,6 +48,10 @@ class Digest:
         return Digest(**{
             name: pa.concat_tables([getattr(d, name) for d in parts]).unify_dictionaries().combine_chunks()
             if parts else schema.empty_table() for name, schema in _SCHEMAS.items()})
+
+    def without_copies(self) -> Digest:
+        """Each file's rows once: a log that lies in the evidence twice must not count twice."""
+        return Digest(*(_without_copies(getattr(self, name)) for name in _SCHEMAS))
 
     def save(self, path: Path) -> None:
         """Write as four Arrow streams, one after the other; raises OutputError."""
@@ -100,6 +105,20 @@ def digest(source: Source, table: EventTable) -> Digest:
         pa.concat_tables(flows) if flows else network.FLOW_SCHEMA.empty_table(),
         pa.concat_tables(web) if web else network.WEB_SCHEMA.empty_table(),
         _spans(source, table))
+
+
+def _without_copies(table: pa.Table) -> pa.Table:
+    if not table.num_rows:
+        return table
+    sha, path = text_column(table.column("sha256")), text_column(table.column("path"))
+    pairs = np.unique(np.stack([sha.codes, path.codes]), axis=1)
+    shas, first = np.unique(pairs[0], return_index=True)
+    if len(shas) == pairs.shape[1]:
+        return table
+    # Pairs are sorted, and codes follow the texts: the first path by name stands for its copies.
+    chosen = np.full(len(sha.values) + 1, -1, dtype=np.int64)
+    chosen[shas] = pairs[1][first]
+    return table.filter(pa.array(chosen[sha.codes] == path.codes))
 
 
 def _split(table: EventTable) -> tuple[Slice, Slice]:

@@ -53,16 +53,19 @@ def account_name(written: str) -> str:
 class Identity:
     """Looks up machines by address and time; made once from all kept records."""
 
-    def __init__(self, rows: Rows, flows: pa.Table | None = None) -> None:
+    def __init__(self, rows: Rows, flows: pa.Table | None = None, spans: pa.Table | None = None) -> None:
+        """`logged` are the machines whose own records are there, `domains` their domains."""
         self.leases = _leases(rows)
         self._lease_of: dict[str, list[Lease]] = defaultdict(list)
         for lease in self.leases:
             self._lease_of[lease.address].append(lease)
         self._seen: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
         self._addresses: dict[str, set[str]] = defaultdict(set)
-        self.logged = {host_name(h) for h in rows.texts["host"].values}
-        self.domains = {h.split(".", 1)[1].lower() for h in rows.texts["host"].values
-                        if h.count(".") >= 2 and not is_address(h)}
+        written = set(rows.texts["host"].values)
+        if spans is not None and spans.num_rows:
+            written.update(text_column(spans.column("host")).values)
+        self.logged = {host_name(h) for h in written}
+        self.domains = {h.split(".", 1)[1].lower() for h in written if h.count(".") >= 2 and not is_address(h)}
         self._learn(rows)
         if flows is not None and flows.num_rows:
             self._learn_destinations(flows)
@@ -180,7 +183,7 @@ def _telling(rows: Rows) -> npt.NDArray[np.int64]:
     network = np.array([t == "3" for t in types.values] + [False])[types.codes[chosen]]
     is_logon = np.array([k == "logon" for k in kind.values] + [False])[kind.codes[chosen]]
     telling = (source >= 0) & (by_account | by_host | ((named >= 0) & (~is_logon | network)))
-    chosen = chosen[telling]
+    chosen = np.asarray(chosen[telling], dtype=np.int64)
     if not len(chosen):
         return chosen
     number, _ = groups([source[telling], np.where(by_account, account, named)[telling], kind.codes[chosen],

@@ -36,14 +36,14 @@ def build_story(digests: Iterable[Digest], *, detections: Sequence[Finding] = ()
     notes       remarks that came with the evidence, read for what they say about clocks
     The order of the digests does not matter.
     """
-    whole = Digest.merge(digests)
+    whole = Digest.merge(digests).without_copies()
     rows = Rows(whole.events)
-    who = Identity(rows, whole.flows)
+    who = Identity(rows, whole.flows, whole.spans)
     sessions = Sessions(rows, who)
     clocks = gaps.clock_offsets(rows, who, sessions, notes)
     if clocks:
         rows = Rows(whole.events, {c.host: c.seconds * SECOND for c in clocks})
-        who = Identity(rows, whole.flows)
+        who = Identity(rows, whole.flows, whole.spans)
         sessions = Sessions(rows, who)
     infection = Infection(rows, who, sessions)
     flows = Flows(whole.flows, who)
