@@ -52,7 +52,7 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, .
     if summary.hits:
         ctx.exit(1)
     unread = summary.unreadable or summary.not_read or not summary.files
-    ctx.exit(3 if unread or summary.rejected and not summary.events else 0)
+    ctx.exit(3 if unread or (summary.rejected and not summary.events) else 0)
 
 
 def own_rules() -> Path:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -131,7 +130,8 @@ class Columns:
             return None
         codes = np.stack([np.full(len(rows), -1, np.int32) if v is None else v.dense[rows] for v in views])
         unique, where = np.unique(codes, axis=1, return_inverse=True)
-        values, numbers = [], np.full(unique.shape[1], -1, dtype=np.int32)
+        values: list[str] = []
+        numbers = np.full(unique.shape[1], -1, dtype=np.int32)
         for number, combination in enumerate(unique.T.tolist()):
             text = make(*(v.values[c] if v is not None and c >= 0 else None
                           for v, c in zip(views, combination, strict=True)))
@@ -175,7 +175,7 @@ def _application_path(path: str) -> str:
     return f"C:\\{rest}" if mark and volume.isdigit() else path
 
 
-DERIVED: dict[str, Callable[[Columns], Any]] = {
+DERIVED: dict[str, Callable[[Columns], View | None]] = {
     "registry_path": lambda c: c.combine(("ObjectName", "ObjectValueName"), _registry_path),
     "subject": lambda c: c.combine(("SubjectUserName", "SubjectDomainName"), _account),
     "outbound": lambda c: c.combine(("Direction",), _outbound),

@@ -42,7 +42,8 @@ _COMPILER = ("compile.py", "regex.py", "rules.py", "logsource.py", "logsource.to
 
 ANYWHERE, START, END, WHOLE = range(4)
 KEYWORDS = "*"
-_COST = {"any": 0, "has": 0, "absent": 0, "null": 0, "filled": 0, "glob": 10, "ref": 12, "cmp": 12, "cidr": 12, "re": 20}
+_COST = {"any": 0, "has": 0, "absent": 0, "null": 0, "filled": 0, "glob": 10, "ref": 12, "cmp": 12, "cidr": 12,
+         "re": 20}
 MULTI, SINGLE = 1, 2                 # wildcards in the parts of a glob
 
 
@@ -81,11 +82,16 @@ class CompiledRules:
 
 
 def from_plain(data: Mapping[str, Any], *, from_cache: bool = False) -> CompiledRules:
-    rules = [RuleInfo(**{k: tuple(v) if isinstance(v, list) else v for k, v in r.items()}) for r in data["rules"]]
+    rules = [_rule_info(r) for r in data["rules"]]
     errors = [RuleError(what, source=Location(path, line=line) if path else None, hint=hint)
               for what, path, line, hint in data["errors"]]
     return CompiledRules(data["loaded"], data["applicable"], [Skipped(**s) for s in data["skipped"]], errors, rules,
                          data["program"], data["digest"], from_cache, frozenset(data["program"]["keys"]))
+
+
+def _rule_info(data: Mapping[str, Any]) -> RuleInfo:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return RuleInfo(**values)
 
 
 def compile_rules(ruleset: RuleSet, *, cache: Path | None = None,
@@ -335,8 +341,7 @@ class _Binder:
         if isinstance(value, t.SigmaCompareExpression):
             if not isinstance(value.number, t.SigmaNumber) or isinstance(value.number, t.SigmaTimestampPart):
                 raise _Unsupported("a comparison with something else than a number")
-            atom = self.program.atom(["cmp", key, value.op.value, value.number.number])
-            return atom
+            return self.program.atom(["cmp", key, value.op.name, value.number.number])
         if isinstance(value, t.SigmaFieldReference):
             mode = (ANYWHERE if value.starts_with and value.ends_with else START if value.starts_with
                     else END if value.ends_with else WHOLE)

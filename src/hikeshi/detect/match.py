@@ -108,7 +108,7 @@ class Matcher:
 
     def match(self, table: EventTable) -> list[Match]:
         """The rules that fire, in rule order. Columns as `parse.evtx` fills them."""
-        return _Run(self, table).matches() if table.row_count else []
+        return _Run(self, table).matches() if table.row_count and self.trees else []
 
 
 def read_names(keys: list[str]) -> frozenset[str]:
@@ -149,6 +149,7 @@ class _Run:
         """Which combination of channel and event id each row is, and which places those are."""
         channel, code = self.columns.view("@winlog.channel"), self.columns.view("@event.code")
         specs = self.matcher.specs
+        self.place_is: Mask
         if channel is None:
             self.place = np.zeros(self.row_count, dtype=np.int64)
             self.place_is = np.zeros((len(specs), 1), dtype=np.bool_)
@@ -214,7 +215,7 @@ class _Run:
         scanner = matcher.scanner(matcher._keyword_key) if specs else None
         if scanner is None:
             return
-        place_wanted = self.place_is[specs].any(axis=0)
+        place_wanted: Mask = np.any(self.place_is[specs], axis=0)
         for view in self.columns.payload():
             where = place_wanted[self.place] if view.rows is None else place_wanted[self.place[view.rows]]
             codes = view.codes[where]
@@ -222,10 +223,10 @@ class _Run:
             if not len(used):
                 continue
             part = View([view.values[c] for c in used.tolist()], codes, None, self.row_count)
-            literals, values = scanner.find(part.values)
+            literals, places = scanner.find(part.values)
             if not len(literals):
                 continue
-            values = used[values]
+            values = used.astype(np.int64)[places]
             starts = np.flatnonzero(np.concatenate(([True], literals[1:] != literals[:-1])))
             numbers = literals[starts]
             self.literal_rows[numbers] += np.add.reduceat(view.counts[values], starts)
@@ -257,9 +258,9 @@ class _Run:
                     if literal in hits:
                         parts.append(view.rows_where(_mask(view, [hits[literal]])))
             for key, values in by_key.items():
-                view = self.columns.view(self.matcher.keys[key])
-                assert view is not None
-                parts.append(view.rows_where(_mask(view, values)))
+                column = self.columns.view(self.matcher.keys[key])
+                assert column is not None           # it had hits
+                parts.append(column.rows_where(_mask(column, values)))
             rows = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
             self.clause_rows[number] = rows
         return rows
@@ -292,10 +293,11 @@ class _Run:
             return np.full(len(rows), kind in ("null", "absent"), np.bool_)
         codes = view.dense[rows]
         if kind in ("has", "absent"):
-            return (codes >= 0) == (kind == "has")
+            return codes >= 0 if kind == "has" else codes < 0
         if kind in ("null", "filled"):
             # Windows writes an empty text where there is nothing to say: as good as no value.
-            return ((codes < 0) | (codes == view.empty)) == (kind == "null")
+            nothing: Mask = (codes < 0) | (codes == view.empty)
+            return nothing if kind == "null" else ~nothing
         if kind == "any":
             mask = self._literal_mask(number, view, rest[0], self.hits)
             return np.zeros(len(rows), np.bool_) if mask is None else mask[codes]

@@ -8,6 +8,7 @@ value, so that one pass answers contains, startswith, endswith and equals alike.
 from __future__ import annotations
 
 import ipaddress
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -190,18 +191,20 @@ def _address(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None
         return None
 
 
+_OPERATORS = {"LT": operator.lt, "LTE": operator.le, "GT": operator.gt, "GTE": operator.ge, "NEQ": operator.ne}
+
+
 class Compare:
     """A number below or above another; text that is no number is neither."""
 
-    def __init__(self, operator: str, number: float) -> None:
-        self._operator, self._number = operator, number
+    def __init__(self, comparison: str, number: float) -> None:
+        self._operator, self._number = _OPERATORS[comparison], number
 
     def __call__(self, value: str) -> bool:
         number = _number(value)
         if number is None:
             return False
-        return {"<": number < self._number, "<=": number <= self._number, ">": number > self._number,
-                ">=": number >= self._number, "!=": number != self._number}[self._operator]
+        return bool(self._operator(number, self._number))
 
 
 def _number(value: str) -> int | float | None:

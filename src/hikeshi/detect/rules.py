@@ -80,11 +80,11 @@ class RuleSet:
 
     def _parse_file(self, file: RuleFile) -> Iterator[ParsedRule]:
         try:
-            documents = [d for d in yaml.load_all(file.data, Loader=_Loader) if d is not None]
+            documents = _documents(file.data)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             self.errors.append(RuleError(
-                f"not readable as YAML: {getattr(error, 'problem', None) or type(error).__name__}",
+                f"not readable as YAML: {getattr(error, 'problem', None) or _plain(error)}",
                 source=Location(file.path, line=mark.line + 1 if mark else None),
                 hint="mend the file, or leave it out of the rule folder"))
             return
@@ -123,14 +123,16 @@ def load_rules(paths: Iterable[Path | str]) -> RuleSet:
     return ruleset
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The safe loader without aliases: Sigma needs none, and they can blow up."""
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.events.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(None, None, "aliases are not used in rules", event.start_mark)
-        return super().compose_node(parent, index)
+
+def _documents(data: bytes) -> list[Any]:
+    """The YAML documents of a file; aliases are refused: Sigma needs none, and they can blow up."""
+    if b"&" in data:
+        for event in yaml.parse(data, Loader=_Loader):
+            if isinstance(event, yaml.events.AliasEvent):
+                raise ValueError("aliases are not used in rules")
+    return [d for d in yaml.load_all(data, Loader=_Loader) if d is not None]
 
 
 def _with_globals(documents: Sequence[Any]) -> Iterator[Any]:

@@ -42,18 +42,16 @@ _FLUSH_VALUES = 1024
 _MISSING_SHOWN = 1000
 
 
-def parse_evtx(source: Source, *, batch_rows: int = 100_000, want: Collection[str] | None = None
-               ) -> Iterator[EventTable]:
+def parse_evtx(source: Source, *, batch_rows: int = 100_000) -> Iterator[EventTable]:
     """The records of one file in file order, as batches of at most `batch_rows` rows.
 
     Columns: the System part under its ECS names (event.code, winlog.channel, …); fields:
     EventData, UserData and other payload under the record's own names; unnamed Data elements
     in `Data`, one a line; an empty element is "", an element without a value is absent.
-    `want`: only these columns and fields (time and record id always); None for all.
     Times: TimeCreated, else the record header's time. Rejects lie in the last batch at the latest.
     Raises UnsupportedFormat if nothing in the file is an event log.
     """
-    batch = EvtxBatch(want=want)
+    batch = EvtxBatch()
     for _ in read_records(source, batch):
         if batch.rows >= batch_rows or batch.text_size >= _BATCH_TEXT:
             yield batch.build()
@@ -238,9 +236,10 @@ class _Cells:
 class EvtxBatch:
     """Collects the records of one or several files and makes an EventTable of them."""
 
-    def __init__(self, *, want: Collection[str] | None = None, file_column: bool = False) -> None:
+    def __init__(self, *, want: Collection[str] | None = None, columns: Collection[str] | None = None) -> None:
+        """`want`: only these fields; `columns`: only these System columns; None for all."""
         self._want = None if want is None else frozenset(want)
-        self._file_column = file_column
+        self._system_columns = _system_wanted(columns)
         self.rejects: list[Reject] = []
         self._reset()
 
@@ -293,7 +292,7 @@ class EvtxBatch:
         shapes: dict[tuple[str, ...], tuple[list[int], list[dict[str, Any]]]] = {}
         for row, event in enumerate(events, base):
             data = event.get("EventData")
-            if len(event) != 3 or data.__class__ is not dict:
+            if data.__class__ is not dict or len(event) != 2 + ("#attributes" in event):
                 data = _payload(event)
                 if not data:
                     continue
@@ -335,12 +334,9 @@ class EvtxBatch:
             record_ids = tuple(r if r.__class__ is int else _whole(_text_of(r), i)
                                for r, i in zip(record_ids, ids.tolist(), strict=True))
         self._column("winlog.record_id", where, record_ids or ids.tolist())
-        for name, part in _SYSTEM_PLAIN:
-            if part in parts and self.wants(name):
-                self._column(name, where, parts[part])
-        for name, part, attribute in _SYSTEM_ATTRIBUTES:
-            if part in parts and self.wants(name):
-                values = _attribute(parts[part], attribute)
+        for name, part, attribute in self._system_columns:
+            if part in parts:
+                values = parts[part] if attribute is None else _attribute(parts[part], attribute)
                 if values is not None:
                     self._column(name, where, values)
 
@@ -402,7 +398,7 @@ class EvtxBatch:
             column = _encode(cells, count)
             if column is not None:
                 table.columns[name] = column if BY_NAME[name].type == "int" else _as_text(column)
-        if count and self.wants("event.timezone"):
+        if count:
             table.columns["event.timezone"] = constant("UTC", count)
         for name, cells in list(self._fields.items()):
             self._flush_field(name, cells)
@@ -417,14 +413,18 @@ class EvtxBatch:
 
 _NOTHING: dict[str, Any] = {}
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
-_SYSTEM_PLAIN = (("event.code", "EventID"), ("winlog.channel", "Channel"), ("host.name", "Computer"),
-                 ("winlog.level", "Level"), ("winlog.keywords", "Keywords"), ("winlog.task", "Task"),
-                 ("winlog.opcode", "Opcode"), ("winlog.version", "Version"))
-_SYSTEM_ATTRIBUTES = (("event.provider", "Provider", "Name"),
-                      ("winlog.user.identifier", "Security", "UserID"),
-                      ("winlog.activity_id", "Correlation", "ActivityID"),
-                      ("winlog.process.pid", "Execution", "ProcessID"),
-                      ("winlog.process.thread.id", "Execution", "ThreadID"))
+# Column, element of System, and its attribute where the value is one.
+_SYSTEM: tuple[tuple[str, str, str | None], ...] = (
+    ("event.code", "EventID", None), ("event.provider", "Provider", "Name"), ("winlog.channel", "Channel", None),
+    ("host.name", "Computer", None), ("winlog.level", "Level", None), ("winlog.keywords", "Keywords", None),
+    ("winlog.task", "Task", None), ("winlog.opcode", "Opcode", None), ("winlog.version", "Version", None),
+    ("winlog.user.identifier", "Security", "UserID"), ("winlog.activity_id", "Correlation", "ActivityID"),
+    ("winlog.process.pid", "Execution", "ProcessID"), ("winlog.process.thread.id", "Execution", "ThreadID"),
+)
+
+
+def _system_wanted(columns: Collection[str] | None) -> tuple[tuple[str, str, str | None], ...]:
+    return tuple(entry for entry in _SYSTEM if columns is None or entry[0] in columns)
 
 
 def _encode(cells: _Cells, row_count: int) -> Column | None:
@@ -512,7 +512,7 @@ def _clean(text: str | None) -> str | None:
 def _text_of(value: Any) -> str | None:
     """A leaf as text: true and false as in XML, lists one a line, an element's own text."""
     if value is None or value.__class__ is str:
-        return value  # type: ignore[no-any-return]
+        return value
     if value is True or value is False:
         return "true" if value else "false"
     if value.__class__ is list:
@@ -585,7 +585,8 @@ def _times(created: Sequence[str | None], indexes: list[int], stamps: list[str])
     try:
         array = pa.array(created, pa.string())
         if not array.null_count:
-            return array.cast(_TIMESTAMP).cast(pa.int64()).to_numpy()
+            micros: np.ndarray[Any, Any] = array.cast(_TIMESTAMP).cast(pa.int64()).to_numpy()
+            return micros
     except (pa.ArrowException, TypeError, ValueError):
         pass
     return np.array([_time(c, stamps[i]) for c, i in zip(created, indexes, strict=True)], dtype=np.int64)

@@ -248,6 +248,7 @@ def _report(name: str, **values: Any) -> dict[str, Any]:
 class _Context:
     matcher: Matcher
     want: frozenset[str] | None
+    columns: frozenset[str]
     levels: frozenset[str]
     spool: Path
 
@@ -256,9 +257,10 @@ def prepare(argument: Mapping[str, Any]) -> _Context:
     """Once a child: the compiled rules, ready to match."""
     compiled = from_plain(orjson.loads(argument["rules"]))
     matcher = Matcher(compiled)
-    keys = [k for k in matcher.keys if k != "*"]
-    want = None if matcher.keyword_specs else read_names(keys) | _SCHEMA_COLUMNS
-    return _Context(matcher, want, frozenset(argument["levels"]), Path(argument["spool"]))
+    named = read_names([k for k in matcher.keys if k != "*"])
+    # A keyword may stand in any field; the System part is read only where a rule or a hit names it.
+    want = None if matcher.keyword_specs else named
+    return _Context(matcher, want, named | _SCHEMA_COLUMNS, frozenset(argument["levels"]), Path(argument["spool"]))
 
 
 def hunt_files(context: _Context, argument: Sequence[Any]) -> dict[str, Any]:
@@ -278,7 +280,7 @@ class _Job:
 
     def __init__(self, context: _Context, out: Any) -> None:
         self._context, self._out = context, out
-        self._batch = EvtxBatch(want=context.want)
+        self._batch = EvtxBatch(want=context.want, columns=context.columns)
         self._starts: list[tuple[int, str]] = []
         self.files: dict[str, dict[str, Any]] = {}
         self.rules: dict[int, dict[str, Any]] = {}
