@@ -37,8 +37,13 @@ def source(tmp_path: Path) -> Callable[..., Source]:
 @pytest.fixture
 def read(source: Callable[..., Source]) -> Callable[..., Read]:
     def run(
-        content: str | bytes, *, encoding: str | None = None, zone: tzinfo = UTC, assumed: bool = True,
-        format: str | None = None, batch_rows: int = 50_000,
+        content: str | bytes,
+        *,
+        encoding: str | None = None,
+        zone: tzinfo = UTC,
+        assumed: bool = True,
+        format: str | None = None,
+        batch_rows: int = 50_000,
     ) -> Read:
         given = source(content, encoding=encoding)
         return Read(list(parse_source(given, zone=zone, zone_assumed=assumed, format=format, batch_rows=batch_rows)))

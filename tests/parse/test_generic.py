@@ -11,8 +11,10 @@ JST = timezone(timedelta(hours=9))
 
 
 def test_cef_with_escapes_labels_and_spaces(read):
-    line = ("CEF:0|Vendor|Pro\\|duct|1|100|Login \\| failed|5|rt=1726000000123 src=203.0.113.9 spt=50001 dst=192.0.2.7 dpt=443 suser=CORP\\\\alice "
-            "request=https://evil.example/a?b\\=c act=blocked out=900 in=10 cs1Label=Rule Name cs1=no entry msg=two words here\n")
+    line = (
+        "CEF:0|Vendor|Pro\\|duct|1|100|Login \\| failed|5|rt=1726000000123 src=203.0.113.9 spt=50001 dst=192.0.2.7 dpt=443 suser=CORP\\\\alice "
+        "request=https://evil.example/a?b\\=c act=blocked out=900 in=10 cs1Label=Rule Name cs1=no entry msg=two words here\n"
+    )
     row = read(line).rows[0]
     assert row["@timestamp"] == "2024-09-10T20:26:40.123000Z"
     assert (row["source.ip"], row["source.port"], row["destination.port"]) == ("203.0.113.9", 50001, 443)
@@ -29,36 +31,48 @@ def test_cef_times_with_a_zone_of_their_own(read):
     assert row["@timestamp"] == "2021-03-01T20:35:54Z"
 
 
-@pytest.mark.parametrize("line", [
-    "LEEF:1.0|V|P|1|login|src=203.0.113.9\tdst=192.0.2.7\tusrName=alice\tdevTime=2024-09-10 11:26:40",
-    "LEEF:2.0|V|P|1|login|^|src=203.0.113.9^dst=192.0.2.7^usrName=alice^devTime=2024-09-10 11:26:40",
-    "LEEF:2.0|V|P|1|login|x5E|src=203.0.113.9^dst=192.0.2.7^usrName=alice^devTime=2024-09-10 11:26:40",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "LEEF:1.0|V|P|1|login|src=203.0.113.9\tdst=192.0.2.7\tusrName=alice\tdevTime=2024-09-10 11:26:40",
+        "LEEF:2.0|V|P|1|login|^|src=203.0.113.9^dst=192.0.2.7^usrName=alice^devTime=2024-09-10 11:26:40",
+        "LEEF:2.0|V|P|1|login|x5E|src=203.0.113.9^dst=192.0.2.7^usrName=alice^devTime=2024-09-10 11:26:40",
+    ],
+)
 def test_leef(read, line):
     row = read("<13>Sep 10 20:26:40 relay " + line + "\n").rows[0]
-    assert (row["source.ip"], row["destination.ip"], row["user.name"], row["event.code"]) == ("203.0.113.9", "192.0.2.7", "alice", "login")
+    assert (row["source.ip"], row["destination.ip"], row["user.name"], row["event.code"]) == (
+        "203.0.113.9",
+        "192.0.2.7",
+        "alice",
+        "login",
+    )
     assert row["@timestamp"] == "2024-09-10T11:26:40Z"
 
 
 def test_key_value_with_spaces_in_unquoted_values(read):
-    row = read("user=alice smith source_ip=203.0.113.9 category=Business, Software destination_port=443 note=a=b x\n").rows[0]
+    row = read(
+        "user=alice smith source_ip=203.0.113.9 category=Business, Software destination_port=443 note=a=b x\n"
+    ).rows[0]
     assert (row["user.name"], row["source.ip"], row["destination.port"]) == ("alice smith", "203.0.113.9", 443)
     assert row["category"] == "Business, Software"
     assert row["note"] == "a=b x"
 
 
 def test_csv_with_quotes_line_ends_in_values_and_a_bad_row(read):
-    text = ("Timestamp,Source IP,User,Message\n"
-            '2024-09-10T11:26:40Z,203.0.113.9,alice,"one, two"\n'
-            '2024-09-10T11:26:41Z,203.0.113.9,bob,"first\nsecond ""quoted"""\n'
-            "2024-09-10T11:26:42Z,203.0.113.9\n"
-            "2024-09-10T11:26:43Z,203.0.113.8,carol,end\n")
+    text = (
+        "Timestamp,Source IP,User,Message\n"
+        '2024-09-10T11:26:40Z,203.0.113.9,alice,"one, two"\n'
+        '2024-09-10T11:26:41Z,203.0.113.9,bob,"first\nsecond ""quoted"""\n'
+        "2024-09-10T11:26:42Z,203.0.113.9\n"
+        "2024-09-10T11:26:43Z,203.0.113.8,carol,end\n"
+    )
     got = read(text)
     assert [r.get("user.name") for r in got.rows] == ["alice", "bob", None, "carol"]
     assert got.rows[0]["message"] == "one, two"
     assert got.rows[1]["message"] == 'first\nsecond "quoted"'
     assert [r["log.line"] for r in got.rows] == [2, 3, 5, 6]
-    assert text.encode()[got.rows[3]["log.offset"]:].startswith(b"2024-09-10T11:26:43Z")
+    assert text.encode()[got.rows[3]["log.offset"] :].startswith(b"2024-09-10T11:26:43Z")
     assert [r.line for r in got.rejects] == [5]
 
 
@@ -72,8 +86,12 @@ def test_a_quote_that_never_closes_costs_one_row(read):
 
 @pytest.mark.parametrize("sign", [";", "\t", "|"])
 def test_other_separators(read, sign):
-    text = sign.join(["日付", "時刻", "送信元IP", "宛先ホスト名", "ユーザー"]) + "\n" + sign.join(
-        ["2024/09/10", "20:26:40", "10.1.2.3", "Evil.Example", "yamada"]) + "\n"
+    text = (
+        sign.join(["日付", "時刻", "送信元IP", "宛先ホスト名", "ユーザー"])
+        + "\n"
+        + sign.join(["2024/09/10", "20:26:40", "10.1.2.3", "Evil.Example", "yamada"])
+        + "\n"
+    )
     row = read(text, zone=JST).rows[0]
     assert row["@timestamp"] == "2024-09-10T11:26:40Z"
     assert (row["source.ip"], row["destination.domain"], row["user.name"]) == ("10.1.2.3", "evil.example", "yamada")
@@ -86,21 +104,47 @@ def test_nothing_of_a_row_is_lost(read):
 
 
 def test_json_nested_and_lists(read):
-    record = {"createdDateTime": "2024-09-10T11:26:40Z", "userPrincipalName": "u@x.example", "ipAddress": "203.0.113.9",
-              "status": {"errorCode": 50126}, "tags": ["a", "b"], "details": [{"Name": "UserAgent", "Value": "curl"}], "big": 2**70, "none": None}
+    record = {
+        "createdDateTime": "2024-09-10T11:26:40Z",
+        "userPrincipalName": "u@x.example",
+        "ipAddress": "203.0.113.9",
+        "status": {"errorCode": 50126},
+        "tags": ["a", "b"],
+        "details": [{"Name": "UserAgent", "Value": "curl"}],
+        "big": 2**70,
+        "none": None,
+    }
     row = read(json.dumps(record) + "\n").rows[0]
-    assert (row["source.ip"], row["user.name"], row["@timestamp"]) == ("203.0.113.9", "u@x.example", "2024-09-10T11:26:40Z")
+    assert (row["source.ip"], row["user.name"], row["@timestamp"]) == (
+        "203.0.113.9",
+        "u@x.example",
+        "2024-09-10T11:26:40Z",
+    )
     assert (row["status.errorCode"], row["tags"]) == ("50126", "a, b")
     assert row["user_agent.original"] == "curl"
     assert row["big"] == str(2**70)
 
 
-@pytest.mark.parametrize("wrap", [
-    lambda rows: json.dumps(rows), lambda rows: json.dumps(rows, indent=2), lambda rows: json.dumps({"Records": rows}),
-    lambda rows: json.dumps({"x": {"y": 1}, "value": rows}, indent=1), lambda rows: "\n".join(json.dumps(r, indent=2) for r in rows),
-])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda rows: json.dumps(rows),
+        lambda rows: json.dumps(rows, indent=2),
+        lambda rows: json.dumps({"Records": rows}),
+        lambda rows: json.dumps({"x": {"y": 1}, "value": rows}, indent=1),
+        lambda rows: "\n".join(json.dumps(r, indent=2) for r in rows),
+    ],
+)
 def test_json_documents_give_one_event_a_record(read, wrap):
-    rows = [{"time": "2024-09-10T11:26:40Z", "src": f"203.0.113.{n}", "note": 'brace } and "quote" [', "deep": {"a": [1, {"b": 2}]}} for n in range(1, 6)]
+    rows = [
+        {
+            "time": "2024-09-10T11:26:40Z",
+            "src": f"203.0.113.{n}",
+            "note": 'brace } and "quote" [',
+            "deep": {"a": [1, {"b": 2}]},
+        }
+        for n in range(1, 6)
+    ]
     got = read(wrap(rows) + "\n")
     assert [r.get("source.ip") for r in got.rows if "source.ip" in r] == [f"203.0.113.{n}" for n in range(1, 6)]
 
@@ -114,7 +158,9 @@ def test_a_json_document_cut_off_keeps_what_was_whole(read):
 
 def test_a_log_line_inside_json_is_read_too(read):
     inner = "Sep 10 20:26:40 web1 sshd[1]: Accepted password for u1 from 203.0.113.9 port 5000 ssh2"
-    row = read(json.dumps({"@timestamp": "2024-09-10T11:26:40Z", "message": inner, "agent": {"type": "filebeat"}}) + "\n").rows[0]
+    row = read(
+        json.dumps({"@timestamp": "2024-09-10T11:26:40Z", "message": inner, "agent": {"type": "filebeat"}}) + "\n"
+    ).rows[0]
     assert (row["user.name"], row["source.ip"], row["event.dataset"]) == ("u1", "203.0.113.9", "linux.sshd")
     assert row["@timestamp"] == "2024-09-10T11:26:40Z"
     assert row["agent.type"] == "filebeat"
@@ -124,14 +170,18 @@ def test_host_is_the_machine_unless_the_record_is_about_the_web(read):
     machine = read('{"time":"2024-09-10T11:26:40Z","host":"ws1","src":"10.0.0.5"}\n').rows[0]
     assert machine["host.name"] == "ws1"
     assert "destination.domain" not in machine
-    web = read('{"time":"2024-09-10T11:26:40Z","host":"evil.example","src":"10.0.0.5","request_method":"GET","request":"/x"}\n').rows[0]
+    web = read(
+        '{"time":"2024-09-10T11:26:40Z","host":"evil.example","src":"10.0.0.5","request_method":"GET","request":"/x"}\n'
+    ).rows[0]
     assert web["destination.domain"] == "evil.example"
 
 
 def test_syslog_of_all_kinds(read):
-    text = ("<34>1 2024-09-10T20:26:40.003+09:00 fw1 app 99 ID47 [x@1 k=\"v ] \\\" w\"] \ufeffhello world\n"
-            "<34>Sep 10 20:26:40 fw1 app[99]: hello world\n"
-            "Sep 10 20:26:40 192.0.2.1 app: hello world\n")
+    text = (
+        '<34>1 2024-09-10T20:26:40.003+09:00 fw1 app 99 ID47 [x@1 k="v ] \\" w"] \ufeffhello world\n'
+        "<34>Sep 10 20:26:40 fw1 app[99]: hello world\n"
+        "Sep 10 20:26:40 192.0.2.1 app: hello world\n"
+    )
     rows = read(text, zone=JST).rows
     assert [r["message"] for r in rows] == ["hello world"] * 3
     assert rows[0]["@timestamp"] == "2024-09-10T11:26:40.003000Z"

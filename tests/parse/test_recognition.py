@@ -32,21 +32,26 @@ def test_each_format_is_recognised_by_its_content(name):
     assert detect_lines((SAMPLES[name] + "\n").splitlines())[0] == name
 
 
-@pytest.mark.parametrize("name", [n for n in SAMPLES if n not in ("csv", "w3c", "windows-xml", "mixed", "syslog", "linux", "windows-json")])
+@pytest.mark.parametrize(
+    "name", [n for n in SAMPLES if n not in ("csv", "w3c", "windows-xml", "mixed", "syslog", "linux", "windows-json")]
+)
 def test_recognised_behind_a_syslog_header_too(name):
     assert detect_lines(["<13>Sep 10 20:26:40 relay " + SAMPLES[name]] * 3)[0] == name
 
 
-@pytest.mark.parametrize(("line", "never"), [
-    ("1726000000.002 a note about TCP_MISS/200 and GET http://a.example/", "squid"),
-    ('10.0.0.1 - - [yesterday] "GET / HTTP/1.1" 200 1', "access"),
-    ("type=forward subtype=lumber level=high", "fortigate"),
-    ("1,2,3,TRAFFIC jam,5,6,7,8,9,10,11", "paloalto"),
-    ("CEF is a format|with|bars|in|it|and|more|a=b", "cef"),
-    ('{"EventID":4624,"name":"no channel"}', "windows-json"),
-    ("Sep 10 20:26:40 h mydaemon[1]: Accepted password for u1 from 192.0.2.9 port 5000 ssh2", "linux"),
-    ("<Events><Party>Christmas</Party></Events>", "windows-xml"),
-])
+@pytest.mark.parametrize(
+    ("line", "never"),
+    [
+        ("1726000000.002 a note about TCP_MISS/200 and GET http://a.example/", "squid"),
+        ('10.0.0.1 - - [yesterday] "GET / HTTP/1.1" 200 1', "access"),
+        ("type=forward subtype=lumber level=high", "fortigate"),
+        ("1,2,3,TRAFFIC jam,5,6,7,8,9,10,11", "paloalto"),
+        ("CEF is a format|with|bars|in|it|and|more|a=b", "cef"),
+        ('{"EventID":4624,"name":"no channel"}', "windows-json"),
+        ("Sep 10 20:26:40 h mydaemon[1]: Accepted password for u1 from 192.0.2.9 port 5000 ssh2", "linux"),
+        ("<Events><Party>Christmas</Party></Events>", "windows-xml"),
+    ],
+)
 def test_what_only_looks_similar_is_not_claimed(line, never):
     assert detect_lines([line] * 5)[0] != never
 
@@ -59,10 +64,22 @@ def test_less_than_nine_of_ten_lines_is_mixed():
 
 
 def test_a_syslog_file_of_many_devices_is_read_line_by_line(read):
-    text = "\n".join(["<13>Sep 10 20:26:40 relay " + SAMPLES[n] for n in ("fortigate", "cef", "json")]
-                     + [SAMPLES["linux"], SAMPLES["syslog"], "no header at all"]) + "\n"
+    text = (
+        "\n".join(
+            ["<13>Sep 10 20:26:40 relay " + SAMPLES[n] for n in ("fortigate", "cef", "json")]
+            + [SAMPLES["linux"], SAMPLES["syslog"], "no header at all"]
+        )
+        + "\n"
+    )
     got = read(text)
-    assert [r["event.dataset"] for r in got.rows] == ["fortinet.traffic", "cef.v.p", "json", "linux.sshd", "syslog", "text"]
+    assert [r["event.dataset"] for r in got.rows] == [
+        "fortinet.traffic",
+        "cef.v.p",
+        "json",
+        "linux.sshd",
+        "syslog",
+        "text",
+    ]
     assert [r["log.line"] for r in got.rows] == [1, 2, 3, 4, 5, 6]
     assert not got.rejects
 
@@ -91,9 +108,11 @@ def test_every_format_has_both_titles():
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "cp932", "euc_jp", "utf-8-sig"])
 def test_japanese_logs_in_the_encodings_of_japanese_machines(read, encoding):
-    text = ("日時,送信元IPアドレス,宛先IPアドレス,宛先ポート,ユーザー名,動作\r\n"
-            "2024/09/10 20:26:40,10.1.2.3,192.0.2.7,443,山田太郎,許可\r\n"
-            "2024/09/10 20:26:41,10.1.2.4,192.0.2.8,80,鈴木花子,拒否\r\n")
+    text = (
+        "日時,送信元IPアドレス,宛先IPアドレス,宛先ポート,ユーザー名,動作\r\n"
+        "2024/09/10 20:26:40,10.1.2.3,192.0.2.7,443,山田太郎,許可\r\n"
+        "2024/09/10 20:26:41,10.1.2.4,192.0.2.8,80,鈴木花子,拒否\r\n"
+    )
     got = read(text.encode(encoding), encoding=encoding)
     first, second = got.rows
     assert (first["source.ip"], first["destination.ip"], first["destination.port"]) == ("10.1.2.3", "192.0.2.7", 443)
@@ -101,4 +120,4 @@ def test_japanese_logs_in_the_encodings_of_japanese_machines(read, encoding):
     assert second["event.outcome"] == "failure"
     assert first["@timestamp"] == "2024-09-10T20:26:40Z"
     data = text.encode(encoding)
-    assert data[second["log.offset"]:].decode(encoding.removesuffix("-sig")).startswith("2024/09/10 20:26:41")
+    assert data[second["log.offset"] :].decode(encoding.removesuffix("-sig")).startswith("2024/09/10 20:26:41")

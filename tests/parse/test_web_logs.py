@@ -45,7 +45,7 @@ def test_every_row_knows_its_line_and_byte(read):
     data = text.encode()
     assert [r["log.line"] for r in rows] == [1, 2, 3, 4]
     for row in rows:
-        assert data[row["log.offset"]:].startswith(b"17260000")
+        assert data[row["log.offset"] :].startswith(b"17260000")
 
 
 def test_a_damaged_line_is_rejected_and_still_an_event_in_its_place(read):
@@ -61,7 +61,10 @@ def test_a_damaged_line_is_rejected_and_still_an_event_in_its_place(read):
 
 
 def test_squid_lines_with_more_at_the_end_keep_it(read):
-    got = read(SQUID + '1726000005.000 5 10.0.0.1 TCP_MISS/200 7 GET http://a.example/ - HIER_DIRECT/192.0.2.1 - "http://r.example" "curl/8"\n')
+    got = read(
+        SQUID
+        + '1726000005.000 5 10.0.0.1 TCP_MISS/200 7 GET http://a.example/ - HIER_DIRECT/192.0.2.1 - "http://r.example" "curl/8"\n'
+    )
     assert got.rows[4]["user_agent.original"] == "curl/8"
     assert got.rows[4]["destination.domain"] == "a.example"
     assert not got.rejects
@@ -97,7 +100,11 @@ def test_access_log_variants(read):
     rows = read(COMBINED).rows
     assert rows[1]["event.outcome"] == "failure"
     assert "user_agent.original" not in rows[1]
-    assert (rows[2]["source.ip"], rows[2]["destination.domain"], rows[2]["destination.port"]) == ("2001:db8::5", "www.example", 8443)
+    assert (rows[2]["source.ip"], rows[2]["destination.domain"], rows[2]["destination.port"]) == (
+        "2001:db8::5",
+        "www.example",
+        8443,
+    )
     assert rows[3]["http.request"] == "\\x16\\x03\\x01"
     assert "url.full" not in rows[3]
     assert rows[4]["event.dataset"] == "squid.access"
@@ -105,13 +112,19 @@ def test_access_log_variants(read):
 
 
 def test_error_logs_of_nginx_and_apache(read):
-    nginx = read('2024/09/10 20:26:40 [error] 31#31: *46 open() failed, client: 203.0.113.7, server: a.example, request: "GET /x HTTP/1.1", '
-                 'host: "a.example"\n', zone=JST).rows[0]
+    nginx = read(
+        '2024/09/10 20:26:40 [error] 31#31: *46 open() failed, client: 203.0.113.7, server: a.example, request: "GET /x HTTP/1.1", '
+        'host: "a.example"\n',
+        zone=JST,
+    ).rows[0]
     assert (nginx["source.ip"], nginx["destination.domain"], nginx["url.full"]) == ("203.0.113.7", "a.example", "/x")
     assert nginx["@timestamp"] == "2024-09-10T11:26:40Z"
     assert nginx["event.timezone"].endswith("(assumed)")
-    apache = read("[Tue Sep 10 20:26:40.123456 2024] [auth_basic:error] [pid 10:tid 14] [client 203.0.113.7:50229] AH01618: user eve not found: /adm\n",
-                  zone=JST, assumed=False).rows[0]
+    apache = read(
+        "[Tue Sep 10 20:26:40.123456 2024] [auth_basic:error] [pid 10:tid 14] [client 203.0.113.7:50229] AH01618: user eve not found: /adm\n",
+        zone=JST,
+        assumed=False,
+    ).rows[0]
     assert (apache["source.ip"], apache["source.port"], apache["user.name"]) == ("203.0.113.7", 50229, "eve")
     assert apache["@timestamp"] == "2024-09-10T11:26:40.123456Z"
     assert "assumed" not in apache["event.timezone"]
@@ -131,7 +144,11 @@ def test_iis_is_utc_and_its_own_address_is_the_destination(read):
     assert rows[0]["@timestamp"] == "2024-09-10T11:26:40Z"
     assert rows[0]["event.timezone"] == "UTC"
     assert (rows[0]["user.domain"], rows[0]["user.name"]) == ("CORP", "u1")
-    assert (rows[0]["source.ip"], rows[0]["destination.ip"], rows[0]["destination.port"]) == ("203.0.113.9", "192.0.2.1", 443)
+    assert (rows[0]["source.ip"], rows[0]["destination.ip"], rows[0]["destination.port"]) == (
+        "203.0.113.9",
+        "192.0.2.1",
+        443,
+    )
     assert (rows[0]["source.bytes"], rows[0]["destination.bytes"]) == (930, 412)
     assert rows[1]["url.full"] == "/a.aspx?id=1"
     assert rows[0]["user_agent.original"] == "Mozilla/5.0 (X)"
@@ -139,9 +156,11 @@ def test_iis_is_utc_and_its_own_address_is_the_destination(read):
 
 
 def test_a_header_may_change_in_the_middle_of_the_file(read):
-    text = IIS + ("#Fields: date time c-ip cs-method cs-uri-scheme cs-host cs-uri-port cs-uri-path cs-uri-query r-ip sc-filter-result\n"
-                  "2024-09-10 11:27:00 10.0.0.5 GET https evil.example 8443 /x ?q=1 198.51.100.4 OBSERVED\n"
-                  "2024-09-10 11:27:01 10.0.0.5 CONNECT tcp evil.example 443 - - 198.51.100.4 DENIED\n")
+    text = IIS + (
+        "#Fields: date time c-ip cs-method cs-uri-scheme cs-host cs-uri-port cs-uri-path cs-uri-query r-ip sc-filter-result\n"
+        "2024-09-10 11:27:00 10.0.0.5 GET https evil.example 8443 /x ?q=1 198.51.100.4 OBSERVED\n"
+        "2024-09-10 11:27:01 10.0.0.5 CONNECT tcp evil.example 443 - - 198.51.100.4 DENIED\n"
+    )
     rows = read(text).rows
     assert rows[2]["url.full"] == "https://evil.example:8443/x?q=1"
     assert (rows[2]["destination.domain"], rows[2]["destination.ip"]) == ("evil.example", "198.51.100.4")
@@ -166,17 +185,26 @@ def test_quoted_values_of_a_proxy_log_may_hold_spaces_and_an_open_quote_hurts_it
 
 
 def test_windows_firewall_log_is_local_time(read):
-    rows = read("#Version: 1.5\n#Software: Microsoft Windows Firewall\n#Time Format: Local\n"
-                "#Fields: date time action protocol src-ip dst-ip src-port dst-port size path\n\n"
-                "2024-09-10 20:26:40 ALLOW TCP 10.0.0.5 198.51.100.7 51000 443 0 SEND\n", zone=JST).rows
+    rows = read(
+        "#Version: 1.5\n#Software: Microsoft Windows Firewall\n#Time Format: Local\n"
+        "#Fields: date time action protocol src-ip dst-ip src-port dst-port size path\n\n"
+        "2024-09-10 20:26:40 ALLOW TCP 10.0.0.5 198.51.100.7 51000 443 0 SEND\n",
+        zone=JST,
+    ).rows
     assert rows[0]["@timestamp"] == "2024-09-10T11:26:40Z"
     assert rows[0]["event.dataset"] == "windows.firewall"
-    assert (rows[0]["source.ip"], rows[0]["destination.ip"], rows[0]["destination.port"]) == ("10.0.0.5", "198.51.100.7", 443)
+    assert (rows[0]["source.ip"], rows[0]["destination.ip"], rows[0]["destination.port"]) == (
+        "10.0.0.5",
+        "198.51.100.7",
+        443,
+    )
 
 
-PAN = ('1,2024/09/11 05:26:40,0011C1,THREAT,url,2561,2024/09/11 05:26:40,10.0.13.25,198.51.100.43,0.0.0.0,0.0.0.0,out-web,corp\\u1,,'
-       'web-browsing,vsys1,trust,untrust,ae1.10,ae2.20,fwd,2024/09/11 05:26:40,1831843,1,23308,{port},0,0,0x1000,tcp,alert,'
-       '"evil.example/a,b?c=1",(9999),news,informational,client-to-server,1,0x0,Japan,US,,text/html\n')
+PAN = (
+    "1,2024/09/11 05:26:40,0011C1,THREAT,url,2561,2024/09/11 05:26:40,10.0.13.25,198.51.100.43,0.0.0.0,0.0.0.0,out-web,corp\\u1,,"
+    "web-browsing,vsys1,trust,untrust,ae1.10,ae2.20,fwd,2024/09/11 05:26:40,1831843,1,23308,{port},0,0,0x1000,tcp,alert,"
+    '"evil.example/a,b?c=1",(9999),news,informational,client-to-server,1,0x0,Japan,US,,text/html\n'
+)
 
 
 def test_palo_alto_url_gets_its_scheme(read):

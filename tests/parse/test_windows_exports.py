@@ -11,45 +11,112 @@ JST = timezone(timedelta(hours=9))
 NS = 'xmlns="http://schemas.microsoft.com/win/2004/08/events/event"'
 
 LOGON = {
-    "SubjectUserSid": "S-1-0-0", "TargetUserName": "alice", "TargetDomainName": "CORP", "LogonType": "10", "IpAddress": "::ffff:203.0.113.9",
-    "IpPort": "50001", "WorkstationName": "WS-9", "ProcessName": "-",
+    "SubjectUserSid": "S-1-0-0",
+    "TargetUserName": "alice",
+    "TargetDomainName": "CORP",
+    "LogonType": "10",
+    "IpAddress": "::ffff:203.0.113.9",
+    "IpPort": "50001",
+    "WorkstationName": "WS-9",
+    "ProcessName": "-",
 }
 
 
-def xml_event(code="4624", channel="Security", data=LOGON, time="2024-09-10T11:26:40.1234567Z", record=77, extra="", pretty=False):
+def xml_event(
+    code="4624", channel="Security", data=LOGON, time="2024-09-10T11:26:40.1234567Z", record=77, extra="", pretty=False
+):
     rows = "".join(f'<Data Name="{k}">{v}</Data>' for k, v in data.items())
-    text = (f'<Event {NS}><System><Provider Name="Microsoft-Windows-Security-Auditing" Guid="{{1}}"/><EventID>{code}</EventID><Version>2</Version>'
-            f'<Level>0</Level><Task>12544</Task><Opcode>0</Opcode><Keywords>0x8020000000000000</Keywords><TimeCreated SystemTime="{time}"/>'
-            f'<EventRecordID>{record}</EventRecordID><Correlation/><Execution ProcessID="4" ThreadID="8"/><Channel>{channel}</Channel>'
-            f'<Computer>dc1.corp.example</Computer><Security/></System><EventData>{rows}</EventData>{extra}</Event>')
+    text = (
+        f'<Event {NS}><System><Provider Name="Microsoft-Windows-Security-Auditing" Guid="{{1}}"/><EventID>{code}</EventID><Version>2</Version>'
+        f'<Level>0</Level><Task>12544</Task><Opcode>0</Opcode><Keywords>0x8020000000000000</Keywords><TimeCreated SystemTime="{time}"/>'
+        f'<EventRecordID>{record}</EventRecordID><Correlation/><Execution ProcessID="4" ThreadID="8"/><Channel>{channel}</Channel>'
+        f"<Computer>dc1.corp.example</Computer><Security/></System><EventData>{rows}</EventData>{extra}</Event>"
+    )
     return text.replace("><", ">\n  <") if pretty else text
 
 
 def evtx_json(data=LOGON, record=77):
-    return {"Event": {"#attributes": {"xmlns": "x"}, "System": {
-        "Provider": {"#attributes": {"Name": "Microsoft-Windows-Security-Auditing", "Guid": "1"}}, "EventID": 4624, "Version": 2, "Level": 0,
-        "Task": 12544, "Opcode": 0, "Keywords": "0x8020000000000000", "TimeCreated": {"#attributes": {"SystemTime": "2024-09-10T11:26:40.123456Z"}},
-        "EventRecordID": record, "Correlation": None, "Execution": {"#attributes": {"ProcessID": 4, "ThreadID": 8}}, "Channel": "Security",
-        "Computer": "dc1.corp.example", "Security": None}, "EventData": dict(data)}}
+    return {
+        "Event": {
+            "#attributes": {"xmlns": "x"},
+            "System": {
+                "Provider": {"#attributes": {"Name": "Microsoft-Windows-Security-Auditing", "Guid": "1"}},
+                "EventID": 4624,
+                "Version": 2,
+                "Level": 0,
+                "Task": 12544,
+                "Opcode": 0,
+                "Keywords": "0x8020000000000000",
+                "TimeCreated": {"#attributes": {"SystemTime": "2024-09-10T11:26:40.123456Z"}},
+                "EventRecordID": record,
+                "Correlation": None,
+                "Execution": {"#attributes": {"ProcessID": 4, "ThreadID": 8}},
+                "Channel": "Security",
+                "Computer": "dc1.corp.example",
+                "Security": None,
+            },
+            "EventData": dict(data),
+        }
+    }
 
 
 def winlogbeat(data=LOGON):
-    return {"@timestamp": "2024-09-10T11:26:40.123456Z", "event": {"code": "4624"}, "host": {"name": "x"}, "winlog": {
-        "channel": "Security", "event_id": "4624", "provider_name": "Microsoft-Windows-Security-Auditing", "computer_name": "dc1.corp.example",
-        "record_id": 77, "version": 2, "level": "0", "task": "12544", "opcode": "0", "keywords": "0x8020000000000000",
-        "process": {"pid": 4, "thread": {"id": 8}}, "event_data": dict(data)}}
+    return {
+        "@timestamp": "2024-09-10T11:26:40.123456Z",
+        "event": {"code": "4624"},
+        "host": {"name": "x"},
+        "winlog": {
+            "channel": "Security",
+            "event_id": "4624",
+            "provider_name": "Microsoft-Windows-Security-Auditing",
+            "computer_name": "dc1.corp.example",
+            "record_id": 77,
+            "version": 2,
+            "level": "0",
+            "task": "12544",
+            "opcode": "0",
+            "keywords": "0x8020000000000000",
+            "process": {"pid": 4, "thread": {"id": 8}},
+            "event_data": dict(data),
+        },
+    }
 
 
 def flattened(data=LOGON):
-    return {"EventID": 4624, "Channel": "Security", "Computer": "dc1.corp.example", "Provider_Name": "Microsoft-Windows-Security-Auditing",
-            "EventRecordID": 77, "SystemTime": "2024-09-10T11:26:40.123456Z", "Version": 2, "Level": 0, "Task": 12544, "Opcode": 0,
-            "Keywords": "0x8020000000000000", "Execution_ProcessID": 4, "Execution_ThreadID": 8, **data}
+    return {
+        "EventID": 4624,
+        "Channel": "Security",
+        "Computer": "dc1.corp.example",
+        "Provider_Name": "Microsoft-Windows-Security-Auditing",
+        "EventRecordID": 77,
+        "SystemTime": "2024-09-10T11:26:40.123456Z",
+        "Version": 2,
+        "Level": 0,
+        "Task": 12544,
+        "Opcode": 0,
+        "Keywords": "0x8020000000000000",
+        "Execution_ProcessID": 4,
+        "Execution_ThreadID": 8,
+        **data,
+    }
 
 
 def nxlog(data=LOGON):
-    return {"EventTime": "2024-09-10T11:26:40.123456Z", "Hostname": "dc1.corp.example", "EventID": 4624, "Channel": "Security",
-            "SourceName": "Microsoft-Windows-Security-Auditing", "RecordNumber": 77, "Version": 2, "Task": 12544, "OpcodeValue": 0,
-            "Keywords": -9214364837600034816, "ProcessID": 4, "ThreadID": 8, **data}
+    return {
+        "EventTime": "2024-09-10T11:26:40.123456Z",
+        "Hostname": "dc1.corp.example",
+        "EventID": 4624,
+        "Channel": "Security",
+        "SourceName": "Microsoft-Windows-Security-Auditing",
+        "RecordNumber": 77,
+        "Version": 2,
+        "Task": 12544,
+        "OpcodeValue": 0,
+        "Keywords": -9214364837600034816,
+        "ProcessID": 4,
+        "ThreadID": 8,
+        **data,
+    }
 
 
 PLACE = ("log.line", "log.offset", "log.file.path")
@@ -60,7 +127,13 @@ def without_place(row):
 
 
 def test_xml_and_every_json_shape_give_the_same_row(read):
-    shapes = [xml_event(), json.dumps(evtx_json()), json.dumps(winlogbeat()), json.dumps(flattened()), json.dumps(nxlog())]
+    shapes = [
+        xml_event(),
+        json.dumps(evtx_json()),
+        json.dumps(winlogbeat()),
+        json.dumps(flattened()),
+        json.dumps(nxlog()),
+    ]
     rows = [without_place(read(text + "\n").rows[0]) for text in shapes]
     first = rows[0]
     assert first["event.code"] == "4624"
@@ -84,8 +157,11 @@ def test_system_and_event_data_do_not_collide(read):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
 def test_a_whole_document_is_read_event_by_event(read, encoding):
-    text = ('<?xml version="1.0" encoding="utf-8" standalone="yes"?>\r\n<Events>'
-            + "".join(xml_event(record=n, pretty=n % 2 == 0) for n in range(1, 21)) + "</Events>\r\n")
+    text = (
+        '<?xml version="1.0" encoding="utf-8" standalone="yes"?>\r\n<Events>'
+        + "".join(xml_event(record=n, pretty=n % 2 == 0) for n in range(1, 21))
+        + "</Events>\r\n"
+    )
     bom = "\ufeff" if encoding.startswith("utf-16") else ""
     got = read((bom + text).encode(encoding), encoding=encoding)
     assert [r["winlog.record_id"] for r in got.rows] == list(range(1, 21))
@@ -94,22 +170,25 @@ def test_a_whole_document_is_read_event_by_event(read, encoding):
 
 
 def test_user_data_leaves_keep_their_names(read):
-    text = (f'<Event {NS}><System><Provider Name="P"/><EventID>1149</EventID><TimeCreated SystemTime="2024-09-10T11:26:40Z"/>'
-            "<EventRecordID>1</EventRecordID><Channel>Microsoft-Windows-TerminalServices-RemoteConnectionManager/Operational</Channel>"
-            "<Computer>ts1</Computer></System><UserData><EventXML xmlns='Event_NS'><Param1>alice</Param1><Param2>CORP</Param2>"
-            "<Param3>203.0.113.9</Param3></EventXML></UserData></Event>")
+    text = (
+        f'<Event {NS}><System><Provider Name="P"/><EventID>1149</EventID><TimeCreated SystemTime="2024-09-10T11:26:40Z"/>'
+        "<EventRecordID>1</EventRecordID><Channel>Microsoft-Windows-TerminalServices-RemoteConnectionManager/Operational</Channel>"
+        "<Computer>ts1</Computer></System><UserData><EventXML xmlns='Event_NS'><Param1>alice</Param1><Param2>CORP</Param2>"
+        "<Param3>203.0.113.9</Param3></EventXML></UserData></Event>"
+    )
     row = read(text + "\n").rows[0]
     assert (row["Param1"], row["Param2"], row["Param3"]) == ("alice", "CORP", "203.0.113.9")
 
 
 def test_unnamed_data_stays_one_a_line(read):
     text = xml_event(code="400", channel="Windows PowerShell", data={}).replace(
-        "<EventData></EventData>", "<EventData><Data>Available</Data><Data>None</Data></EventData>")
+        "<EventData></EventData>", "<EventData><Data>Available</Data><Data>None</Data></EventData>"
+    )
     assert read(text + "\n").rows[0]["Data"] == "Available\nNone"
 
 
 def test_a_document_type_or_entity_is_refused_and_the_rest_is_read(read):
-    laughs = ('<!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>' + xml_event(data={"X": "&b;"}))
+    laughs = '<!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>' + xml_event(data={"X": "&b;"})
     xxe = xml_event(data={"X": "&xxe;"})
     got = read(laughs + "\n" + xxe + "\n" + xml_event(record=5) + "\n", format="windows-xml")
     good = [r for r in got.rows if r["event.dataset"] != "unparsed"]
@@ -126,7 +205,15 @@ def test_a_declaration_inside_an_event_is_refused(read):
 
 
 def test_cut_and_broken_events_are_kept_with_their_place(read):
-    text = xml_event(record=1)[:300] + "\n" + xml_event(record=2) + "\n" + xml_event(record=3).replace("</System>", "") + "\n" + xml_event(record=4)
+    text = (
+        xml_event(record=1)[:300]
+        + "\n"
+        + xml_event(record=2)
+        + "\n"
+        + xml_event(record=3).replace("</System>", "")
+        + "\n"
+        + xml_event(record=4)
+    )
     got = read(text + "\n")
     assert [r.get("winlog.record_id") for r in got.rows if r["event.dataset"] == "windows.security"] == [2, 4]
     assert [r.line for r in got.rejects] == [1, 3]
@@ -178,9 +265,23 @@ def test_an_array_of_events_is_read_like_lines(read):
 
 
 def test_powershells_converted_events(read):
-    record = {"Id": 4624, "ProviderName": "Microsoft-Windows-Security-Auditing", "LogName": "Security", "MachineName": "dc1", "RecordId": 9,
-              "TimeCreated": "/Date(1725967600123)/", "Level": 0, "Properties": [{"Value": "a"}, {"Value": 5}], "Message": "An account"}
+    record = {
+        "Id": 4624,
+        "ProviderName": "Microsoft-Windows-Security-Auditing",
+        "LogName": "Security",
+        "MachineName": "dc1",
+        "RecordId": 9,
+        "TimeCreated": "/Date(1725967600123)/",
+        "Level": 0,
+        "Properties": [{"Value": "a"}, {"Value": 5}],
+        "Message": "An account",
+    }
     row = read(json.dumps([record]) + "\n").rows[0]
-    assert (row["event.code"], row["winlog.channel"], row["winlog.record_id"], row["host.name"]) == ("4624", "Security", 9, "dc1")
+    assert (row["event.code"], row["winlog.channel"], row["winlog.record_id"], row["host.name"]) == (
+        "4624",
+        "Security",
+        9,
+        "dc1",
+    )
     assert row["@timestamp"] == "2024-09-10T11:26:40.123000Z"
     assert row["Data"] == "a\n5"
