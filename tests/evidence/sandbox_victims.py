@@ -156,3 +156,14 @@ def hoard(context: Any, size: int) -> int:
 
 def read_before_lock(path: str) -> bytes:
     return Path(path).read_bytes()
+
+
+def import_libraries(names: list[str]) -> None:
+    for name in names:
+        __import__(name)
+
+
+def start_thread(_: Any) -> None:
+    import threading
+
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()

@@ -44,7 +44,7 @@ class Protection:
     rlimits: bool = False
     seccomp: bool = False
     landlock: int = 0
-    separate_process: bool = True
+    other_threads: int = 0  # started by `setup` before the lock: Landlock does not bind these
 
     def __str__(self) -> str:
         parts = ["process"]
@@ -53,7 +53,8 @@ class Protection:
         if self.seccomp:
             parts.append("seccomp")
         if self.landlock:
-            parts.append(f"landlock {self.landlock}")
+            threads = f" ({self.other_threads} threads without)" if self.other_threads else ""
+            parts.append(f"landlock {self.landlock}{threads}")
         return ", ".join(parts)
 
     def describe(self) -> Text:
@@ -89,8 +90,9 @@ def lock_down(*, memory_bytes: int, file_bytes: int, readable: Sequence[Path],
     """Lock this process, for good; returns the locks that hold."""
     limited = _limit(memory_bytes, file_bytes)
     _drop_capabilities()
+    others = _thread_count() - 1
     landlock = _restrict_folders([*readable, *python_folders()], writable)
-    return Protection(limited, _filter_syscalls(), landlock)
+    return Protection(limited, _filter_syscalls(), landlock, others if landlock else 0)
 
 
 def end_with_parent(parent: int) -> None:
@@ -162,7 +164,7 @@ def _landlock_abi() -> int:
 
 def _restrict_folders(readable: Iterable[Path], writable: Iterable[Path]) -> int:
     abi = _landlock_abi()
-    if not abi or _thread_count() > 1:  # it binds only the calling thread: half a lock is none
+    if not abi:
         return 0
     libc = _libc()
     handled = (1 << 13) - 1

@@ -24,7 +24,7 @@ from typing import IO, Any
 import hikeshi
 from hikeshi.errors import ChildError, ChildKilled, ChildTimeout, HikeshiError
 from hikeshi.evidence.sandbox import wire
-from hikeshi.evidence.sandbox.child import Order
+from hikeshi.evidence.sandbox.child import Order, peak_bytes
 from hikeshi.evidence.sandbox.locks import Protection
 
 _BOOT = ("import sys; n = int(sys.argv[2]); sys.path[:0] = sys.argv[3:3 + n]; "
@@ -33,7 +33,9 @@ _KEPT_ENVIRONMENT = ("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", 
                      "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONTZPATH")
 _SET_ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # mimalloc reserves what it may never use
-    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2",
+    # Landlock binds only the thread that asks for it: libraries must not start others on import.
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "MALLOC_ARENA_MAX": "2",
 }
 _START_LIMIT_S = 300.0
 _CRASHES = {"SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS"}
@@ -252,6 +254,7 @@ class _Child:
         self._cpu_s = 0.0
         self._peak_bytes = 0
         self._usage: Any = None
+        self._parents_peak = peak_bytes()
         self._process = _spawn()
         assert self._process.stdin and self._process.stdout and self._process.stderr
         self._in, self._out = self._process.stdin, self._process.stdout
@@ -316,7 +319,9 @@ class _Child:
         cpu_s, peak = 0.0, self._peak_bytes
         if self._usage is not None:
             cpu_s = max(0.0, self._usage.ru_utime + self._usage.ru_stime - self._cpu_s)
-            peak = self._usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            most = self._usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            # On Linux the figure starts with our own size at the fork; below that it says nothing.
+            peak = max(peak, most) if most > self._parents_peak else peak
         return Outcome(key, None, error, self._protection, round(cpu_s, 3), peak)
 
     def _post_mortem(self) -> HikeshiError:
