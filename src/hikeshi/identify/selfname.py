@@ -24,7 +24,11 @@ _KIND = (
 _BEFORE = (
     # strength, pattern before the name
     ("strong", r"(?:we are|we're|we r|i am|i'm|this is)(?: the| a| from| from the| called)?"),
-    ("strong", r"(?:call(?:ed)? (?:ourselves|us|myself)|our (?:team|group|name) is(?: called)?|my name is|known as)"),
+    (
+        "strong",
+        r"(?:call(?:ed)? (?:ourselves|us|myself)|our (?:team|group|name) is(?: called)?|"
+        r"my name is|we are (?:also )?known as)",
+    ),
     (
         "strong",
         r"(?:encrypted|crypted|locked|hacked|attacked|infected|compromised|breached|penetrated|stolen|downloaded|hit|visited|"

@@ -26,7 +26,7 @@ ADDRESS_KINDS = ("onion", "email", "tox", "telegram", "session", "site")
 FACT_KINDS = (*ADDRESS_KINDS, "note_name", "extension")
 WEAK_KINDS = ("plain_name", "never_name", "note_name", "extension", "site")
 
-_FORM = 4  # raise it when the compact form changes
+_FORM = 5  # raise it when the compact form changes
 
 
 class Fact(NamedTuple):
@@ -104,8 +104,8 @@ class Families:
         )
 
     def named(self, name: str) -> tuple[str, ...]:
-        """Ids of the families of that name, exactly (letters and digits compared); () when none."""
-        return self._names.get(key_of(name), ())
+        """Ids of the families of that name, letters and digits compared; a version at its end may differ."""
+        return self._names.get(key_of(name)) or self._names.get(key_of(galaxy.without_version(name)), ())
 
     def is_plain_name(self, name: str) -> bool:
         """An ordinary word: it must not identify a family by standing somewhere in a text."""
@@ -228,7 +228,8 @@ class _Merger:
             value = entry["value"]
             one = self._of_entry.get(value) or _id_for(value, keys)
             self._family(one, display_name(galaxy.without_version(value) if one != key_of(value) else value))
-            for name in entry["names"]:
+            bare = () if one == key_of(value) else (self.families[one]["name"],)
+            for name in (*bare, *entry["names"]):
                 self._name(one, name, self.primary)
             for name in entry["synonyms"]:
                 self._name(one, name, self.synonyms)
