@@ -19,7 +19,7 @@ import yaml
 
 from hikeshi.detect.compile import CompiledRules, compile_rules
 from hikeshi.detect.match import Matcher
-from hikeshi.detect.rules import LEVELS, load_rules
+from hikeshi.detect.rules import LEVELS, RuleFile, RuleSet, load_rules
 from hikeshi.events.table import EventTable, TableBuilder
 from hikeshi.events.time import NO_TIME
 
@@ -93,6 +93,28 @@ def test_a_rule_has_cases_of_both_kinds_in_its_own_file(path: str) -> None:
     assert set(case(path)) == {"rule", "match", "near_miss"}
     for event in (*case(path)["match"], *case(path)["near_miss"]):
         assert {"Channel", "EventID", "Provider", "Computer"} <= set(event)
+
+
+def test_every_selection_of_a_rule_is_met_by_one_of_its_own_events() -> None:
+    """Else an alternative, or a filter, could be misspelt and nobody would notice."""
+    files, owner = [], {}
+    for path in PATHS:
+        for name, selection in rule(path)["detection"].items():
+            if name != "condition":
+                number = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{path}#{name}"))
+                owner[number] = (path, name)
+                alone = {"title": name, "id": number, "logsource": rule(path)["logsource"],
+                         "detection": {name: selection, "condition": f"1 of {name}"}}
+                files.append(RuleFile(f"{number}.yml", yaml.safe_dump(alone, allow_unicode=True).encode()))
+    compiled = compile_rules(RuleSet(files), cache=None)
+    assert [(owner[s.rule_id], s.reason) for s in compiled.skipped] == []
+    events = every_event()
+    unmet = set(owner.values())
+    for match in Matcher(compiled).match(table_of(event for _, _, event in events)):
+        path, name = owner[match.rule.id]
+        if any(events[row][0] == path for row in match.rows.tolist()):
+            unmet.discard((path, name))
+    assert sorted(unmet) == []
 
 
 def test_no_case_is_left_without_its_rule() -> None:
