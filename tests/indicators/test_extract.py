@@ -54,6 +54,7 @@ def found(text):
     ("a.example.net/b.example.net", [("domain", "a.example.net"), ("domain", "b.example.net")]),
     # Names in their own script.
     ("偽サイト「例え.jp」へ", [("domain", "xn--r8jz45g.jp")]),
+    ("http://例え.みんな/pathへ", [("url", "http://xn--r8jz45g.xn--q9jyb4c/path")]),
     ("詳細はexample.jpへ", [("domain", "example.jp")]),
     ("xn--r8jz45g.jpへ", [("domain", "xn--r8jz45g.jp")]),
     # Everything else.
@@ -73,11 +74,11 @@ def test_it_finds_indicators_in_prose(text, expected):
 
 @pytest.mark.parametrize("text", [
     "FortiOS 7.0.1.2、7.0.1.3および7.2.0.4が対象", "バージョンは6.4.2.1です", "v1.2.3.4とver.5.6.7.8", "第1.2.3.4項",
-    "資料5.6.7.8節", "Chrome/128.0.0.0", "1.2.3.4.5", "6.4.2.1以前", "300.1.1.1", "010.1.1.1", "255.255.255.0",
+    "資料5.6.7.8節", "Chrome/128.0.0.0", "Veeam 12.1.2.172", "1.2.3.4.5", "6.4.2.1以前", "300.1.1.1", "010.1.1.1", "255.255.255.0",
     "README.mdとupdate.sh、invoice.pdf.zip", "cmd.exe", "Node.jsとASP.NET", "system.web", "user.name、event.id",
     "C:\\Users\\Public\\a.com", "foo.name()", "終わった.It", "e.g. this, i.e. that, U.S.A", "co.jp", "10.km",
     "2024.03.12と2024-03-12", "10:15:30", "00:11:22:33:44:55", "00:11:22:33:44:55:66:77", "std::string a::b",
-    "12345678901234567890123456789012", "g" * 32, "ab" * 16 + "0", "CVE-2024-1", "T2059", "TT1059",
+    "12345678901234567890123456789012", "UUID: " + "ab" * 16, "g" * 32, "ab" * 16 + "0", "CVE-2024-1", "T2059", "TT1059",
     "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb", "株式会社山田.請求書", "。.。", "@", "http://",
 ])
 def test_it_leaves_near_misses_alone(text):

@@ -49,6 +49,7 @@ _EMAIL = re.compile(
     rf"(?P<domain>[A-Za-z0-9.{_WIDE}-]{{3,253}})")
 _HASH = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9a-f]{128}|[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32})(?![0-9A-Za-z])", re.IGNORECASE)
+_UUID_BEFORE = re.compile(r"[ug]uid[^0-9a-z]{0,4}\Z", re.IGNORECASE)
 _CVE = re.compile(r"(?<![A-Za-z0-9])CVE[-_ ]?((?:19|20)\d\d)[-_](\d{4,7})(?![0-9A-Za-z])", re.IGNORECASE)
 _COIN = re.compile(
     r"(?<![0-9A-Za-z])(?:bc1[02-9ac-hj-np-z]{39,59}|BC1[02-9AC-HJ-NP-Z]{39,59}|[13][1-9A-HJ-NP-Za-km-z]{25,34})"
@@ -111,7 +112,7 @@ class _Search:
             self._emails()
         for match in _HASH.finditer(text):
             pair = norm.digest(match[0])
-            if pair:
+            if pair and not _UUID_BEFORE.search(self.text, max(0, match.start() - 12), match.start()):
                 self._take(pair[0], pair[1], match.start(), match.end())
         for match in _CVE.finditer(text):
             self._take("cve", f"CVE-{match[1]}-{match[2]}", match.start(), match.end())
@@ -161,6 +162,8 @@ class _Search:
         head = place[:wide].rpartition("@")[2]
         if wide and head[-1:] != "." and (is_public_name(head.partition(":")[0]) or norm.address(head)):
             return start + wide
+        if self.text[match.end():match.end() + 1] == "/" and is_public_name(norm.host(place) or ""):
+            return end
         named = _WIDE_NAME.match(self.text, start)
         if named and is_public_name(norm.host(named[0]) or ""):
             return named.end() if named.end() < end else end
@@ -364,7 +367,7 @@ def _ascii_head(text: str) -> str:
 def _version_shaped(text: str) -> bool:
     """Small numbers, or a zero in the middle, as versions have and addresses of servers rarely have."""
     numbers = [int(n) for n in text.split(".")]
-    if all(n < 40 for n in numbers):
+    if numbers[0] < 40 and sum(n < 40 for n in numbers[1:]) >= 2:
         return True
     return numbers[0] < 150 and numbers[0] not in (10, 127) and 0 in numbers[1:]
 
