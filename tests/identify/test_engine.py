@@ -10,7 +10,7 @@ from hikeshi.evidence.sandbox import wire
 from hikeshi.evidence.source import Source
 from hikeshi.identify import Input, examine, examine_input, identify, merge
 from hikeshi.knowledge.families import load_families
-from hikeshi.triage.identify import encrypted_hosts, identify_sources
+from hikeshi.model.text import Text
 
 random.seed(11)
 FAMILIES = load_families()
@@ -144,30 +144,44 @@ def encrypted(host: str, number: int, extension: str = ".akira") -> Input:
     return Input(f"{host}/D/share/file{number}.docx{extension}", data=random.randbytes(9000))
 
 
+def quiet(number: int):
+    return examine_input(Input(f"FS-03/{number}.txt", text="all quiet\n"), FAMILIES)
+
+
 def test_notes_and_encrypted_files_of_a_case_become_one_answer():
     found = [examine_input(encrypted(h, n), FAMILIES) for h in ("FS-01", "FS-02") for n in range(3)]
-    found += [examine_input(Input(f"{h}/D/share/readme.txt", text=note(f"Contact us: http://{onion_of('akira')}")), FAMILIES) for h in ("FS-01", "FS-02")]
-    found.append(examine_input(Input("FS-03/log.txt", text="nothing of interest\n"), FAMILIES))
-    result = identify_sources(found)
+    words = note(f"Contact us: http://{onion_of('akira')}")
+    found += [examine_input(Input(f"{h}/D/share/readme.txt", text=words), FAMILIES) for h in ("FS-01", "FS-02")]
+    result = merge([*found, quiet(1)])
     assert (result.verdict, result.family, result.confidence) == ("identified", "Akira", "high")
     assert result.extensions == (".akira",)
-    assert result.records and all(r.sha256 for r in result.records)
+    assert len(result.records) == 8 and all(record.sha256 for record in result.records)
     assert any("6 files carry" in reason.en for reason in result.candidates[0].reasons)
-    hosts = encrypted_hosts(found, {"fs-01": "FS-01.corp.example"})
-    assert [h.name for h in hosts] == ["FS-01.corp.example", "FS-02"]
-    assert all(h.confidence == "high" and len(h.records) == 3 for h in hosts)
+    assert Text("脅迫文が2個あります", "2 ransom notes") in result.notes
+
+
+def test_copies_of_one_note_weigh_no_more_than_one():
+    words = note("Contact us: decrypt@akiracontact.example or write to the Akira team.")
+    one = merge([examine_input(Input("a/readme.txt", text=words), FAMILIES), quiet(1)])
+    many = merge([*(examine_input(Input(f"{n}/readme.txt", text=words), FAMILIES) for n in range(30)), quiet(1)])
+    assert one.candidates[0].score == many.candidates[0].score
 
 
 def test_an_extension_that_many_families_use_names_nobody():
-    found = [examine_input(encrypted("FS-01", n, ".locked"), FAMILIES) for n in range(5)]
-    assert identify_sources(found).family is None
+    assert merge([examine_input(encrypted("FS-01", n, ".locked"), FAMILIES) for n in range(5)]).family is None
+
+
+def test_encrypted_files_and_a_note_of_different_families_are_candidates():
+    found = [examine_input(encrypted("FS-01", n, ".akira"), FAMILIES) for n in range(3)]
+    found.append(examine_input(Input("FS-01/readme.txt", text=note(f"Contact us: http://{onion_of('play')}")), FAMILIES))
+    result = merge(found)
+    assert (result.verdict, {c.id for c in result.candidates[:2]}) == ("candidates", {"akira", "play"})
 
 
 def test_a_case_without_notes_or_encrypted_files_shows_no_ransomware():
-    found = [examine_input(Input(f"FS-01/{n}.txt", text="all quiet\n"), FAMILIES) for n in range(3)]
-    result = identify_sources(found)
-    assert (result.verdict, result.family, encrypted_hosts(found)) == ("not_ransomware", None, ())
-    assert identify_sources([]).verdict == "not_ransomware"
+    assert merge([quiet(1), quiet(2)]).verdict == "not_ransomware"
+    assert merge([]).verdict == "unknown"
+    assert merge([quiet(1), examine_input(Input("a.jpg", data=b"\xff\xd8\xff\xe0" + bytes(900)), FAMILIES)]).family is None
 
 
 def test_merging_one_answer_keeps_it():

@@ -7,21 +7,12 @@ from collections.abc import Sequence
 from hikeshi.errors import HikeshiError
 from hikeshi.evidence.source import Source
 from hikeshi.identify.engine import Examined, examine, prepare
-from hikeshi.identify.gate import load_signs
-from hikeshi.knowledge.advice import load_advice
 from hikeshi.knowledge.families import Families
 
 
 def set_up(packs: Sequence[str] | None) -> Families:
-    """Everything that is read from disk later, read now: a locked child may open the evidence only."""
-    load_signs()
-    load_advice()
+    """The context of `examine_batch`."""
     return prepare(packs or ())
-
-
-def examine_one(families: Families, source: Source) -> Examined:
-    """For triage: one task a file."""
-    return examine(families, source)
 
 
 def examine_batch(families: Families, sources: Sequence[Source]) -> list[tuple[Examined | None, str]]:

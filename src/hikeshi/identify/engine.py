@@ -18,12 +18,12 @@ from hikeshi.identify import clues as clue
 from hikeshi.identify.answer import Actor, Answer
 from hikeshi.identify.clues import Clue
 from hikeshi.identify.encrypted import FileFacts, inspect_bytes, inspect_file
-from hikeshi.identify.gate import Gate, judge
+from hikeshi.identify.gate import Gate, judge, load_signs
 from hikeshi.identify.rank import is_named, rank
 from hikeshi.identify.selfname import unknown_name
 from hikeshi.identify.text import MAX_BYTES, NoteText, note_from_text, read_note
 from hikeshi.knowledge.addresses import Address, find_addresses
-from hikeshi.knowledge.advice import advice_for
+from hikeshi.knowledge.advice import advice_for, load_advice
 from hikeshi.knowledge.families import Families, load_families
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.text import Text
@@ -82,7 +82,9 @@ def examine(families: Families, source: Source) -> Examined:
 
 
 def prepare(packs: Sequence[str] = ()) -> Families:
-    """What a child loads before it is locked in."""
+    """What a child loads before it is locked in: everything that would be read from disk later."""
+    load_signs()
+    load_advice()
     return load_families(*(Path(pack) for pack in packs))
 
 
@@ -92,13 +94,9 @@ def examine_input(one: Input, families: Families) -> Examined:
         return _examine(one.path, one.sha256, one.facts, None, families)
     if one.text is not None:
         data = one.text.encode("utf-8", "replace")
-        return _examine(
-            one.path,
-            one.sha256 or _sha256(data),
-            _facts_of(one.path, data, one.sha256),
-            note_from_text(one.text),
-            families,
-        )
+        sha256 = one.sha256 or _sha256(data)
+        facts = _facts_of(one.path, data, sha256)
+        return _examine(one.path, sha256, facts, note_from_text(one.text), families)
     if one.data is not None:
         sha256 = one.sha256 or _sha256(one.data)
         return _examine(
