@@ -18,7 +18,7 @@ from hikeshi.identify import clues as clue
 from hikeshi.identify.answer import Actor, Answer
 from hikeshi.identify.clues import Clue
 from hikeshi.identify.encrypted import FileFacts, inspect_bytes, inspect_file
-from hikeshi.identify.gate import Gate, judge, load_signs
+from hikeshi.identify.gate import Gate, is_tabular, judge, load_signs
 from hikeshi.identify.rank import is_named, rank
 from hikeshi.identify.selfname import unknown_name
 from hikeshi.identify.text import MAX_BYTES, NoteText, note_from_text, read_note
@@ -27,6 +27,8 @@ from hikeshi.knowledge.advice import advice_for, load_advice
 from hikeshi.knowledge.families import Families, load_families
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.text import Text
+
+_HEAD = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def examine(families: Families, source: Source) -> Examined:
                 data = file.read(MAX_BYTES + 1)
         except OSError as error:
             raise InputError(f"the file can't be read: {error.strerror}", source=Location(source.name)) from error
-    return _examine(source.name, source.sha256, facts, read_note(data) if data else None, families)
+    return _examine(source.name, source.sha256, facts, _read(data), families)
 
 
 def prepare(packs: Sequence[str] = ()) -> Families:
@@ -99,9 +101,7 @@ def examine_input(one: Input, families: Families) -> Examined:
         return _examine(one.path, sha256, facts, note_from_text(one.text), families)
     if one.data is not None:
         sha256 = one.sha256 or _sha256(one.data)
-        return _examine(
-            one.path, sha256, _facts_of(one.path, one.data, sha256), read_note(one.data) if one.data else None, families
-        )
+        return _examine(one.path, sha256, _facts_of(one.path, one.data, sha256), _read(one.data), families)
     return _examine(one.path, one.sha256, _facts_of(one.path, b"", one.sha256), None, families)
 
 
@@ -231,6 +231,17 @@ def _examine_text(path: str, sha256: str, base: str, facts: FileFacts, note: Not
             answer, verdict="candidates" if answer.candidates else "unknown", family=None, family_id=None, actors=()
         )
     return Examined(answer, facts, tuple(found), True)
+
+
+def _read(data: bytes) -> NoteText | None:
+    """The text of these bytes. Of a long log or table only the start is read: it is no note, and there are many."""
+    if not data:
+        return None
+    if len(data) > _HEAD:
+        head = read_note(data[:_HEAD])
+        if head is not None and is_tabular(head.text):
+            return head
+    return read_note(data)
 
 
 def _gate_text(gate: Gate) -> Text:

@@ -65,7 +65,7 @@ def load_signs() -> tuple[Sign, ...]:
 
 def judge(note: NoteText, *, addresses: Collection[str]) -> Gate:
     """The gate's answer for one text. `addresses`: the kinds of address it holds (onion, email, tox, …)."""
-    if _is_tabular(note.text[:_LOOKED_AT]):
+    if is_tabular(note.text[:_LOOKED_AT]):
         return Gate("other", 0.0, (), (Text("ログや表の形をしている", "has the shape of a log or a table"),))
     text = re.sub(r"[ \t]{2,}", "  ", note.text)[:_LOOKED_AT]
     folded = f" {_folded(text)} "
@@ -113,7 +113,8 @@ def _holds(folded: str, phrase: str) -> bool:
     return (f" {phrase}" if len(phrase) > 4 else f" {phrase} ") in folded
 
 
-def _is_tabular(text: str) -> bool:
+def is_tabular(text: str) -> bool:
+    """Most lines begin with a time or address, or have the same number of fields: a log or a table."""
     # Pictures made of signs have columns too; a table's fields hold words or numbers.
     lines = [line for line in text.splitlines() if sum(c.isalnum() for c in line) > len(line.strip()) * 0.4]
     if len(lines) < 5:
