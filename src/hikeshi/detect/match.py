@@ -141,7 +141,7 @@ class _Run:
         self.keyword_hits: list[tuple[View, dict[int, Numbers]]] = []
         self.literal_rows = np.zeros(len(matcher.literals), dtype=np.int64)
         self.masks: dict[int, Mask | None] = {}
-        self.verdicts: dict[int, dict[int, bool]] = {}
+        self.verdicts: dict[int, npt.NDArray[np.int8]] = {}     # 1 holds, -1 does not, 0 not asked yet
         self.clause_rows: dict[int, Rows] = {}
         self._places()
 
@@ -322,13 +322,15 @@ class _Run:
             result = mask[codes]
         else:
             result = codes >= 0
-        check, verdicts = self.matcher.check(number), self.verdicts.setdefault(slot, {})
-        for code in np.unique(codes[result]).tolist():
-            verdict = verdicts.get(code)
-            if verdict is None:
-                verdict = verdicts[code] = check(view.values[code])
-            if not verdict:
-                result &= codes != code
+        verdicts = self.verdicts.get(slot)
+        if verdicts is None:
+            verdicts = self.verdicts[slot] = np.zeros(len(view.values) + 1, dtype=np.int8)
+        asked = codes[result]
+        unknown = np.unique(asked[verdicts[asked] == 0])
+        if len(unknown):
+            check = self.matcher.check(number)
+            verdicts[unknown] = [1 if check(view.values[code]) else -1 for code in unknown.tolist()]
+        result[result] = verdicts[asked] > 0
         return result
 
     def _keyword_atom(self, number: int, rows: Rows) -> Mask:

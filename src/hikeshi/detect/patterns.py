@@ -57,7 +57,7 @@ class Scanner:
         if not found:
             empty = np.empty(0, dtype=np.int64)
             return empty, empty
-        pairs = np.unique(np.concatenate(found))
+        pairs = _sorted_once(np.concatenate(found))
         return pairs // len(values), pairs % len(values)
 
     def _find(self, values: Sequence[str], offset: int, total: int) -> Numbers:
@@ -71,7 +71,18 @@ class Scanner:
         lengths = np.fromiter(map(len, joined.split(_SEPARATOR)), np.int64, len(values))
         ends = np.cumsum(lengths + 1)
         owners = np.searchsorted(ends, hits[0::2], side="left")
-        return np.unique(hits[1::2] * total + (owners + offset))
+        return _sorted_once(hits[1::2] * total + (owners + offset))
+
+
+def _sorted_once(numbers: Numbers) -> Numbers:
+    """Ascending, each number once; quicker than np.unique, which hashes first."""
+    numbers.sort()
+    if len(numbers) < 2:
+        return numbers
+    keep = np.empty(len(numbers), dtype=np.bool_)
+    keep[0] = True
+    np.not_equal(numbers[1:], numbers[:-1], out=keep[1:])
+    return numbers[keep]
 
 
 class Glob:

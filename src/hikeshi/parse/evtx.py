@@ -257,7 +257,7 @@ class EvtxBatch:
         """Read on; after each round the record ids of it. The batch may be built in between."""
         loads = orjson.loads
         events: list[dict[str, Any]] = []
-        heads: list[tuple[int, str]] = []
+        heads: list[dict[str, Any]] = []
         more = True
         while more:
             try:
@@ -265,9 +265,9 @@ class EvtxBatch:
                     text = record["data"]
                     self.text_size += len(text)
                     event = loads(text)["Event"]
-                    event["System"]["Channel" if "Channel" in event["System"] else "EventID"]
+                    event["System"]["EventID"]
                     events.append(event)
-                    heads.append((record["event_record_id"], record["timestamp"]))
+                    heads.append(record)
                     if len(events) >= _ROUND_ROWS:
                         break
                 else:
@@ -283,12 +283,12 @@ class EvtxBatch:
 
     # One round -------------------------------------------------------------------------
 
-    def _transpose(self, events: list[dict[str, Any]], heads: list[tuple[int, str]]) -> np.ndarray[Any, Any]:
+    def _transpose(self, events: list[dict[str, Any]], heads: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
         base = self.rows
         self.rows += len(events)
         systems = [event["System"] for event in events]
-        ids = np.array([head[0] for head in heads], dtype=np.uint64).astype(np.int64)
-        self._system(systems, base, ids, [head[1] for head in heads])
+        ids = np.array([head["event_record_id"] for head in heads], dtype=np.uint64).astype(np.int64)
+        self._system(systems, base, ids, heads)
         shapes: dict[tuple[str, ...], tuple[list[int], list[dict[str, Any]]]] = {}
         for row, event in enumerate(events, base):
             data = event.get("EventData")
@@ -308,12 +308,12 @@ class EvtxBatch:
                 self._put(name, where, values)
         return ids
 
-    def _system(self, systems: list[dict[str, Any]], base: int, ids: np.ndarray[Any, Any], stamps: list[str]) -> None:
+    def _system(self, systems: list[dict[str, Any]], base: int, ids: np.ndarray[Any, Any],
+                heads: list[dict[str, Any]]) -> None:
         """The System parts of one round, transposed by the names they hold (two or three sets a log)."""
         times = np.empty(len(systems), dtype=np.int64)
         shapes: dict[tuple[str, ...], tuple[list[int], list[dict[str, Any]]]] = {}
-        for index, system in enumerate(systems):
-            shape = tuple(system)
+        for index, (shape, system) in enumerate(zip(map(tuple, systems), systems, strict=True)):
             group = shapes.get(shape)
             if group is None:
                 group = shapes[shape] = ([], [])
@@ -323,7 +323,7 @@ class EvtxBatch:
             places = np.array(indexes, dtype=np.int32)
             parts = dict(zip(shape, zip(*map(dict.values, dicts), strict=True), strict=True))
             created = _attribute(parts.get("TimeCreated", ()), "SystemTime") or [None] * len(dicts)
-            times[places] = _times(created, indexes, stamps)
+            times[places] = _times(created, indexes, heads)
             self._system_part(parts, places + np.int32(base), ids[places])
         self._times.append(times)
 
@@ -580,7 +580,8 @@ def _payload(event: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _times(created: Sequence[str | None], indexes: list[int], stamps: list[str]) -> np.ndarray[Any, Any]:
+def _times(created: Sequence[str | None], indexes: list[int], heads: list[dict[str, Any]]
+           ) -> np.ndarray[Any, Any]:
     """UTC microseconds from TimeCreated; the record header's time where it is absent or unreadable."""
     try:
         array = pa.array(created, pa.string())
@@ -589,7 +590,7 @@ def _times(created: Sequence[str | None], indexes: list[int], stamps: list[str])
             return micros
     except (pa.ArrowException, TypeError, ValueError):
         pass
-    return np.array([_time(c, stamps[i]) for c, i in zip(created, indexes, strict=True)], dtype=np.int64)
+    return np.array([_time(c, heads[i]["timestamp"]) for c, i in zip(created, indexes, strict=True)], dtype=np.int64)
 
 
 def _time(created: Any, stamp: str) -> int:
