@@ -128,6 +128,15 @@ def test_a_bad_record_is_counted_and_the_next_is_read():
     assert table.rejects[0].reason == "bad record"
 
 
+def test_a_panic_of_the_decoder_ends_the_file_but_not_the_run():
+    panic = type("PanicException", (BaseException,), {})
+    table = read({"System": system(1)}, panic("index out of bounds"))
+    assert table.columns["winlog.record_id"].to_list(1) == [1]
+    assert "gave up" in table.rejects[0].reason
+    with pytest.raises(KeyboardInterrupt):
+        read({"System": system(1)}, KeyboardInterrupt())
+
+
 def test_a_lone_surrogate_does_not_end_the_file():
     class Odd(Records):
         def __next__(self):

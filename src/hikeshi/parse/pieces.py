@@ -42,7 +42,9 @@ def read_pieces(path: Path, encoding: str, mark: str) -> Iterator[Piece]:
 
     Where the mark does not come for 32 MiB the piece ends anyway.
     """
-    codec = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le"}.get(codecs.lookup(encoding).name, codecs.lookup(encoding).name)
+    codec = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le"}.get(
+        codecs.lookup(encoding).name, codecs.lookup(encoding).name
+    )
     unit = 2 if codec.startswith("utf-16") else 1
     end_mark, newline = mark.encode(codec), "\n".encode(codec)
     line, held = 1, b""

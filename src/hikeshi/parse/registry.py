@@ -27,16 +27,22 @@ from hikeshi.evidence.text import Block, detect_encoding, read_blocks
 from hikeshi.model.text import Text
 from hikeshi.parse import (
     access,
+    bind,
     cef,
+    cisco_asa,
     delimited,
     fortigate,
     jsonlines,
     keyvalue,
     linux,
+    netscaler,
+    openvpn,
     paloalto,
     plaintext,
+    postfix,
     squid,
     syslog,
+    vpcflow,
     w3c,
     windows_records,
     windows_xml,
@@ -429,7 +435,8 @@ def _columns(file: File, block: Block, part: slice, name: str, parse_block: Bloc
         if _is_blank(text):
             blank.append(i)
             continue
-        event = any_line(text, file.context, row if row is not None and row.parse_line is not None else None, lenient=False)
+        first_tried = row if row is not None and row.parse_line is not None else None
+        event = any_line(text, file.context, first_tried, lenient=False)
         if event is None:
             if text.startswith("#"):
                 event = _comment(text)
@@ -674,6 +681,28 @@ FORMATS: tuple[Format, ...] = (
         ("web.error",),
         access.claims_error,
         access.parse_error,
+    ),
+    _line_format(
+        "cisco-asa",
+        "Cisco ASA、FTD",
+        "Cisco ASA and Firepower",
+        ("cisco.asa", "cisco.ftd"),
+        cisco_asa.claims,
+        cisco_asa.parse_line,
+    ),
+    _line_format(
+        "netscaler",
+        "NetScaler",
+        "NetScaler (Citrix ADC)",
+        ("netscaler",),
+        netscaler.claims,
+        netscaler.parse_line,
+    ),
+    _line_format("openvpn", "OpenVPN", "OpenVPN server", ("openvpn",), openvpn.claims, openvpn.parse_line),
+    _line_format("bind", "BIND(DNS)", "BIND name server", ("bind",), bind.claims, bind.parse_line),
+    _line_format("postfix", "Postfix", "Postfix mail server", ("postfix",), postfix.claims, postfix.parse_line),
+    _line_format(
+        "vpcflow", "AWS VPCフローログ", "AWS VPC flow log", ("aws.vpcflow",), vpcflow.claims, vpcflow.parse_line
     ),
     _line_format(
         "linux",

@@ -1,0 +1,121 @@
+"""Cisco ASA, BIND, Postfix, OpenVPN, NetScaler and VPC flow logs."""
+
+from __future__ import annotations
+
+from datetime import timedelta, timezone
+
+import pytest
+
+JST = timezone(timedelta(hours=9))
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (
+            "Built outbound TCP connection 7 for outside:198.51.100.7/443 (198.51.100.7/443) to inside:10.0.0.5/50001 (192.0.2.1/50001)",
+            {"source.ip": "10.0.0.5", "source.port": 50001, "destination.ip": "198.51.100.7", "destination.port": 443},
+        ),
+        (
+            "Built inbound TCP connection 7 for outside:203.0.113.9/50001 (203.0.113.9/50001) to inside:10.0.0.5/443 (192.0.2.1/443)",
+            {"source.ip": "203.0.113.9", "destination.ip": "10.0.0.5", "event.outcome": "success"},
+        ),
+        (
+            "Teardown TCP connection 7 for outside:198.51.100.7/443 to inside:10.0.0.5/50001 duration 0:10:06 bytes 4666 TCP FINs",
+            {"source.ip": "10.0.0.5", "destination.ip": "198.51.100.7", "bytes_total": "4666"},
+        ),
+        (
+            'Deny tcp src outside:203.0.113.9/50001 dst inside:10.0.0.5/3389 by access-group "a" [0x0, 0x0]',
+            {
+                "source.ip": "203.0.113.9",
+                "destination.port": 3389,
+                "event.action": "denied",
+                "event.outcome": "failure",
+            },
+        ),
+        (
+            "Group <G> User <u1> IP <203.0.113.9> IPv4 Address <10.9.0.2> IPv6 address <::> assigned to session",
+            {
+                "source.ip": "203.0.113.9",
+                "user.name": "u1",
+                "event.outcome": "success",
+                "event.category": "authentication",
+            },
+        ),
+        (
+            "AAA user authentication Rejected : reason = AAA failure : server = 10.0.0.9 : user = u1 : user IP = 203.0.113.9",
+            {"source.ip": "203.0.113.9", "destination.ip": "10.0.0.9", "user.name": "u1", "event.outcome": "failure"},
+        ),
+    ],
+)
+def test_cisco_asa(read, line, wanted):
+    row = read(f"<166>Sep 25 2024 15:47:07 JST: %ASA-6-302013: {line}\n").rows[0]
+    assert {k: row.get(k) for k in wanted} == wanted
+    assert row["event.dataset"] == "cisco.asa"
+    assert row["@timestamp"] == "2024-09-25T06:47:07Z"
+    assert row["message"] == line
+
+
+def test_bind_queries(read):
+    row = read(
+        "10-Sep-2024 20:26:40.000 queries: info: client @0x7f 10.1.2.3#5353 (c2.example): query: C2.example IN A +E(0) (192.0.2.53)\n",
+        zone=JST,
+    ).rows[0]
+    assert (row["source.ip"], row["dns.question.name"], row["destination.ip"]) == (
+        "10.1.2.3",
+        "c2.example",
+        "192.0.2.53",
+    )
+    assert row["@timestamp"] == "2024-09-10T11:26:40Z"
+    assert row["event.dataset"] == "bind"
+
+
+def test_postfix_delivery_and_logon(read):
+    head = "2024-09-10T20:26:40+09:00 mail postfix/"
+    rows = read(
+        head
+        + "smtp[1]: 7B3643F820: to=<jdoe@example.org>, relay=mx.example.org[192.0.2.1]:25, delay=0.08, dsn=2.0.0, status=sent (250 Ok)\n"
+        + head
+        + "smtpd[2]: 7B3643F821: client=unknown[203.0.113.9], sasl_method=LOGIN, sasl_username=u1\n"
+        + head
+        + "smtpd[2]: warning: unknown[203.0.113.9]: SASL LOGIN authentication failed: UGFzc3dvcmQ6\n"
+    ).rows
+    assert (rows[0]["destination.domain"], rows[0]["destination.ip"], rows[0]["event.outcome"]) == (
+        "mx.example.org",
+        "192.0.2.1",
+        "success",
+    )
+    assert (rows[1]["source.ip"], rows[1]["user.name"]) == ("203.0.113.9", "u1")
+    assert (rows[2]["source.ip"], rows[2]["event.outcome"]) == ("203.0.113.9", "failure")
+
+
+def test_openvpn(read):
+    row = read(
+        "2024-09-10 20:26:40 203.0.113.9:50001 TLS: Username/Password authentication succeeded for username 'u1'\n",
+        zone=JST,
+    ).rows[0]
+    assert (row["source.ip"], row["user.name"], row["event.action"]) == ("203.0.113.9", "u1", "logged-in")
+    assert row["@timestamp"] == "2024-09-10T11:26:40Z"
+    near = read("2024-09-10 20:26:40 203.0.113.9:50001 is not an openvpn line\n").rows[0]
+    assert near["event.dataset"] != "openvpn"
+
+
+def test_netscaler(read):
+    row = read(
+        '01/24/2025:12:06:37 GMT ns 0-PPE-0 : default AAA LOGIN_FAILED 73 0 : User u1 - Client_ip 203.0.113.9 - Failure_reason "no" - x\n'
+    ).rows[0]
+    assert (row["source.ip"], row["user.name"], row["event.outcome"]) == ("203.0.113.9", "u1", "failure")
+    assert row["@timestamp"] == "2025-01-24T12:06:37Z"
+
+
+def test_vpc_flow(read):
+    row = read(
+        "2 123456789012 eni-0a 10.0.0.5 198.51.100.7 51000 443 6 10 84000 1726000000 1726000060 ACCEPT OK\n"
+    ).rows[0]
+    assert (row["source.ip"], row["destination.ip"], row["destination.port"], row["source.bytes"]) == (
+        "10.0.0.5",
+        "198.51.100.7",
+        443,
+        84000,
+    )
+    assert row["@timestamp"] == "2024-09-10T20:26:40Z"
