@@ -82,15 +82,20 @@ def test_damaged_and_mislabelled_files_get_a_line_each_and_the_rest_is_hunted(ev
     (evidence / "zz-empty.evtx").write_bytes(b"")
     (evidence / "zz-text.evtx").write_text("this is no event log\n" * 50)
     (evidence / "zz-cut.evtx").write_bytes(first.read_bytes()[:30_000])
+    data = bytearray(first.read_bytes())
+    data[:4096] = bytes(4096)
+    (evidence / "zz-wiped.evtx").write_bytes(data)
     (evidence / "notes.txt").write_text("nothing to hunt here")
     hunt = Hunt([evidence], [rules], workers=1)
-    rows = [r for r in hits_of(hunt) if r["file"] != "zz-cut.evtx"]
+    found = hits_of(hunt)
+    rows = [r for r in found if not r["file"].startswith("zz-")]
     assert rows == clean
     reports = {f.name: f for f in hunt.summary.files}
     assert "empty" in reports["zz-empty.evtx"].error
     assert "not a Windows event log" in reports["zz-text.evtx"].error
     assert reports["zz-cut.evtx"].rejected
     assert any("ends inside a chunk" in p for p in reports["zz-cut.evtx"].problems)
+    assert reports["zz-wiped.evtx"].events == reports[first.name].events
     assert hunt.summary.other_files == 1
 
 

@@ -277,6 +277,12 @@ class EvtxBatch:
             except (orjson.JSONDecodeError, KeyError, TypeError) as error:
                 self.rejects.append(Reject(f"a record without the usual parts: {_plain(error)}",
                                            record=record["event_record_id"], raw=record["data"][:200]))
+            except BaseException as error:
+                # A panic of the Rust decoder is no Exception; its iterator can't go on after it.
+                if type(error).__name__ != "PanicException":
+                    raise
+                self.rejects.append(Reject(f"the decoder gave up: {_plain(error)}"))
+                more = False
             if events and (len(events) >= _ROUND_ROWS or not more):
                 yield self._transpose(events, heads)
                 events, heads = [], []
@@ -372,19 +378,22 @@ class EvtxBatch:
             return
         rows, values = cells.take_pending()
         array = _simple_array(values) if name != "#attributes" else None
+        if array is None:
+            texts = _own_texts(values)
+            array = _typed(texts, pa.string()) if texts is not None else None
         if array is not None:
             cells.add(rows, array)
             return
         apart: dict[str, tuple[list[int], list[str]]] = {}
         for row, value in zip(rows.tolist(), values, strict=True):
             for leaf, text in _leaves(name, value).items():
-                leaf_rows, texts = apart.setdefault(leaf, ([], []))
+                leaf_rows, leaf_texts = apart.setdefault(leaf, ([], []))
                 leaf_rows.append(row)
-                texts.append(text)
-        for leaf, (leaf_rows, texts) in apart.items():
+                leaf_texts.append(text)
+        for leaf, (leaf_rows, leaf_texts) in apart.items():
             if self.wants(leaf):
                 self._fields.setdefault(leaf, _Cells()).add(
-                    np.array(leaf_rows, dtype=np.int32), _array(texts, pa.string()))
+                    np.array(leaf_rows, dtype=np.int32), _array(leaf_texts, pa.string()))
 
     # One batch -------------------------------------------------------------------------
 
@@ -485,6 +494,24 @@ def _simple_array(values: Sequence[Any]) -> Any:
         array = _typed(values, pa.bool_())
         return None if array is None else array.cast(pa.string())
     return None
+
+
+def _own_texts(values: Sequence[Any]) -> list[str] | None:
+    """The texts of elements that hold nothing else, as unnamed Data elements do; None if one does."""
+    texts: list[str] = []
+    for value in values:
+        if value.__class__ is not dict or len(value) != 1 or "#text" not in value:
+            return None
+        text = value["#text"]
+        if text.__class__ is list:
+            try:
+                text = "\n".join(text)
+            except TypeError:
+                return None
+        elif text.__class__ is not str:
+            return None
+        texts.append(text)
+    return texts
 
 
 def _typed(values: Sequence[Any], kind: Any) -> Any:

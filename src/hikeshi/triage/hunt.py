@@ -126,9 +126,9 @@ class Hunt:
         with tempfile.TemporaryDirectory(prefix="hikeshi-hunt-") as folder:
             work = Path(folder)
             acquired = acquire(self._paths, work / "work", workers=self._workers)
-            logs = [s for s in acquired.sources if s.kind == "evtx"]
+            logs = [s for s in acquired.sources if _may_be_log(s)]
             self.summary.not_read = [(name, str(text.en)) for name, text in acquired.not_read]
-            self._name_mislabelled([s for s in acquired.sources if s.kind != "evtx"])
+            self._name_others([s for s in acquired.sources if not _may_be_log(s)])
             spool = work / "hits"
             spool.mkdir()
             yield from self._hunt(logs, compiled, spool)
@@ -140,7 +140,7 @@ class Hunt:
         summary.skipped, summary.rule_errors = compiled.skipped, compiled.errors
         summary.rules_from_cache = compiled.from_cache
 
-    def _name_mislabelled(self, others: list[Source]) -> None:
+    def _name_others(self, others: list[Source]) -> None:
         """A file called .evtx that is none deserves a line; a text file beside the logs doesn't."""
         for source in others:
             if source.name.lower().endswith(".evtx"):
@@ -213,6 +213,11 @@ class Hunt:
             with open(name, "rb") as file:
                 yield from file
             Path(name).unlink()
+
+
+def _may_be_log(source: Source) -> bool:
+    """Event logs, and files called so whose header may be wiped: their chunks can still be read."""
+    return source.kind == "evtx" or (source.name.lower().endswith(".evtx") and source.kind in ("binary", "sparse"))
 
 
 def _grouped(logs: list[Source]) -> list[list[Source]]:
