@@ -86,7 +86,17 @@ def test_it_leaves_near_misses_alone(text):
 
 
 def test_a_full_width_sign_ends_a_half_width_url():
-    assert found("http://bad.example.net/x：説明") == [("url", "http://bad.example.net/x")]
+    assert found("http://bad.example.net/x：C2です") == [("url", "http://bad.example.net/x")]
+    assert found("http://bad.example.net/x:C2です") == [("url", "http://bad.example.net/x:C2")]
+
+
+def test_a_full_stop_between_two_names_is_a_full_stop():
+    assert found("evil.example。bad.example") == [("domain", "evil.example"), ("domain", "bad.example")]
+
+
+def test_a_defanged_end_belongs_to_the_stretch():
+    (one,) = extract("（hxxp://bad[.]example[/]）")
+    assert (one.value, one.text) == ("http://bad.example/", "hxxp://bad[.]example[/]")
 
 
 def test_a_bitcoin_address_with_a_slip_counts_only_where_money_is_the_subject():
@@ -103,12 +113,12 @@ def test_finds_do_not_overlap_and_stand_in_order():
 
 PIECES = st.sampled_from([
     "bad[.]example[.]net", "hxxps[:]//bad[.]example[.]net/a.php", "203.0.113[.]9", "２０３．０．１１３．５", "who[at]bad.example.net",
-    "ab" * 16, "CVE-2024-3400", "2001[:]db8::5", "例え.jp", "から", "、", "。", "（", "）", "「", " ", "\n", "\u200b", "http://", "[.]",
+    "ab" * 16, "CVE-2024-3400", "2001[:]db8::5", "例え.jp", "から", "、", "。", "（", "）", "「", " ", "\n", "\u200b", "http://", "[.]", "[/]",
     "です", "／", "ｅ", "a", "1.2.3.4", ".", "@", "(dot)", "x[.", "\\.", "/24",
 ])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_offsets_cut_out_text_that_normalises_to_the_value(text):
     for one in extract(text):
@@ -127,5 +137,5 @@ def test_any_text_is_searched_without_an_error(text):
 
 @pytest.mark.parametrize("piece", ["a", "a.", "a-", "日本", "日.", "a。", "1.", ":", "h", "a@", "a[.]", "[", "http://", "( dot", "日/"])
 def test_long_runs_of_one_piece_stay_harmless(piece):
-    extract(piece * 60_000)
-    extract("http://a.example/" + piece * 60_000)
+    extract(piece * 30_000)
+    extract("http://a.example/" + piece * 30_000)

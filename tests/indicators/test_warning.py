@@ -39,6 +39,7 @@ def test_each_kind_of_list_matches_in_its_own_way(tmp_path):
     make(tmp_path, "below", "hostname", [".two.example"])
     make(tmp_path, "part", "substring", ["three"])
     make(tmp_path, "net", "cidr", ["192.0.2.0/24", "192.0.2.0/28", "not a net"])
+    make(tmp_path, "small", "cidr", ["192.0.2.0/28", "192.0.2.64/28"])
     make(tmp_path, "regex", "regex", ["/(a+)+$/"])
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "list.json").write_text("{")
@@ -49,6 +50,7 @@ def test_each_kind_of_list_matches_in_its_own_way(tmp_path):
     assert lists.of("domain", "nottwo.example") == ()
     assert lists.of("domain", "xthreex.example") == ("part",)
     assert lists.of("ipv4", "192.0.2.200") == lists.of("cidr", "192.0.2.0/25") == ("net",)
+    assert lists.of("ipv4", "192.0.2.70") == ("net", "small")
     assert lists.of("ipv4", "192.0.3.1") == lists.of("cidr", "192.0.0.0/16") == ()
     assert lists.of("domain", "aaaa") == ()
 
