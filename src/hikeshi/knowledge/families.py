@@ -26,7 +26,7 @@ ADDRESS_KINDS = ("onion", "email", "tox", "telegram", "session", "site")
 FACT_KINDS = (*ADDRESS_KINDS, "note_name", "extension")
 WEAK_KINDS = ("plain_name", "never_name", "note_name", "extension", "site")
 
-_FORM = 5  # raise it when the compact form changes
+_FORM = 6  # raise it when the compact form changes
 
 
 class Fact(NamedTuple):
@@ -202,7 +202,7 @@ class _Merger:
             self.families[one]["names"].append(name)
 
     def _fact(self, kind: str, value: str, one: str, source: str) -> None:
-        if kind == "site" and any(value == site or value.endswith("." + site) for site in self.weak["site"]):
+        if kind in ("site", "onion") and any(value == site or value.endswith("." + site) for site in self.weak["site"]):
             return
         self.facts[kind].setdefault(value, {})[(one, source)] = None
 
