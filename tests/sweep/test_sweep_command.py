@@ -60,6 +60,7 @@ def test_folders_archives_and_unknown_text_are_swept(evidence, listed):
     assert by_file["odd.txt"] == {("mention", "10.9.9.9", (1,))}
     one = next(r for r in rows if r["client"] == "10.1.15.1")
     assert (one["first_seen"], one["user"], one["bytes_out"]) == ("2024-09-10T20:26:41Z", "u1", None)
+    assert "1 files are no logs and were not searched: binary.bin" in result.stderr
     assert "1 entries of the list were not used" in result.stderr
 
 
@@ -67,6 +68,12 @@ def test_nothing_seen_exits_with_zero(evidence, tmp_path):
     (tmp_path / "i.txt").write_text("other.example\n")
     result = run(evidence / "proxy.log", "--indicators", tmp_path / "i.txt", "--json")
     assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_no_log_at_all_exits_with_three(evidence, listed):
+    result = run(evidence / "binary.bin", "--indicators", listed, "--json")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "binary.bin" in result.stderr
 
 
 def test_an_unusable_list_is_an_error(evidence, tmp_path):

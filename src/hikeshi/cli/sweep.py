@@ -15,6 +15,7 @@ from hikeshi.cli.progress import progress
 if TYPE_CHECKING:
     from hikeshi.indicators import IndicatorSet
     from hikeshi.model.sighting import Sighting
+    from hikeshi.triage.sweep import SweepResult
 
 _SHOWN = 30  # indicators
 _CLIENTS = 5  # of each
@@ -45,20 +46,31 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], lists: tuple[Path, .
     with progress() as advance:
         result = sweep_evidence(evidence, indicators, workers=workers, zone=zone, format=format_name,
                                 on_progress=advance)
+    if not result.files:
+        _say_closed(result)
+        say("No log to search. 検索できるログがありません")
+        ctx.exit(3)
     if as_json:
         write_json_lines(s.to_dict() for s in result.sightings)
     else:
         _print(result.sightings)
+    _say_closed(result)
+    say(f"{len(indicators):,} indicators, {result.files:,} files, {result.records:,} records "
+        f"({result.rejected:,} unparsed, searched as text), {len(result.not_read):,} not read, "
+        f"{time.monotonic() - began:.1f} s")
+    ctx.exit(1 if result.sightings else 0)
+
+
+def _say_closed(result: SweepResult) -> None:
+    """What was not searched, and why."""
     for item in result.not_read[:20]:
         say(f"not read: {plain(item.path)}: {plain(item.reason.en)}")
     if len(result.not_read) > 20:
         say(f"... and {len(result.not_read) - 20:,} more files not read")
-    say(f"{len(indicators):,} indicators, {result.files:,} files, {result.records:,} records "
-        f"({result.rejected:,} unparsed, searched as text), {len(result.not_read):,} not read, "
-        f"{time.monotonic() - began:.1f} s")
-    if not result.files:
-        ctx.exit(3 if result.not_read else 0)
-    ctx.exit(1 if result.sightings else 0)
+    if result.skipped:
+        names = ", ".join(plain(n) for n in result.skipped[:5])
+        more = f" and {len(result.skipped) - 5:,} more" if len(result.skipped) > 5 else ""
+        say(f"{len(result.skipped):,} files are no logs and were not searched: {names}{more}")
 
 
 def _say_problems(indicators: IndicatorSet) -> None:

@@ -45,8 +45,8 @@ _NOT_SEARCHED = frozenset(
 # Names of the same things in records that no parser of ours knows (letters only, lower case).
 _HOST_FIELDS = frozenset(
     {"dst", "dstip", "dstaddr", "dstaddress", "dsthost", "dsthostname", "dstname", "dest", "destip", "desthost",
-     "destname", "destinationip", "destinationaddress", "destinationhost", "destinationhostname", "destinationname",
-     "destinationdomain", "destinationipaddress", "serverip", "queryname", "qname", "cshost", "rip"})
+     "destname", "destaddress", "destinationip", "destinationaddress", "destinationhost", "destinationhostname",
+     "destinationname", "destinationdomain", "destinationipaddress", "serverip", "queryname", "qname", "cshost", "rip"})
 _URL_FIELDS = frozenset({"url", "requesturl", "requestedurl", "uri", "csuri", "desturl", "destinationurl"})
 
 _HOST_VALUE = re.compile(r"\[?[A-Za-z0-9._:-]+\]?(?::\d{1,5})?\Z")

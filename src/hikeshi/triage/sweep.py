@@ -30,12 +30,12 @@ LOGS = frozenset({"text", "evtx"})
 
 @dataclass(slots=True)
 class SweepResult:
-    """Sightings, destinations first; `records` and `rejected` count what was searched, `skipped` the
-    files that are no logs."""
+    """Sightings, destinations first; `records` and `rejected` count what was searched, `skipped` names
+    the files that are no logs and were not searched."""
 
     sightings: list[Sighting] = field(default_factory=list)
     files: int = 0
-    skipped: int = 0
+    skipped: list[str] = field(default_factory=list)
     records: int = 0
     rejected: int = 0
     not_read: list[NotRead] = field(default_factory=list)
@@ -86,7 +86,7 @@ def sweep_sources(sources: Sequence[Source], indicators: IndicatorSet, *, worker
     """Sweep files that evidence.acquire has already opened. Largest files first, one a child."""
     settings = Settings(compile_indicators(indicators), *_zone(zone), format)
     wanted = sorted((s for s in sources if s.kind in LOGS and s.size), key=lambda s: -s.size)
-    result = SweepResult(skipped=len(sources) - len(wanted))
+    result = SweepResult(skipped=[s.name for s in sources if s.kind not in LOGS and s.size])
     by_key = {str(number): source for number, source in enumerate(wanted)}
     tasks = (sandbox.Task(key, source) for key, source in by_key.items())
     parts: list[tuple[Sighting, ...]] = []
