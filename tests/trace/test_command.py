@@ -9,19 +9,28 @@ from click.testing import CliRunner
 
 from hikeshi.cli.trace import command
 
-HEAD = 'date={day} time={clock} devname="FW1" devid="FGT1" tz="+0900" type="event" subtype="vpn" level="alert" vd="root" '
+HEAD = (
+    'date={day} time={clock} devname="FW1" devid="FGT1" tz="+0900" type="event" subtype="vpn" level="alert" vd="root" '
+)
 
 
 def vpn_line(day, clock, action, user, source, tunnel=""):
     logid, extra = ("0101039426", "") if action == "ssl-login-fail" else ("0101039947", f"tunnelip={tunnel} ")
-    return (HEAD.format(day=day, clock=clock) + f'logid="{logid}" action="{action}" tunneltype="ssl-tunnel" remip={source} '
-            f'{extra}user="{user}" reason="x" msg="y"')
+    return (
+        HEAD.format(day=day, clock=clock) + f'logid="{logid}" action="{action}" tunneltype="ssl-tunnel" remip={source} '
+        f'{extra}user="{user}" reason="x" msg="y"'
+    )
 
 
 @pytest.fixture
 def evidence(tmp_path):
-    lines = [vpn_line(f"2026-06-0{day}", "09:10:00", "tunnel-up", "t.mori", "192.0.2.50", "10.212.134.9") for day in range(1, 8)]
-    lines += [vpn_line("2026-06-08", f"01:00:{second}", "ssl-login-fail", "t.mori", "203.0.113.7") for second in range(10, 40)]
+    lines = [
+        vpn_line(f"2026-06-0{day}", "09:10:00", "tunnel-up", "t.mori", "192.0.2.50", "10.212.134.9")
+        for day in range(1, 8)
+    ]
+    lines += [
+        vpn_line("2026-06-08", f"01:00:{second}", "ssl-login-fail", "t.mori", "203.0.113.7") for second in range(10, 40)
+    ]
     lines.append(vpn_line("2026-06-08", "01:02:00", "tunnel-up", "t.mori", "203.0.113.7", "10.212.134.20"))
     (tmp_path / "fortigate.log").write_text("\n".join(lines) + "\n")
     return tmp_path
@@ -52,7 +61,9 @@ def test_json_lines_have_the_promised_keys_and_cite_lines(evidence):
 
 
 def test_nothing_found_says_so_and_exits_0(tmp_path):
-    (tmp_path / "fortigate.log").write_text(vpn_line("2026-06-01", "09:10:00", "tunnel-up", "t.mori", "192.0.2.50", "10.9.9.9") + "\n")
+    (tmp_path / "fortigate.log").write_text(
+        vpn_line("2026-06-01", "09:10:00", "tunnel-up", "t.mori", "192.0.2.50", "10.9.9.9") + "\n"
+    )
     result = run(tmp_path, "--workers", "1")
     assert result.exit_code == 0, result.output
     assert "No trace of an intrusion" in result.stdout

@@ -44,9 +44,15 @@ def test_the_order_of_files_does_not_change_the_story(scene):
 
 def test_records_out_of_order_inside_a_file_tell_the_same_steps(scene):
     digests = busy(scene).digests()
-    turned = [Digest(pa.concat_tables(
-        [d.events.slice(n, 1) for n in reversed(range(d.events.num_rows))] or [d.events]), d.flows, d.web, d.spans)
-        for d in digests]
+    turned = [
+        Digest(
+            pa.concat_tables([d.events.slice(n, 1) for n in reversed(range(d.events.num_rows))] or [d.events]),
+            d.flows,
+            d.web,
+            d.spans,
+        )
+        for d in digests
+    ]
     assert answer(build_story(turned)) == answer(build_story(digests))
 
 
@@ -57,7 +63,9 @@ def test_a_file_that_lies_there_twice_counts_once(scene):
         tables = []
         for table in (part.events, part.flows, part.web, part.spans):
             at = table.schema.get_field_index("path")
-            named = pa.array([f"zz-copy/{p}" for p in table.column("path").to_pylist()], pa.string()).dictionary_encode()
+            named = pa.array(
+                [f"zz-copy/{p}" for p in table.column("path").to_pylist()], pa.string()
+            ).dictionary_encode()
             tables.append(table.set_column(at, table.schema.field(at), named))
         copies.append(Digest(*tables))
     once, twice = build_story(digests), build_story([*copies, *digests])
@@ -92,37 +100,133 @@ def test_a_cut_digest_is_refused(scene, tmp_path):
             Digest.load(tmp_path / "d")
 
 
-HOSTILE = ["", "\0", "a\0b", "x" * 10_000, "\ud800", "DOM\\", "\\", "@", "$", "$$", "../../etc", "<b>", "🔥" * 3000,
-           "10.0.0.1", "::ffff:10.0.0.1", "999.1.1.1", "fe80::1%eth0", "-", "0x", "名前"]
+HOSTILE = [
+    "",
+    "\0",
+    "a\0b",
+    "x" * 10_000,
+    "\ud800",
+    "DOM\\",
+    "\\",
+    "@",
+    "$",
+    "$$",
+    "../../etc",
+    "<b>",
+    "🔥" * 3000,
+    "10.0.0.1",
+    "::ffff:10.0.0.1",
+    "999.1.1.1",
+    "fe80::1%eth0",
+    "-",
+    "0x",
+    "名前",
+]
 
 
-@pytest.mark.parametrize("code", ["4624", "4625", "4648", "4688", "4698", "4720", "4732", "4768", "4776", "4778", "5145",
-                                  "1102", "4656", "5156", "4697", "4672", "4771"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "4624",
+        "4625",
+        "4648",
+        "4688",
+        "4698",
+        "4720",
+        "4732",
+        "4768",
+        "4776",
+        "4778",
+        "5145",
+        "1102",
+        "4656",
+        "5156",
+        "4697",
+        "4672",
+        "4771",
+    ],
+)
 def test_hostile_values_are_taken_as_they_come(code):
     builder = TableBuilder()
-    names = ("TargetUserName", "SubjectUserName", "IpAddress", "WorkstationName", "TargetServerName", "NewProcessName",
-             "CommandLine", "ParentProcessName", "TaskName", "TaskContent", "ShareName", "RelativeTargetName", "LogonType",
-             "ServiceName", "ServiceFileName", "ClientAddress", "AccountName", "MemberName", "Status", "Workstation",
-             "ObjectName", "ProcessName", "AccessMask", "SourceAddress", "DestAddress", "Direction", "SourcePort", "DestPort")
+    names = (
+        "TargetUserName",
+        "SubjectUserName",
+        "IpAddress",
+        "WorkstationName",
+        "TargetServerName",
+        "NewProcessName",
+        "CommandLine",
+        "ParentProcessName",
+        "TaskName",
+        "TaskContent",
+        "ShareName",
+        "RelativeTargetName",
+        "LogonType",
+        "ServiceName",
+        "ServiceFileName",
+        "ClientAddress",
+        "AccountName",
+        "MemberName",
+        "Status",
+        "Workstation",
+        "ObjectName",
+        "ProcessName",
+        "AccessMask",
+        "SourceAddress",
+        "DestAddress",
+        "Direction",
+        "SourcePort",
+        "DestPort",
+    )
     for number, value in enumerate(HOSTILE):
         safe = value.encode("utf-8", "replace").decode()
-        builder.add((number - 3) * 10**15 if number % 4 else -(2**63), {
-            "event.code": code, "winlog.channel": "Security", "host.name": safe, "winlog.record_id": number,
-            **dict.fromkeys(names, safe), "LogonType": ("3", "10", safe)[number % 3]})
-    story = build_story([digest(SOURCE, builder.build())])
-    answer(story)
+        builder.add(
+            (number - 3) * 10**15 if number % 4 else -(2**63),
+            {
+                "event.code": code,
+                "winlog.channel": "Security",
+                "host.name": safe,
+                "winlog.record_id": number,
+                **dict.fromkeys(names, safe),
+                "LogonType": ("3", "10", safe)[number % 3],
+            },
+        )
+    part = digest(SOURCE, builder.build())
+    assert not any("\0" in v for row in part.events.to_pylist() for v in row.values() if isinstance(v, str))
+    answer(build_story([part]))
 
 
 def test_hostile_network_rows_are_taken_as_they_come():
     builder = TableBuilder()
     for number, value in enumerate(HOSTILE):
         safe = value.encode("utf-8", "replace").decode()
-        for dataset in ("fortinet.event", "fortinet.traffic", "squid.access", "iis.access", "linux.sshd", "paloalto.globalprotect", ""):
-            builder.add(-(2**63) if number % 5 == 0 else number * 10**12, {
-                "event.dataset": dataset, "subtype": "vpn", "action": ("tunnel-up", "ssl-login-fail", safe)[number % 3],
-                "event.category": "authentication", "event.outcome": ("success", "failure")[number % 2], "user.name": safe,
-                "source.ip": safe, "tunnelip": safe, "destination.domain": safe, "destination.ip": safe, "url.full": safe,
-                "source.bytes": 2**60 if number % 2 else -5, "message": f"Accepted password for {safe} from {safe} port 1"})
+        for dataset in (
+            "fortinet.event",
+            "fortinet.traffic",
+            "squid.access",
+            "iis.access",
+            "linux.sshd",
+            "paloalto.globalprotect",
+            "",
+        ):
+            builder.add(
+                -(2**63) if number % 5 == 0 else number * 10**12,
+                {
+                    "event.dataset": dataset,
+                    "subtype": "vpn",
+                    "action": ("tunnel-up", "ssl-login-fail", safe)[number % 3],
+                    "event.category": "authentication",
+                    "event.outcome": ("success", "failure")[number % 2],
+                    "user.name": safe,
+                    "source.ip": safe,
+                    "tunnelip": safe,
+                    "destination.domain": safe,
+                    "destination.ip": safe,
+                    "url.full": safe,
+                    "source.bytes": 2**60 if number % 2 else -5,
+                    "message": f"Accepted password for {safe} from {safe} port 1",
+                },
+            )
     answer(build_story([digest(SOURCE, builder.build())]))
 
 
@@ -147,7 +251,14 @@ def test_every_kept_row_keeps_its_place(scene):
 
 def test_equal_rows_in_one_bucket_are_counted(scene):
     for second in range(30):
-        scene.windows("SRV1", f"2026-06-08 05:00:{second:02d}", 5145, SubjectUserName="adm", IpAddress="10.1.0.41",
-                      ShareName="\\\\*\\C$", RelativeTargetName="x.txt")
+        scene.windows(
+            "SRV1",
+            f"2026-06-08 05:00:{second:02d}",
+            5145,
+            SubjectUserName="adm",
+            IpAddress="10.1.0.41",
+            ShareName="\\\\*\\C$",
+            RelativeTargetName="x.txt",
+        )
     (row,) = [r for d in scene.digests() for r in d.events.to_pylist() if r["kind"] == "share"]
     assert row["count"] == 30 and row["record"] == 1

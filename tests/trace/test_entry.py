@@ -63,8 +63,15 @@ def test_one_source_that_tried_many_accounts_and_got_one_is_a_way_in(scene):
 
 def test_guessed_remote_desktop_from_the_internet_is_brute_force(scene):
     for second in range(10, 50):
-        scene.windows("SRV1", f"2026-06-08 02:00:{second}", 4625, TargetUserName="administrator", IpAddress="203.0.113.5",
-                      LogonType="3", SubStatus="0xc000006a")
+        scene.windows(
+            "SRV1",
+            f"2026-06-08 02:00:{second}",
+            4625,
+            TargetUserName="administrator",
+            IpAddress="203.0.113.5",
+            LogonType="3",
+            SubStatus="0xc000006a",
+        )
     scene.rdp("SRV1", "2026-06-08 02:05:00", "administrator", "203.0.113.5")
     story = scene.story()
     assert kinds(story) == [("brute_force", "203.0.113.5", "administrator")]
@@ -73,8 +80,15 @@ def test_guessed_remote_desktop_from_the_internet_is_brute_force(scene):
 
 def test_failures_without_a_success_are_no_way_in(scene):
     for second in range(10, 50):
-        scene.windows("SRV1", f"2026-06-08 02:00:{second}", 4625, TargetUserName="administrator", IpAddress="203.0.113.5",
-                      LogonType="3", SubStatus="0xc000006a")
+        scene.windows(
+            "SRV1",
+            f"2026-06-08 02:00:{second}",
+            4625,
+            TargetUserName="administrator",
+            IpAddress="203.0.113.5",
+            LogonType="3",
+            SubStatus="0xc000006a",
+        )
     story = scene.story()
     assert not story.entry_candidates and not story.compromised_hosts
 
@@ -92,7 +106,9 @@ def web_shell(scene, *, commands=True):
     for minute in range(5, 25):
         scene.web(f"2026-06-08 01:{minute:02d}:00", "203.0.113.9", "POST", "/img/a.aspx", 200)
     if commands:
-        scene.program("SRV1", "2026-06-08 01:06:01", "DefaultAppPool", "C:\\Windows\\System32\\cmd.exe", "cmd /c whoami", WORKER)
+        scene.program(
+            "SRV1", "2026-06-08 01:06:01", "DefaultAppPool", "C:\\Windows\\System32\\cmd.exe", "cmd /c whoami", WORKER
+        )
 
 
 def test_a_web_shell_is_told_by_its_lone_user_and_the_commands_it_starts(scene):
@@ -114,8 +130,14 @@ def test_a_partners_regular_posts_are_no_web_shell(scene):
 
 
 def test_a_compiler_started_by_the_web_server_is_no_sign(scene):
-    scene.program("SRV1", "2026-06-08 01:06:01", "DefaultAppPool",
-                  "C:\\Windows\\Microsoft.NET\\Framework64\\v4.0.30319\\csc.exe", "csc.exe /noconfig @x.cmdline", WORKER)
+    scene.program(
+        "SRV1",
+        "2026-06-08 01:06:01",
+        "DefaultAppPool",
+        "C:\\Windows\\Microsoft.NET\\Framework64\\v4.0.30319\\csc.exe",
+        "csc.exe /noconfig @x.cmdline",
+        WORKER,
+    )
     assert not scene.story().compromised_hosts
 
 
@@ -123,8 +145,14 @@ EXCEL = "C:\\Program Files\\Microsoft Office\\root\\Office16\\EXCEL.EXE"
 
 
 def test_an_attachment_that_starts_a_script_is_the_way_in(scene):
-    scene.program("PC1", "2026-06-08 10:00:00", "y.mori", "C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe",
-                  "powershell -w hidden -enc SQBFAFgAKABOAGUAdwAtAE8AYgBqAGUAYwB0ACkA", EXCEL)
+    scene.program(
+        "PC1",
+        "2026-06-08 10:00:00",
+        "y.mori",
+        "C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe",
+        "powershell -w hidden -enc SQBFAFgAKABOAGUAdwAtAE8AYgBqAGUAYwB0ACkA",
+        EXCEL,
+    )
     story = scene.story()
     assert [(c.kind, c.host, c.account) for c in story.entry_candidates] == [("mail_attachment", "PC1", "y.mori")]
     assert [a.name for a in story.compromised_accounts] == ["y.mori"]
@@ -141,3 +169,21 @@ def test_no_evidence_gives_an_empty_story(scene):
     from hikeshi.trace import build_story
 
     assert build_story([]) == Story()
+
+
+def test_two_typing_errors_of_a_traveller_are_no_brute_force(scene):
+    usual_vpn(scene)
+    scene.vpn_failure("2026-06-08 09:59:00", "t.mori", "203.0.113.80")
+    scene.vpn_failure("2026-06-08 09:59:30", "t.mori", "203.0.113.80")
+    scene.vpn("2026-06-08 10:00:00", "t.mori", "203.0.113.80", "10.212.134.20")
+    assert not scene.story().entry_candidates
+
+
+def test_a_new_page_that_several_visitors_use_is_no_web_shell(scene):
+    web_shell(scene)
+    for minute in range(5, 25):
+        for visitor in ("192.0.2.60", "192.0.2.61", "192.0.2.62"):
+            scene.web(f"2026-06-08 01:{minute:02d}:30", visitor, "POST", "/survey.aspx", 200)
+    story = scene.story()
+    assert [p.name for p in story.persistence] == ["a.aspx"]
+    assert len(story.entry_candidates) == 1

@@ -67,7 +67,10 @@ def test_clocks_that_agree_within_seconds_are_left_alone(scene):
 
 def test_a_note_about_a_clock_is_taken_over(scene):
     fill(scene, "SRV2", 3)
-    for note in ("SRV2 の時計は実際の時刻より 4 分 30 秒進んでいました。", "The clock of SRV2 runs 4 minutes 30 seconds fast."):
+    for note in (
+        "SRV2 の時計は実際の時刻より 4 分 30 秒進んでいました。",
+        "The clock of SRV2 runs 4 minutes 30 seconds fast.",
+    ):
         assert [(o.host, o.seconds) for o in scene.story_of(note)] == [("SRV2", -270)]
     assert not scene.story_of("SRV2 の時計は正しい。次の会議は 15 分後。")
 
@@ -79,3 +82,9 @@ def test_times_are_corrected_before_steps_are_joined(scene):
     scene.rdp("SRV2", "2026-06-02 01:05:00", "ops", "SRV1")  # 01:15 by the others' clocks
     (edge,) = [s for s in scene.story().spread if s.destination == "SRV2"]
     assert edge.time == "2026-06-02T01:15:00Z"
+
+
+def test_a_clients_weekend_is_no_gap(scene):
+    closed = [h for h in range(24 * 9) if not (8 <= h % 24 < 18 and h // 24 not in (4, 5))]
+    fill(scene, "PC1", 24 * 9, silent=closed)
+    assert not scene.story().log_gaps

@@ -16,9 +16,17 @@ def known(scene):
     return rows, Identity(rows, whole.flows, whole.spans)
 
 
-@pytest.mark.parametrize(("written", "name"), [
-    ("srv1.corp.example", "SRV1"), ("\\\\SRV1", "SRV1"), ("SRV1$", "SRV1"), ("10.1.0.5", "10.1.0.5"),
-    ("FE80::1", "fe80::1"), ("", "")])
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("srv1.corp.example", "SRV1"),
+        ("\\\\SRV1", "SRV1"),
+        ("SRV1$", "SRV1"),
+        ("10.1.0.5", "10.1.0.5"),
+        ("FE80::1", "fe80::1"),
+        ("", ""),
+    ],
+)
 def test_a_machine_has_one_name(written, name):
     assert host_name(written) == name
 
@@ -44,16 +52,30 @@ def test_an_address_that_moved_belongs_to_the_nearest_in_time(scene):
 
 
 def test_a_clients_claim_counts_less_than_the_machines_own_logon(scene):
-    scene.windows("SRV2", "2026-06-02 08:00:00", 4624, TargetUserName="x", LogonType="3", IpAddress="10.1.0.11",
-                  WorkstationName="KALI")
+    scene.windows(
+        "SRV2",
+        "2026-06-02 08:00:00",
+        4624,
+        TargetUserName="x",
+        LogonType="3",
+        IpAddress="10.1.0.11",
+        WorkstationName="KALI",
+    )
     _, who = known(scene)
     assert who.at("10.1.0.11", scene.at("2026-06-02 08:00:00")) == "SRV1"
 
 
 def test_a_vpn_address_stays_an_address_whatever_name_is_claimed(scene):
     scene.vpn("2026-06-02 08:00:00", "t.mori", "203.0.113.7", "10.212.134.20", "2026-06-02 09:00:00")
-    scene.windows("SRV2", "2026-06-02 08:10:00", 4624, TargetUserName="x", LogonType="3", IpAddress="10.212.134.20",
-                  WorkstationName="SRV1")
+    scene.windows(
+        "SRV2",
+        "2026-06-02 08:10:00",
+        4624,
+        TargetUserName="x",
+        LogonType="3",
+        IpAddress="10.212.134.20",
+        WorkstationName="SRV1",
+    )
     _, who = known(scene)
     assert who.at("10.212.134.20", scene.at("2026-06-02 08:10:00")) == "10.212.134.20"
     lease = who.lease("10.212.134.20", scene.at("2026-06-02 08:10:00"))

@@ -15,8 +15,14 @@ def held(scene):
         for hour in range(9, 18):
             for client in ("PC1", "PC2", "PC3"):
                 scene.proxy(f"2026-06-0{day} {hour:02d}:{hour}:00", client, "news.example")
-    scene.program("PC1", "2026-06-08 10:00:00", "y.mori", "C:\\Windows\\System32\\cmd.exe", "cmd /c x",
-                  "C:\\Program Files\\Microsoft Office\\root\\Office16\\WINWORD.EXE")
+    scene.program(
+        "PC1",
+        "2026-06-08 10:00:00",
+        "y.mori",
+        "C:\\Windows\\System32\\cmd.exe",
+        "cmd /c x",
+        "C:\\Program Files\\Microsoft Office\\root\\Office16\\WINWORD.EXE",
+    )
     return scene
 
 
@@ -49,21 +55,37 @@ def test_updates_that_others_fetch_too_are_no_c2(held):
     assert not held.story().c2
 
 
-@pytest.mark.parametrize(("times", "is_beacon"), [
-    ([60 * n for n in range(20)], True),
-    ([60 * n + n % 7 for n in range(20)], True),  # with jitter
-    ([60 * n for n in range(6)], False),  # too few to tell
-    ([0, 3, 50, 900, 905, 4000, 4003, 9000, 9001, 20000, 20500, 30000], False),  # a person browsing
-    ([1] * 50, False),
-    ([], False),
-])
+@pytest.mark.parametrize(
+    ("times", "is_beacon"),
+    [
+        ([60 * n for n in range(20)], True),
+        ([60 * n + n % 7 for n in range(20)], True),  # with jitter
+        ([60 * n for n in range(6)], False),  # too few to tell
+        ([0, 3, 50, 900, 905, 4000, 4003, 9000, 9001, 20000, 20500, 30000], False),  # a person browsing
+        ([1] * 50, False),
+        ([], False),
+    ],
+)
 def test_regularity_needs_eight_calls_near_one_interval(times, is_beacon):
     assert regular(times) is is_beacon
 
 
 def sighting(client, warning=()):
-    return Sighting("evil.example", "domain", "destination", client, None, "2026-06-08T10:05:00Z", "2026-06-08T11:00:00Z", 9,
-                    None, "proxy.log", "0" * 64, (3, 4), warning)
+    return Sighting(
+        "evil.example",
+        "domain",
+        "destination",
+        client,
+        None,
+        "2026-06-08T10:05:00Z",
+        "2026-06-08T11:00:00Z",
+        9,
+        None,
+        "proxy.log",
+        "0" * 64,
+        (3, 4),
+        warning,
+    )
 
 
 def test_a_listed_address_holds_its_client_and_is_marked_known(scene):
@@ -79,7 +101,12 @@ def test_a_listed_address_on_a_warning_list_accuses_nobody(scene):
 def test_a_large_upload_to_a_new_place_is_exfiltration(held):
     held.proxy("2026-06-08 11:00:00", "PC1", "drop.example", sent=900_000_000, got=9_000)
     (gone,) = held.story().exfiltration
-    assert (gone.source, gone.destination, gone.bytes, gone.kind) == ("PC1", "drop.example", 900_000_000, "proxy_upload")
+    assert (gone.source, gone.destination, gone.bytes, gone.kind) == (
+        "PC1",
+        "drop.example",
+        900_000_000,
+        "proxy_upload",
+    )
 
 
 def test_an_upload_to_the_business_service_is_explained(held):
@@ -97,10 +124,24 @@ def test_a_large_download_is_no_upload(held):
 
 def test_the_firewalls_bytes_of_the_proxy_go_to_the_client_that_asked(held):
     held.proxy("2026-06-08 11:00:00", "PC1", "drop.example", sent=0, got=9_000, ip="198.51.100.77")
-    for time, ip, sent in (("2026-06-08 11:00:00", "198.51.100.77", 700_000_000), ("2026-06-05 11:09:00", "203.0.113.200", 900)):
-        held.line("firewall.log", time, **{
-            "event.dataset": "fortinet.traffic", "source.ip": "10.1.0.250", "destination.ip": ip, "destination.port": 443,
-            "source.bytes": sent, "destination.bytes": 9_000, "observer.name": "FW1", "event.action": "close"})
+    for time, ip, sent in (
+        ("2026-06-08 11:00:00", "198.51.100.77", 700_000_000),
+        ("2026-06-05 11:09:00", "203.0.113.200", 900),
+    ):
+        held.line(
+            "firewall.log",
+            time,
+            **{
+                "event.dataset": "fortinet.traffic",
+                "source.ip": "10.1.0.250",
+                "destination.ip": ip,
+                "destination.port": 443,
+                "source.bytes": sent,
+                "destination.bytes": 9_000,
+                "observer.name": "FW1",
+                "event.action": "close",
+            },
+        )
     (gone,) = held.story().exfiltration
     assert (gone.source, gone.destination, gone.bytes) == ("PC1", "drop.example", 700_000_000)
     assert {r.path for r in gone.records} == {"proxy.log", "firewall.log"}
@@ -108,5 +149,7 @@ def test_the_firewalls_bytes_of_the_proxy_go_to_the_client_that_asked(held):
 
 def test_an_archive_made_by_the_attacker_is_staging_and_a_users_own_is_not(held):
     held.program("PC1", "2026-06-08 10:30:00", "y.mori", "C:\\PerfLogs\\7z.exe", "7z.exe a C:\\PerfLogs\\d.7z D:\\data")
-    held.program("PC2", "2026-06-08 10:30:00", "k.abe", "C:\\Program Files\\7-Zip\\7z.exe", "7z.exe a D:\\own.7z D:\\data")
+    held.program(
+        "PC2", "2026-06-08 10:30:00", "k.abe", "C:\\Program Files\\7-Zip\\7z.exe", "7z.exe a D:\\own.7z D:\\data"
+    )
     assert [(s.host, s.path) for s in held.story().staging] == [("PC1", "C:\\PerfLogs\\d.7z")]

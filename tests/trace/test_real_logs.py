@@ -46,12 +46,15 @@ def test_every_recorded_file_gives_a_story_in_which_all_is_cited():
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(("number", "step"), [
-    ("0146", ("10.0.2.17", "WIN-77LTAPHIQ1R", "administrator", "scheduled_task")),
-    ("0174", ("04246W-WIN10", "01566S-WIN16-IR", "a-jbrown", "scheduled_task")),
-    ("0305", ("10.23.123.11", "SRVDEFENDER01", "admmig", "wmi")),
-    ("0556", ("10.23.42.22", "SRVDEFENDER01", "admmig", "psexec_service")),
-])
+@pytest.mark.parametrize(
+    ("number", "step"),
+    [
+        ("0146", ("10.0.2.17", "WIN-77LTAPHIQ1R", "administrator", "scheduled_task")),
+        ("0174", ("04246W-WIN10", "01566S-WIN16-IR", "a-jbrown", "scheduled_task")),
+        ("0305", ("10.23.123.11", "SRVDEFENDER01", "admmig", "wmi")),
+        ("0556", ("10.23.42.22", "SRVDEFENDER01", "admmig", "psexec_service")),
+    ],
+)
 def test_recorded_movement_is_seen(number, step):
     (path,) = [p for p in all_files(FOLDER) if p.name.startswith(number)]
     story, _ = story_of(path)

@@ -58,19 +58,37 @@ def test_without_the_destinations_log_the_source_and_the_service_still_tell(brok
 def test_wmi_and_winrm_are_told_by_the_parent_of_what_ran(broken_into):
     broken_into.explicit("SRV1", "PC1", "2026-06-08 02:00:00", "t.mori", "adm", "C:\\Windows\\System32\\wbem\\WMIC.exe")
     broken_into.logon("PC1", "2026-06-08 02:00:01", "adm", "SRV1")
-    broken_into.program("PC1", "2026-06-08 02:00:02", "adm", "C:\\Windows\\System32\\cmd.exe", "cmd /c whoami",
-                        "C:\\Windows\\System32\\wbem\\WmiPrvSE.exe")
+    broken_into.program(
+        "PC1",
+        "2026-06-08 02:00:02",
+        "adm",
+        "C:\\Windows\\System32\\cmd.exe",
+        "cmd /c whoami",
+        "C:\\Windows\\System32\\wbem\\WmiPrvSE.exe",
+    )
     broken_into.logon("PC2", "2026-06-08 02:10:01", "adm", "SRV1")
-    broken_into.program("PC2", "2026-06-08 02:10:03", "adm", "C:\\Windows\\System32\\cmd.exe", "cmd /c dir",
-                        "C:\\Windows\\System32\\wsmprovhost.exe")
+    broken_into.program(
+        "PC2",
+        "2026-06-08 02:10:03",
+        "adm",
+        "C:\\Windows\\System32\\cmd.exe",
+        "cmd /c dir",
+        "C:\\Windows\\System32\\wsmprovhost.exe",
+    )
     found = steps(broken_into.story())
     assert ("SRV1", "PC1", "adm", "wmi") in found and ("SRV1", "PC2", "adm", "winrm") in found
 
 
 def test_a_remote_task_needs_its_registration_by_the_same_account(broken_into):
     broken_into.logon("SRV2", "2026-06-08 02:00:00", "t.mori", "SRV1")
-    broken_into.windows("SRV2", "2026-06-08 02:00:02", 4698, SubjectUserName="t.mori", TaskName="\\upd",
-                        TaskContent="<Exec><Command>C:\\Windows\\Temp\\a.exe</Command></Exec>")
+    broken_into.windows(
+        "SRV2",
+        "2026-06-08 02:00:02",
+        4698,
+        SubjectUserName="t.mori",
+        TaskName="\\upd",
+        TaskContent="<Exec><Command>C:\\Windows\\Temp\\a.exe</Command></Exec>",
+    )
     assert ("SRV1", "SRV2", "t.mori", "scheduled_task") in steps(broken_into.story())
 
 
@@ -115,7 +133,9 @@ def test_backup_jobs_at_night_are_no_psexec(scene):
 def test_an_administrators_psexec_in_thin_evidence_is_only_doubtful(scene):
     scene.psexec("JUMP1", "SRV1", "2026-06-08 10:00:00", "adm")
     story = scene.story()
-    assert [(s.method, s.confidence) for s in story.spread if s.method == "psexec_service"] == [("psexec_service", "low")]
+    assert [(s.method, s.confidence) for s in story.spread if s.method == "psexec_service"] == [
+        ("psexec_service", "low")
+    ]
     assert not story.compromised_hosts and not story.compromised_accounts
     assert any(r.subject == "SRV1" for r in story.unexplained)
 
@@ -135,31 +155,57 @@ def test_a_strong_signal_is_followed_back_to_the_session_behind_it(scene):
 
 def test_ssh_guessing_from_a_held_machine_is_spread_and_a_plain_logon_is_not(broken_into):
     for second in range(10, 22):
-        broken_into.line("auth.log", f"2026-06-08 03:00:{second}", **{
-            "event.dataset": "linux.sshd", "host.name": "LNX1", "event.category": "authentication",
-            "event.outcome": "failure", "user.name": "root", "source.ip": "10.1.0.11"})
+        broken_into.line(
+            "auth.log",
+            f"2026-06-08 03:00:{second}",
+            **{
+                "event.dataset": "linux.sshd",
+                "host.name": "LNX1",
+                "event.category": "authentication",
+                "event.outcome": "failure",
+                "user.name": "root",
+                "source.ip": "10.1.0.11",
+            },
+        )
     for account, time, source in (("ops", "03:01:00", "10.1.0.11"), ("ops", "03:05:00", "10.1.0.41")):
-        broken_into.line("auth.log", f"2026-06-08 {time}", **{
-            "event.dataset": "linux.sshd", "host.name": "LNX1", "event.category": "authentication",
-            "event.outcome": "success", "user.name": account, "source.ip": source})
+        broken_into.line(
+            "auth.log",
+            f"2026-06-08 {time}",
+            **{
+                "event.dataset": "linux.sshd",
+                "host.name": "LNX1",
+                "event.category": "authentication",
+                "event.outcome": "success",
+                "user.name": account,
+                "source.ip": source,
+            },
+        )
     story = broken_into.story()
     assert [s for s in steps(story) if s[3] == "ssh"] == [("SRV1", "LNX1", "ops", "ssh")]
     assert {a.name: a.kind for a in story.compromised_accounts}["ops"] == "local"
 
 
 def test_an_account_made_by_the_attacker_is_held_and_one_made_elsewhere_is_not(broken_into):
-    broken_into.windows("SRV1", "2026-06-08 01:40:00", 4720, TargetUserName="help1", TargetDomainName="SRV1",
-                        SubjectUserName="t.mori")
-    broken_into.windows("SRV2", "2026-06-08 01:40:00", 4720, TargetUserName="new.staff", TargetDomainName="CORP",
-                        SubjectUserName="adm")
+    broken_into.windows(
+        "SRV1", "2026-06-08 01:40:00", 4720, TargetUserName="help1", TargetDomainName="SRV1", SubjectUserName="t.mori"
+    )
+    broken_into.windows(
+        "SRV2", "2026-06-08 01:40:00", 4720, TargetUserName="new.staff", TargetDomainName="CORP", SubjectUserName="adm"
+    )
     story = broken_into.story()
     assert accounts(story) == {"t.mori", "help1"}
     assert [(p.host, p.kind, p.name) for p in story.persistence] == [("SRV1", "account", "help1")]
 
 
 def test_a_command_aimed_at_another_machine_counts_there(broken_into):
-    broken_into.program("SRV1", "2026-06-08 01:30:00", "t.mori", "C:\\PerfLogs\\PsExec.exe",
-                        "PsExec.exe \\\\SRV2 -s cmd /c vssadmin delete shadows /all", logon_id="0xabc")
+    broken_into.program(
+        "SRV1",
+        "2026-06-08 01:30:00",
+        "t.mori",
+        "C:\\PerfLogs\\PsExec.exe",
+        "PsExec.exe \\\\SRV2 -s cmd /c vssadmin delete shadows /all",
+        logon_id="0xabc",
+    )
     broken_into.service("SRV2", "2026-06-08 01:30:02", "PSEXESVC", "%SystemRoot%\\PSEXESVC.exe")
     story = broken_into.story()
     (target,) = [h for h in story.compromised_hosts if h.name == "SRV2"]
@@ -167,7 +213,9 @@ def test_a_command_aimed_at_another_machine_counts_there(broken_into):
 
 
 def test_the_domain_controllers_fall_asks_for_krbtgt(broken_into):
-    broken_into.windows("DC1", "2026-06-07 10:00:00", 4768, TargetUserName="t.mori", IpAddress="::ffff:10.1.9.1", Status="0x0")
+    broken_into.windows(
+        "DC1", "2026-06-07 10:00:00", 4768, TargetUserName="t.mori", IpAddress="::ffff:10.1.9.1", Status="0x0"
+    )
     broken_into.psexec("SRV1", "DC1", "2026-06-08 02:00:00", "t.mori")
     story = broken_into.story()
     assert "krbtgt" in {a.name for a in story.accounts_to_reset}
@@ -176,10 +224,88 @@ def test_the_domain_controllers_fall_asks_for_krbtgt(broken_into):
 
 def test_everything_told_cites_records(broken_into):
     broken_into.psexec("SRV1", "SRV2", "2026-06-08 02:00:00", "t.mori")
-    broken_into.service("SRV2", "2026-06-08 02:01:00", "AnyDesk Service", "\"C:\\Program Files\\AnyDesk\\AnyDesk.exe\" --service")
+    broken_into.service(
+        "SRV2", "2026-06-08 02:01:00", "AnyDesk Service", '"C:\\Program Files\\AnyDesk\\AnyDesk.exe" --service'
+    )
     story = broken_into.story()
-    for name in ("entry_candidates", "compromised_hosts", "compromised_accounts", "accounts_to_reset", "spread",
-                 "persistence", "timeline", "block_list", "isolate", "bypass_paths"):
+    for name in (
+        "entry_candidates",
+        "compromised_hosts",
+        "compromised_accounts",
+        "accounts_to_reset",
+        "spread",
+        "persistence",
+        "timeline",
+        "block_list",
+        "isolate",
+        "bypass_paths",
+    ):
         entries = getattr(story, name)
         assert entries, name
         assert all(e.records for e in entries), name
+
+
+@pytest.fixture
+def opened(scene):
+    """On PC1 a document started a command; nobody stole credentials."""
+    scene.program(
+        "PC1",
+        "2026-06-08 10:00:00",
+        "y.mori",
+        "C:\\Windows\\System32\\cmd.exe",
+        "cmd /c x",
+        "C:\\Program Files\\Microsoft Office\\root\\Office16\\WINWORD.EXE",
+    )
+    return scene
+
+
+def test_the_victims_own_file_server_is_explained_not_touched(opened):
+    opened.logon("SRV2", "2026-06-07 09:00:00", "y.mori", "PC1")
+    opened.logon("SRV1", "2026-06-08 11:00:00", "y.mori", "PC1")
+    story = opened.story()
+    assert not story.touched_hosts and hosts(story) == {"PC1"}
+    assert any("y.mori: PC1" in r.subject for r in story.explained)
+
+
+def test_an_ssh_logon_without_guessing_from_a_held_machine_is_not_spread(opened):
+    opened.line(
+        "auth.log",
+        "2026-06-08 11:00:00",
+        **{
+            "event.dataset": "linux.sshd",
+            "host.name": "LNX1",
+            "event.category": "authentication",
+            "event.outcome": "success",
+            "user.name": "dev",
+            "source.ip": "10.1.9.1",
+        },
+    )
+    story = opened.story()
+    assert not story.spread and "dev" not in accounts(story)
+
+
+def test_a_dump_by_the_machine_itself_blames_no_account(scene):
+    scene.dump("SRV1", "2026-06-08 01:20:00", "SRV1$")
+    story = scene.story()
+    assert hosts(story) == {"SRV1"} and not story.compromised_accounts
+    assert any("no record shows from where" in r.reason.en for r in story.unexplained)
+
+
+def test_a_usual_service_installed_by_somebody_else_is_no_persistence(broken_into):
+    broken_into.windows(
+        "SRV1",
+        "2026-06-08 01:30:00",
+        4697,
+        SubjectUserName="adm.ito",
+        ServiceName="BackupAgent",
+        ServiceFileName="C:\\Program Files\\Backup\\agent.exe",
+    )
+    broken_into.windows(
+        "SRV1",
+        "2026-06-08 01:31:00",
+        4697,
+        SubjectUserName="t.mori",
+        ServiceName="SyncHelper",
+        ServiceFileName="C:\\Program Files\\Sync\\s.exe",
+    )
+    assert [(p.kind, p.name) for p in broken_into.story().persistence] == [("service", "SyncHelper")]

@@ -26,7 +26,9 @@ _STEPS = 60
 @click.option("--zone", help="Zone of times that name none, e.g. Asia/Tokyo or +09:00. 時刻帯")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.pass_context
-def command(ctx: click.Context, evidence: tuple[Path, ...], as_json: bool, zone: str | None, workers: int | None) -> None:
+def command(
+    ctx: click.Context, evidence: tuple[Path, ...], as_json: bool, zone: str | None, workers: int | None
+) -> None:
     """How they got in, how far they went, what they took. 侵入経路と横展開
 
     Reads event logs, VPN, firewall, proxy, web and Linux logs, also inside archives. Works with what is
@@ -46,8 +48,10 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], as_json: bool, zone:
         say(f"not read: {plain(item.path)}: {plain(item.reason.en)}")
     if len(traced.not_read) > 20:
         say(f"... and {len(traced.not_read) - 20:,} more files not read")
-    say(f"{sum(traced.formats.values()):,} files, {traced.records:,} records, {traced.rejected:,} damaged, "
-        f"{len(traced.not_read):,} not read, {time.monotonic() - began:.1f} s")
+    say(
+        f"{sum(traced.formats.values()):,} files, {traced.records:,} records, {traced.rejected:,} damaged, "
+        f"{len(traced.not_read):,} not read, {time.monotonic() - began:.1f} s"
+    )
     if not traced.records and not story.compromised_hosts:
         ctx.exit(3 if traced.not_read else 0)
     ctx.exit(1 if found(story) else 0)
@@ -55,42 +59,107 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], as_json: bool, zone:
 
 def found(story: Story) -> bool:
     """Whether there is anything a responder must look at."""
-    return bool(story.entry_candidates or story.compromised_hosts or story.compromised_accounts or story.c2
-                or story.log_gaps or story.encrypted_hosts or story.unexplained)
+    return bool(
+        story.entry_candidates
+        or story.compromised_hosts
+        or story.compromised_accounts
+        or story.c2
+        or story.log_gaps
+        or story.encrypted_hosts
+        or story.unexplained
+    )
 
 
 def json_rows(story: Story) -> Iterator[dict[str, Any]]:
     """Steps and edges as flat objects: kind, time, source, destination, account, technique, confidence, records."""
     for e in story.entry_candidates:
-        yield _row("entry", e, time=e.time, source=e.source, destination=e.host, account=e.account, technique=e.technique,
-                   entry=e.kind, rank=e.rank, reasons=[r.to_dict() for r in e.reasons],
-                   against=[r.to_dict() for r in e.against])
+        yield _row(
+            "entry",
+            e,
+            time=e.time,
+            source=e.source,
+            destination=e.host,
+            account=e.account,
+            technique=e.technique,
+            entry=e.kind,
+            rank=e.rank,
+            reasons=[r.to_dict() for r in e.reasons],
+            against=[r.to_dict() for r in e.against],
+        )
     for s in story.spread:
-        yield _row("spread", s, time=s.time, source=s.source, destination=s.destination, account=s.account,
-                   technique=s.technique, method=s.method)
+        yield _row(
+            "spread",
+            s,
+            time=s.time,
+            source=s.source,
+            destination=s.destination,
+            account=s.account,
+            technique=s.technique,
+            method=s.method,
+        )
     for h in story.compromised_hosts:
-        yield _row("compromised_host", h, time=h.first, destination=h.name, last=h.last, addresses=list(h.addresses),
-                   reasons=[r.to_dict() for r in h.reasons])
+        yield _row(
+            "compromised_host",
+            h,
+            time=h.first,
+            destination=h.name,
+            last=h.last,
+            addresses=list(h.addresses),
+            reasons=[r.to_dict() for r in h.reasons],
+        )
     for h in story.touched_hosts:
         yield _row("touched_host", h, time=h.first, destination=h.name, reasons=[r.to_dict() for r in h.reasons])
     for h in story.encrypted_hosts:
         yield _row("encrypted_host", h, time=h.first, destination=h.name, technique="T1486")
     for a in story.compromised_accounts:
-        yield _row("compromised_account", a, account=a.name, account_kind=a.kind, reasons=[r.to_dict() for r in a.reasons])
+        yield _row(
+            "compromised_account", a, account=a.name, account_kind=a.kind, reasons=[r.to_dict() for r in a.reasons]
+        )
     for c in story.c2:
-        yield _row("c2", c, time=c.first, source=", ".join(c.clients) or None, destination=c.value, technique="T1071",
-                   known=c.known, last=c.last)
+        yield _row(
+            "c2",
+            c,
+            time=c.first,
+            source=", ".join(c.clients) or None,
+            destination=c.value,
+            technique="T1071",
+            known=c.known,
+            last=c.last,
+        )
     for p in story.staging:
         yield _row("staging", p, time=p.time, destination=p.host, technique="T1074", path=p.path)
     for x in story.exfiltration:
-        yield _row("exfiltration", x, time=x.first, source=x.source, destination=x.destination, technique="T1048",
-                   bytes=x.bytes, last=x.last)
+        yield _row(
+            "exfiltration",
+            x,
+            time=x.first,
+            source=x.source,
+            destination=x.destination,
+            technique="T1048",
+            bytes=x.bytes,
+            last=x.last,
+        )
     for k in story.persistence:
-        yield _row("persistence", k, time=k.time, destination=k.host, technique=_PERSISTENCE.get(k.kind),
-                   persistence=k.kind, name=k.name, path=k.path)
+        yield _row(
+            "persistence",
+            k,
+            time=k.time,
+            destination=k.host,
+            technique=_PERSISTENCE.get(k.kind),
+            persistence=k.kind,
+            name=k.name,
+            path=k.path,
+        )
     for g in story.log_gaps:
-        yield _row("log_gap", g, time=g.last if g.kind == "cleared" else g.first, destination=g.host,
-                   technique="T1070.001" if g.kind == "cleared" else None, gap=g.kind, log=g.log)
+        yield _row(
+            "log_gap",
+            g,
+            time=g.last if g.kind == "cleared" else g.first,
+            destination=g.host,
+            technique="T1070.001" if g.kind == "cleared" else None,
+            gap=g.kind,
+            log=g.log,
+        )
     for o in story.clock_offsets:
         yield _row("clock_offset", o, destination=o.host, seconds=o.seconds, reason=o.reason.to_dict())
     for t in story.timeline:
@@ -101,15 +170,38 @@ def json_rows(story: Story) -> Iterator[dict[str, Any]]:
         yield _row("explained", r, destination=r.subject, reason=r.reason.to_dict())
 
 
-_PERSISTENCE = {"service": "T1543.003", "scheduled_task": "T1053.005", "run_key": "T1547.001", "account": "T1136",
-                "web_shell": "T1505.003", "remote_tool": "T1219"}
+_PERSISTENCE = {
+    "service": "T1543.003",
+    "scheduled_task": "T1053.005",
+    "run_key": "T1547.001",
+    "account": "T1136",
+    "web_shell": "T1505.003",
+    "remote_tool": "T1219",
+}
 
 
-def _row(kind: str, of: Entry, *, time: str | None = None, source: str | None = None, destination: str | None = None,
-         account: str | None = None, technique: str | None = None, **more: Any) -> dict[str, Any]:
-    return {"kind": kind, "time": time, "source": source, "destination": destination, "account": account,
-            "technique": technique, "confidence": of.confidence,
-            "records": [r.to_dict() for r in of.records], **more}
+def _row(
+    kind: str,
+    of: Entry,
+    *,
+    time: str | None = None,
+    source: str | None = None,
+    destination: str | None = None,
+    account: str | None = None,
+    technique: str | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "time": time,
+        "source": source,
+        "destination": destination,
+        "account": account,
+        "technique": technique,
+        "confidence": of.confidence,
+        "records": [r.to_dict() for r in of.records],
+        **more,
+    }
 
 
 def _print(traced: Traced) -> None:
@@ -127,8 +219,11 @@ def _print(traced: Traced) -> None:
 def _answer(story: Story) -> None:
     best = story.entry_candidates[0] if story.entry_candidates else None
     if best is not None:
-        _line("侵入経路 Entry", f"{best.kind}  {defang(best.source or '?')} → {best.host or '?'}  "
-              f"{best.account or ''}  {_short(best.time)}  [{best.confidence}]")
+        _line(
+            "侵入経路 Entry",
+            f"{best.kind}  {defang(best.source or '?')} → {best.host or '?'}  "
+            f"{best.account or ''}  {_short(best.time)}  [{best.confidence}]",
+        )
         for reason in best.reasons[:4]:
             click.echo(f"    {plain(reason.ja)} {plain(reason.en)}")
     else:
@@ -136,15 +231,24 @@ def _answer(story: Story) -> None:
     if story.spread:
         click.echo(f"広がり Spread ({len(story.spread)}):")
         for s in story.spread[:_STEPS]:
-            click.echo(plain(f"  {_short(s.time)}  {s.source or '?'} → {s.destination}  {s.method}  {s.account or ''}  "
-                             f"[{s.confidence}]"))
+            click.echo(
+                plain(
+                    f"  {_short(s.time)}  {s.source or '?'} → {s.destination}  {s.method}  {s.account or ''}  "
+                    f"[{s.confidence}]"
+                )
+            )
     _many("侵害された機器 Hosts", (h.name for h in story.compromised_hosts))
     _many("接触だけの機器 Touched", (h.name for h in story.touched_hosts))
     _many("暗号化 Encrypted", (h.name for h in story.encrypted_hosts))
     _many("アカウント Accounts", (a.name for a in story.compromised_accounts))
     _many("通信先 C2", (defang(c.value) for c in story.c2))
-    _many("持ち出し Exfiltration", (f"{x.source} → {defang(x.destination)}" + (f" ({x.bytes:,} B)" if x.bytes else "")
-                                for x in story.exfiltration))
+    _many(
+        "持ち出し Exfiltration",
+        (
+            f"{x.source} → {defang(x.destination)}" + (f" ({x.bytes:,} B)" if x.bytes else "")
+            for x in story.exfiltration
+        ),
+    )
     _many("居座り Persistence", (f"{p.host}: {p.kind} {p.name}" for p in story.persistence))
 
 
@@ -156,8 +260,12 @@ def _steps(story: Story) -> None:
         where = step.records[0]
         place = where.record_id if where.record_id is not None else where.line
         click.echo(plain(f"  {_short(step.time)}  {step.ja} {step.en}"))
-        click.echo(plain(f"      {where.path}{f' #{place}' if place is not None else ''}"
-                         f"{f' +{len(step.records) - 1}' if len(step.records) > 1 else ''}"))
+        click.echo(
+            plain(
+                f"      {where.path}{f' #{place}' if place is not None else ''}"
+                f"{f' +{len(step.records) - 1}' if len(step.records) > 1 else ''}"
+            )
+        )
     if len(story.timeline) > _STEPS:
         click.echo(f"  … 他 {len(story.timeline) - _STEPS:,} 件 more (--json)")
 
@@ -167,21 +275,35 @@ def _unknown(traced: Traced) -> None:
     story, formats = traced.story, set(traced.formats)
     open_: list[tuple[str, str]] = []
     if not story.entry_candidates:
-        open_.append(("侵入経路は不明です。VPN、ファイアウォール、公開サーバー、メールのログが必要です。",
-                      "The way in is unknown: logs of VPN, firewall, public servers or mail would tell."))
+        open_.append(
+            (
+                "侵入経路は不明です。VPN、ファイアウォール、公開サーバー、メールのログが必要です。",
+                "The way in is unknown: logs of VPN, firewall, public servers or mail would tell.",
+            )
+        )
     if "evtx" not in formats:
-        open_.append(("機器間の移動は見えません。Windowsのイベントログが必要です。",
-                      "Movement between machines can't be seen: Windows event logs would tell."))
+        open_.append(
+            (
+                "機器間の移動は見えません。Windowsのイベントログが必要です。",
+                "Movement between machines can't be seen: Windows event logs would tell.",
+            )
+        )
     if not formats & {"squid", "fortigate", "w3c", "access", "paloalto"}:
-        open_.append(("外部への送信は見えません。プロキシかファイアウォールのログが必要です。",
-                      "Data sent out can't be seen: proxy or firewall logs would tell."))
-    for gap in story.log_gaps[:5]:
-        open_.append((f"{gap.host}の{gap.log}ログは{'消去されて' if gap.kind == 'cleared' else '途切れて'}います。"
-                      "転送先やバックアップを探してください。",
-                      f"The {gap.log} log of {gap.host} {'was cleared' if gap.kind == 'cleared' else 'falls silent'}: "
-                      "look for forwarded logs and backups."))
-    for remark in story.unexplained[:5]:
-        open_.append((f"{remark.subject}: {remark.reason.ja}。", f"{remark.subject}: {remark.reason.en}."))
+        open_.append(
+            (
+                "外部への送信は見えません。プロキシかファイアウォールのログが必要です。",
+                "Data sent out can't be seen: proxy or firewall logs would tell.",
+            )
+        )
+    open_ += [
+        (
+            f"{g.host}の{g.log}ログは{'消去されて' if g.kind == 'cleared' else '途切れて'}います。転送先やバックアップを探してください。",
+            f"The {g.log} log of {g.host} {'was cleared' if g.kind == 'cleared' else 'falls silent'}: "
+            "look for forwarded logs and backups.",
+        )
+        for g in story.log_gaps[:5]
+    ]
+    open_ += [(f"{r.subject}: {r.reason.ja}。", f"{r.subject}: {r.reason.en}.") for r in story.unexplained[:5]]
     if open_:
         click.echo("\nわからないこと Unknown")
         for ja, en in open_:

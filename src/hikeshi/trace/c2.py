@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC
 
 import numpy as np
 
-from datetime import UTC
 from hikeshi.events.time import parse_iso
 from hikeshi.model.case import C2
 from hikeshi.model.evidence import RecordRef
@@ -24,8 +24,10 @@ from hikeshi.trace.network import is_address, public
 from hikeshi.trace.programs import ODD_FOLDER, file_name
 from hikeshi.trace.rows import HOUR, MINUTE, when
 
-_SCRIPTS = frozenset("powershell.exe pwsh.exe mshta.exe rundll32.exe regsvr32.exe wscript.exe cscript.exe certutil.exe "
-                     "bitsadmin.exe msbuild.exe installutil.exe winword.exe excel.exe".split())
+_SCRIPTS = frozenset((
+    "powershell.exe", "pwsh.exe", "mshta.exe", "rundll32.exe", "regsvr32.exe", "wscript.exe", "cscript.exe",
+    "certutil.exe", "bitsadmin.exe", "msbuild.exe", "installutil.exe", "winword.exe", "excel.exe",
+))
 _FEWEST = 8
 
 
@@ -50,12 +52,23 @@ def regular(times: Sequence[int]) -> bool:
 
 def by_list(sightings: Sequence[Sighting]) -> list[Sighting]:
     """Sightings that accuse: a destination, on no warning list."""
-    return [s for s in sightings if s.role == "destination" and not s.warning_lists
-            and s.indicator_type in ("ipv4", "ipv6", "cidr", "domain", "url")]
+    return [
+        s
+        for s in sightings
+        if s.role == "destination"
+        and not s.warning_lists
+        and s.indicator_type in ("ipv4", "ipv6", "cidr", "domain", "url")
+    ]
 
 
-def find(infection: Infection, flows: Flows, who: Identity, sightings: Sequence[Sighting],
-         uploads: frozenset[str], sources: frozenset[str]) -> list[C2]:
+def find(
+    infection: Infection,
+    flows: Flows,
+    who: Identity,
+    sightings: Sequence[Sighting],
+    uploads: frozenset[str],
+    sources: frozenset[str],
+) -> list[C2]:
     """C2 addresses, known ones first; `uploads` are destinations already told as exfiltration, `sources`
     the outside addresses the attacker came from: a held machine that calls one is controlled from there."""
     found: dict[str, C2] = {}
@@ -67,12 +80,21 @@ def find(infection: Infection, flows: Flows, who: Identity, sightings: Sequence[
         firsts = [s.first_seen for s in seen if s.first_seen]
         lasts = [s.last_seen for s in seen if s.last_seen]
         clients = {client_of(s, who) for s in seen if s.client}
-        records = [RecordRef(s.file, s.sha256, **({"record_id": n} if s.file.lower().endswith(".evtx") else {"line": n}))
-                   for s in seen for n in s.lines[:5]]
+        records = [
+            RecordRef(s.file, s.sha256, **({"record_id": n} if s.file.lower().endswith(".evtx") else {"line": n}))
+            for s in seen
+            for n in s.lines[:5]
+        ]
         found[value] = C2(
-            value=value, type=seen[0].indicator_type, known=True, first=min(firsts, default=None),
-            last=max(lasts, default=None), clients=tuple(sorted(clients)),
-            confidence="high" if clients & set(infection.hosts) else "medium", records=tuple(records[:20]))
+            value=value,
+            type=seen[0].indicator_type,
+            known=True,
+            first=min(firsts, default=None),
+            last=max(lasts, default=None),
+            clients=tuple(sorted(clients)),
+            confidence="high" if clients & set(infection.hosts) else "medium",
+            records=tuple(records[:20]),
+        )
     behaving: dict[str, list[tuple[Talk, bool]]] = defaultdict(list)
     for host, hold in sorted(infection.hosts.items()):
         for talk in flows.of_client.get(host, ()):
@@ -86,11 +108,15 @@ def find(infection: Infection, flows: Flows, who: Identity, sightings: Sequence[
             continue
         beacon = any(strong for _, strong in talks)
         found[value] = C2(
-            value=value, type=("ipv6" if ":" in value else "ipv4") if is_address(value) else "domain", known=False,
-            first=when(min(t.first for t, _ in talks)), last=when(max(t.last for t, _ in talks)),
+            value=value,
+            type=("ipv6" if ":" in value else "ipv4") if is_address(value) else "domain",
+            known=False,
+            first=when(min(t.first for t, _ in talks)),
+            last=when(max(t.last for t, _ in talks)),
             clients=tuple(sorted({t.client for t, _ in talks})),
             confidence="high" if beacon and len(talks) > 1 else "medium" if beacon else "low",
-            records=tuple(dict.fromkeys(r for t, _ in talks for r in t.records()))[:20])
+            records=tuple(dict.fromkeys(r for t, _ in talks for r in t.records()))[:20],
+        )
     return list(found.values())
 
 
@@ -106,14 +132,17 @@ def _behaves(talk: Talk, since: int, infection: Infection, flows: Flows) -> bool
     if regular(talk.times):
         return True
     by_script = any(file_name(p) in _SCRIPTS or ODD_FOLDER.search(p) for p in talk.programs)
-    near = any(-MINUTE <= talk.first - m.time <= 10 * MINUTE and m.weight >= 2
-               for m in infection.marks_of.get(talk.client, ()))
+    near = any(
+        -MINUTE <= talk.first - m.time <= 10 * MINUTE and m.weight >= 2 for m in infection.marks_of.get(talk.client, ())
+    )
     return False if by_script and near else None
 
 
 def _earliest(talk: Talk, infection: Infection, flows: Flows) -> int:
-    return min((infection.hosts[c].first for c in flows.clients_of[talk.destination] if c in infection.hosts),
-               default=talk.first)
+    return min(
+        (infection.hosts[c].first for c in flows.clients_of[talk.destination] if c in infection.hosts),
+        default=talk.first,
+    )
 
 
 def client_of(sighting: Sighting, who: Identity) -> str:

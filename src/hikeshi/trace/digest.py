@@ -24,11 +24,21 @@ from hikeshi.trace.rows import text_column
 from hikeshi.trace.slices import EVENT_SCHEMA, Collector, Slice, groups, mapped, to_dictionary
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
-SPAN_SCHEMA = pa.schema([
-    ("host", _DICTIONARY), ("log", _DICTIONARY), ("path", _DICTIONARY), ("sha256", _DICTIONARY),
-    ("hour", pa.int64()), ("count", pa.int64()), ("first", pa.int64()), ("last", pa.int64()),
-    ("first_record", pa.int64()), ("last_record", pa.int64()), ("lines", pa.bool_()),
-])
+SPAN_SCHEMA = pa.schema(
+    [
+        ("host", _DICTIONARY),
+        ("log", _DICTIONARY),
+        ("path", _DICTIONARY),
+        ("sha256", _DICTIONARY),
+        ("hour", pa.int64()),
+        ("count", pa.int64()),
+        ("first", pa.int64()),
+        ("last", pa.int64()),
+        ("first_record", pa.int64()),
+        ("last_record", pa.int64()),
+        ("lines", pa.bool_()),
+    ]
+)
 _SCHEMAS = {"events": EVENT_SCHEMA, "flows": network.FLOW_SCHEMA, "web": network.WEB_SCHEMA, "spans": SPAN_SCHEMA}
 
 
@@ -45,9 +55,14 @@ class Digest:
     def merge(digests: Iterable[Digest]) -> Digest:
         """One digest of all; rows of equal flows are added up later, when names are known."""
         parts = list(digests)
-        return Digest(**{
-            name: pa.concat_tables([getattr(d, name) for d in parts]).unify_dictionaries().combine_chunks()
-            if parts else schema.empty_table() for name, schema in _SCHEMAS.items()})
+        return Digest(
+            **{
+                name: pa.concat_tables([getattr(d, name) for d in parts]).unify_dictionaries().combine_chunks()
+                if parts
+                else schema.empty_table()
+                for name, schema in _SCHEMAS.items()
+            }
+        )
 
     def without_copies(self) -> Digest:
         """Each file's rows once: a log that lies in the evidence twice must not count twice."""
@@ -62,8 +77,11 @@ class Digest:
                     with pa.ipc.new_stream(sink, schema) as writer:
                         writer.write_table(table)
         except (OSError, pa.ArrowInvalid) as error:
-            raise OutputError(f"the digest can't be written: {error}", source=Location(str(path)),
-                              hint="check free space and permissions of the folder") from error
+            raise OutputError(
+                f"the digest can't be written: {error}",
+                source=Location(str(path)),
+                hint="check free space and permissions of the folder",
+            ) from error
 
     @staticmethod
     def load(path: Path) -> Digest:
@@ -78,8 +96,11 @@ class Digest:
                     table.validate(full=True)
                     tables[name] = table
         except (OSError, pa.ArrowInvalid) as error:
-            raise InputError(f"the digest can't be read: {error}", source=Location(str(path)),
-                             hint="run the command again; the file is made anew") from error
+            raise InputError(
+                f"the digest can't be read: {error}",
+                source=Location(str(path)),
+                hint="run the command again; the file is made anew",
+            ) from error
         return Digest(**tables)
 
 
@@ -104,7 +125,8 @@ def digest(source: Source, table: EventTable) -> Digest:
         pa.concat_tables(collector.tables) if collector.tables else EVENT_SCHEMA.empty_table(),
         pa.concat_tables(flows) if flows else network.FLOW_SCHEMA.empty_table(),
         pa.concat_tables(web) if web else network.WEB_SCHEMA.empty_table(),
-        _spans(source, table))
+        _spans(source, table),
+    )
 
 
 def _without_copies(table: pa.Table) -> pa.Table:
@@ -147,9 +169,19 @@ def _spans(source: Source, table: EventTable) -> pa.Table:
     def same(text: str) -> pa.Array:
         return pa.array([text] * total, pa.string()).dictionary_encode().cast(_DICTIONARY)
 
-    return pa.Table.from_arrays([
-        to_dictionary(host), to_dictionary(log), same(source.name), same(source.sha256),
-        pa.array(hours[first]), pa.array(np.bincount(number, minlength=total).astype(np.int64)),
-        pa.array(timed.times[first]), pa.array(timed.times[last]), pa.array(places[first]), pa.array(places[last]),
-        pa.array(np.full(total, is_line)),
-    ], schema=SPAN_SCHEMA)
+    return pa.Table.from_arrays(
+        [
+            to_dictionary(host),
+            to_dictionary(log),
+            same(source.name),
+            same(source.sha256),
+            pa.array(hours[first]),
+            pa.array(np.bincount(number, minlength=total).astype(np.int64)),
+            pa.array(timed.times[first]),
+            pa.array(timed.times[last]),
+            pa.array(places[first]),
+            pa.array(places[last]),
+            pa.array(np.full(total, is_line)),
+        ],
+        schema=SPAN_SCHEMA,
+    )

@@ -28,8 +28,14 @@ from hikeshi.trace.sessions import Sessions
 
 _FEW, _MANY = 3, 5
 _SCRIPT_ENDINGS = (".aspx", ".ashx", ".asmx", ".asp", ".php", ".jsp", ".jspx", ".phtml", ".cfm")
-_TECHNIQUES = {"vpn_credential": "T1133", "exposed_rdp": "T1133", "brute_force": "T1110", "web_shell": "T1505.003",
-               "mail_attachment": "T1566.001", "remote_tool": "T1219"}
+_TECHNIQUES = {
+    "vpn_credential": "T1133",
+    "exposed_rdp": "T1133",
+    "brute_force": "T1110",
+    "web_shell": "T1505.003",
+    "mail_attachment": "T1566.001",
+    "remote_tool": "T1219",
+}
 
 
 @dataclass(slots=True)
@@ -85,29 +91,44 @@ def vpn_ways(rows: Rows, who: Identity) -> list[Way]:
                 way.plus(1, "ふだん使われない時間帯の接続です", "at an hour at which the VPN is not usually used")
             if public(source) and _shared(opened, source, account):
                 way.plus(1, "同じ接続元から他のアカウントでも接続しました", "other accounts came from the same source")
-            way.inside = [Foreign(lease.address, lease.start, lease.end) for lease in who.leases
-                          if lease.account == account and lease.source == source]
+            way.inside = [
+                Foreign(lease.address, lease.start, lease.end)
+                for lease in who.leases
+                if lease.account == account and lease.source == source
+            ]
             ways.append(way)
     return ways
 
 
-def _judge_failures(way: Way, rows: Rows, failures: dict[str, list[tuple[int, str, int]]], account: str, source: str,
-                    time: int) -> None:
+def _judge_failures(
+    way: Way, rows: Rows, failures: dict[str, list[tuple[int, str, int]]], account: str, source: str, time: int
+) -> None:
     tried = failures.get(source, [])
-    before = tried[bisect_left(tried, (time - DAY, "", 0)):bisect_right(tried, (time, "\U0010ffff", 0))]
+    before = tried[bisect_left(tried, (time - DAY, "", 0)) : bisect_right(tried, (time, "\U0010ffff", 0))]
     own = [f for f in before if f[1] == account]
     others = {f[1] for f in before if f[1] != account}
     if len(own) >= _MANY:
-        way.plus(3, f"同じ接続元から{len(own)}回失敗したあとに成功しました",
-                 f"succeeded after {len(own)} failures from the same source")
+        way.plus(
+            3,
+            f"同じ接続元から{len(own)}回失敗したあとに成功しました",
+            f"succeeded after {len(own)} failures from the same source",
+        )
     elif len(own) >= _FEW:
-        way.plus(1, f"同じ接続元から{len(own)}回失敗したあとに成功しました",
-                 f"succeeded after {len(own)} failures from the same source")
+        way.plus(
+            1,
+            f"同じ接続元から{len(own)}回失敗したあとに成功しました",
+            f"succeeded after {len(own)} failures from the same source",
+        )
     elif own:
-        way.minus(1, "失敗は数回だけで、入力の間違いとも考えられます", "only a few failures, which may be typing errors")
+        way.minus(
+            1, "失敗は数回だけで、入力の間違いとも考えられます", "only a few failures, which may be typing errors"
+        )
     if len(others) >= 2:
-        way.plus(2, f"同じ接続元が他の{len(others)}個のアカウントも試しました",
-                 f"the same source tried {len(others)} other accounts")
+        way.plus(
+            2,
+            f"同じ接続元が他の{len(others)}個のアカウントも試しました",
+            f"the same source tried {len(others)} other accounts",
+        )
     way.rows.update(f[2] for f in before[:10])
 
 
@@ -145,8 +166,15 @@ def exposed_ways(rows: Rows, sessions: Sessions) -> list[Way]:
                 known.rows.update(session.rows[:3])
                 continue
             failed, accounts = failures.get(key, (0, set()))
-            way = ways[key] = Way("exposed_rdp", session.start, name, session.account, session.destination,
-                                  rows=set(session.rows), inside=[Foreign(name, session.start, 2**61)])
+            way = ways[key] = Way(
+                "exposed_rdp",
+                session.start,
+                name,
+                session.account,
+                session.destination,
+                rows=set(session.rows),
+                inside=[Foreign(name, session.start, 2**61)],
+            )
             way.plus(2, "インターネットから直接ログオンしました", "signed on straight from the Internet")
             if failed >= 10:
                 way.kind = "brute_force"
@@ -164,8 +192,9 @@ def _failure_counts(rows: Rows) -> dict[tuple[str, str], tuple[int, set[str]]]:
     if not len(chosen):
         return out
     source, host, account = (rows.texts[n] for n in ("source", "host", "account"))
-    triples, counts = np.unique(np.stack([source.codes[chosen], host.codes[chosen], account.codes[chosen]]), axis=1,
-                                return_counts=True)
+    triples, counts = np.unique(
+        np.stack([source.codes[chosen], host.codes[chosen], account.codes[chosen]]), axis=1, return_counts=True
+    )
     for (s, h, a), count in zip(triples.T.tolist(), counts.tolist(), strict=True):
         if s < 0 or h < 0:
             continue
@@ -198,8 +227,10 @@ def web_ways(web: pa.Table, infection: Infection, who: Identity) -> list[Way]:
     if not web.num_rows:
         return []
     texts = {n: text_column(web.column(n)) for n in ("host", "client", "url", "path", "sha256")}
-    number = {n: web.column(n).to_numpy() for n in ("count", "posts", "good", "bad", "first", "last", "first_good",
-                                                    "good_line")}
+    number = {
+        n: web.column(n).to_numpy()
+        for n in ("count", "posts", "good", "bad", "first", "last", "first_good", "good_line")
+    }
     shells = sorted({m.host for m in infection.marks if m.name == "web_child"})
     begins: dict[str, int] = {}
     by_url: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -220,8 +251,18 @@ def web_ways(web: pa.Table, infection: Infection, who: Identity) -> list[Way]:
     return ways
 
 
-def _shell(url: str, raw: str, good: list[int], texts: dict[str, TextColumn], number: dict[str, Any], begins: int,
-           by_client: dict[str, list[int]], infection: Infection, who: Identity, shells: list[str]) -> Way | None:
+def _shell(
+    url: str,
+    raw: str,
+    good: list[int],
+    texts: dict[str, TextColumn],
+    number: dict[str, Any],
+    begins: int,
+    by_client: dict[str, list[int]],
+    infection: Infection,
+    who: Identity,
+    shells: list[str],
+) -> Way | None:
     first_row = min(good, key=lambda r: (int(number["first_good"][r]), texts["client"].at(r)))
     first, client = int(number["first_good"][first_row]), texts["client"].at(first_row)
     clients = {texts["client"].at(r) for r in good}
@@ -231,10 +272,19 @@ def _shell(url: str, raw: str, good: list[int], texts: dict[str, TextColumn], nu
     host = who.at(raw, first) if raw else ""
     if host not in infection.marks_of and len(shells) == 1 and (not host or host not in who.logged):
         host = shells[0]
-    way = Way("web_shell", first, client, None, host or None, name=url,
-              inside=[Foreign(client, first, 2**61)] if public(client) else [])
+    way = Way(
+        "web_shell",
+        first,
+        client,
+        None,
+        host or None,
+        name=url,
+        inside=[Foreign(client, first, 2**61)] if public(client) else [],
+    )
     place = int(number["good_line"][first_row])
-    way.refs.append(RecordRef(texts["path"].at(first_row), texts["sha256"].at(first_row), line=place if place >= 0 else None))
+    way.refs.append(
+        RecordRef(texts["path"].at(first_row), texts["sha256"].at(first_row), line=place if place >= 0 else None)
+    )
     if len(clients) == 1:
         way.plus(1, "このページを使った接続元は1つだけです", "only one address used this page")
     if first > begins + DAY:
@@ -243,15 +293,25 @@ def _shell(url: str, raw: str, good: list[int], texts: dict[str, TextColumn], nu
         way.plus(1, "このページにデータが送られています", "data was posted to this page")
     probed = sum(int(number["bad"][r]) for r in by_client[client])
     if probed >= 20:
-        way.plus(1, f"同じ接続元に{probed}回のエラーがあり、探していたようです",
-                 f"the same address met {probed} errors, as a search does")
+        way.plus(
+            1,
+            f"同じ接続元に{probed}回のエラーがあり、探していたようです",
+            f"the same address met {probed} errors, as a search does",
+        )
     days = len({int(number["first"][r]) // DAY for r in good} | {int(number["last"][r]) // DAY for r in good})
     if last - first > 3 * DAY and days >= 2 and sum(int(number["count"][r]) for r in good) > 100:
         way.minus(2, "何日も規則的に使われています", "used regularly for days")
-    commands = [m for m in infection.marks_of.get(host, ()) if m.name == "web_child" and first - MINUTE <= m.time <= last + MINUTE]
+    commands = [
+        m
+        for m in infection.marks_of.get(host, ())
+        if m.name == "web_child" and first - MINUTE <= m.time <= last + MINUTE
+    ]
     if commands:
-        way.plus(3, "同じころ、Webサーバーのプロセスがコマンドを起動しました",
-                 "at the same time the web server process started commands")
+        way.plus(
+            3,
+            "同じころ、Webサーバーのプロセスがコマンドを起動しました",
+            "at the same time the web server process started commands",
+        )
         way.rows.update(m.row for m in commands[:5])
     _planted(way, url, client, first, texts, number, by_client)
     leaf = file_name(url.replace("/", "\\"))
@@ -264,18 +324,33 @@ def _shell(url: str, raw: str, good: list[int], texts: dict[str, TextColumn], nu
     return way
 
 
-def _planted(way: Way, url: str, client: str, first: int, texts: dict[str, TextColumn], number: dict[str, Any],
-             by_client: dict[str, list[int]]) -> None:
+def _planted(
+    way: Way,
+    url: str,
+    client: str,
+    first: int,
+    texts: dict[str, TextColumn],
+    number: dict[str, Any],
+    by_client: dict[str, list[int]],
+) -> None:
     """The upload just before the first use is the moment of entry."""
-    before = [r for r in by_client[client] if number["posts"][r] and texts["url"].at(r) != url
-              and number["first_good"][r] != NO_TIME and 0 <= first - int(number["first_good"][r]) <= 5 * MINUTE]
+    before = [
+        r
+        for r in by_client[client]
+        if number["posts"][r]
+        and texts["url"].at(r) != url
+        and number["first_good"][r] != NO_TIME
+        and 0 <= first - int(number["first_good"][r]) <= 5 * MINUTE
+    ]
     if before:
         row = min(before, key=lambda r: int(number["first_good"][r]))
         page = texts["url"].at(row)
         way.time = int(number["first_good"][row])
         way.plus(1, f"直前に同じ接続元が{page}へデータを送りました", f"just before, the same address posted to {page}")
         place = int(number["good_line"][row])
-        way.refs.insert(0, RecordRef(texts["path"].at(row), texts["sha256"].at(row), line=place if place >= 0 else None))
+        way.refs.insert(
+            0, RecordRef(texts["path"].at(row), texts["sha256"].at(row), line=place if place >= 0 else None)
+        )
 
 
 def confirm(ways: list[Way], infection: Infection) -> None:
@@ -284,19 +359,30 @@ def confirm(ways: list[Way], infection: Infection) -> None:
         if way.kind in ("mail_attachment", "web_shell"):
             way.leads = way.host in infection.hosts
             continue
-        steps = [e for e in infection.edges.values() for f in way.inside
-                 if e.source == f.address and f.start - MINUTE <= e.time <= f.end]
+        steps = [
+            e
+            for e in infection.edges.values()
+            for f in way.inside
+            if e.source == f.address and f.start - MINUTE <= e.time <= f.end
+        ]
         if steps:
             first = min(steps, key=lambda e: (e.time, e.destination))
             way.host = way.host or first.destination
             way.rows |= set(list(first.rows)[:6])
             reached = {e.destination for e in steps}
-            marked = [h for h in reached if any(m.weight >= 2 for m in infection.marks_of.get(h, ()))
-                      or any(e.source == h for e in infection.edges.values())]
+            marked = [
+                h
+                for h in reached
+                if any(m.weight >= 2 for m in infection.marks_of.get(h, ()))
+                or any(e.source == h for e in infection.edges.values())
+            ]
             if marked:
                 way.leads = True
-                way.plus(4, f"ここから入った{'、'.join(sorted(reached)[:3])}に攻撃の跡があります",
-                         f"traces of the attack are on {', '.join(sorted(reached)[:3])}, reached from here")
+                way.plus(
+                    4,
+                    f"ここから入った{'、'.join(sorted(reached)[:3])}に攻撃の跡があります",
+                    f"traces of the attack are on {', '.join(sorted(reached)[:3])}, reached from here",
+                )
 
 
 def candidates(ways: list[Way], rows: Rows) -> tuple[EntryCandidate, ...]:
@@ -306,10 +392,22 @@ def candidates(ways: list[Way], rows: Rows) -> tuple[EntryCandidate, ...]:
     out = []
     for rank, way in enumerate(shown[:20], 1):
         records = tuple(dict.fromkeys((*way.refs, *rows.refs(way.rows))))[:20]
-        sure: Confidence = "high" if way.leads and way.score >= 6 else "medium" if way.leads or way.score >= 5 else "low"
-        out.append(EntryCandidate(
-            rank=rank, time=when(way.time), kind=way.kind, technique=_TECHNIQUES[way.kind], source=way.source,
-            account=way.account, host=way.host, reasons=tuple(way.reasons), against=tuple(way.against),
-            confidence=sure, records=records))
+        sure: Confidence = (
+            "high" if way.leads and way.score >= 6 else "medium" if way.leads or way.score >= 5 else "low"
+        )
+        out.append(
+            EntryCandidate(
+                rank=rank,
+                time=when(way.time),
+                kind=way.kind,
+                technique=_TECHNIQUES[way.kind],
+                source=way.source,
+                account=way.account,
+                host=way.host,
+                reasons=tuple(way.reasons),
+                against=tuple(way.against),
+                confidence=sure,
+                records=records,
+            )
+        )
     return tuple(out)
-

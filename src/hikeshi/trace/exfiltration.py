@@ -32,22 +32,32 @@ def staging(infection: Infection) -> list[Staging]:
         if not path:
             continue
         account = rows.text("account", row).lower()
-        if not ODD_FOLDER.search(path) and not (account in infection.accounts and
-                                                infection.accounts[account].first <= time + MINUTE):
+        if not ODD_FOLDER.search(path) and not (
+            account in infection.accounts and infection.accounts[account].first <= time + MINUTE
+        ):
             continue
         known = found.get((host, path.lower()))
         if known is None:
             found[host, path.lower()] = (row, {row})
         else:
             known[1].add(row)
-    return [Staging(host=host, path=_path(infection, row), time=when(int(rows.time[row])),
-                    confidence="high" if len(cited) > 1 else "medium", records=rows.refs(cited))
-            for (host, _), (row, cited) in sorted(found.items(), key=lambda f: (f[1][0], f[0]))]
+    return [
+        Staging(
+            host=host,
+            path=_path(infection, row),
+            time=when(int(rows.time[row])),
+            confidence="high" if len(cited) > 1 else "medium",
+            records=rows.refs(cited),
+        )
+        for (host, _), (row, cited) in sorted(found.items(), key=lambda f: (f[1][0], f[0]))
+    ]
 
 
 def _path(infection: Infection, row: int) -> str:
     rows = infection.rows
-    return rows.text("object", row) if rows.text("kind", row) == "file" else archive_path(rows.text("detail", row)) or ""
+    return (
+        rows.text("object", row) if rows.text("kind", row) == "file" else archive_path(rows.text("detail", row)) or ""
+    )
 
 
 def uploads(infection: Infection, flows: Flows, sources: frozenset[str]) -> list[Exfiltration]:
@@ -62,19 +72,37 @@ def uploads(infection: Infection, flows: Flows, sources: frozenset[str]) -> list
             if talk.destination in sources or not _large(talk, talks) or talk.last < hold.first - MINUTE:
                 continue
             others = flows.clients_of[talk.destination] - set(infection.hosts)
-            early = flows.first_of[talk.destination] < min(
-                (infection.hosts[c].first for c in flows.clients_of[talk.destination] if c in infection.hosts),
-                default=hold.first) - MINUTE
+            early = (
+                flows.first_of[talk.destination]
+                < min(
+                    (infection.hosts[c].first for c in flows.clients_of[talk.destination] if c in infection.hosts),
+                    default=hold.first,
+                )
+                - MINUTE
+            )
             if others or early:
-                infection.note(f"{host} → {talk.destination}", Text(
-                    f"以前から、または他の{len(others)}台も使っている送り先です",
-                    f"a destination in use before the intrusion or by {len(others)} other machines"), talk.records())
+                infection.note(
+                    f"{host} → {talk.destination}",
+                    Text(
+                        f"以前から、または他の{len(others)}台も使っている送り先です",
+                        f"a destination in use before the intrusion or by {len(others)} other machines",
+                    ),
+                    talk.records(),
+                )
                 continue
             kind = "proxy_upload" if "proxy" in talk.kinds else "firewall_upload"
-            out.append(Exfiltration(
-                kind=kind, source=host, destination=talk.destination, bytes=talk.bytes_out or None,
-                first=when(talk.first), last=when(talk.last),
-                confidence="high" if len({r.path for r in talk.records()}) > 1 else "medium", records=talk.records()))
+            out.append(
+                Exfiltration(
+                    kind=kind,
+                    source=host,
+                    destination=talk.destination,
+                    bytes=talk.bytes_out or None,
+                    first=when(talk.first),
+                    last=when(talk.last),
+                    confidence="high" if len({r.path for r in talk.records()}) > 1 else "medium",
+                    records=talk.records(),
+                )
+            )
     return out
 
 

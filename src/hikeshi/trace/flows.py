@@ -47,8 +47,10 @@ class Talk:
     upload_refs: list[tuple[int, RecordRef]] = field(default_factory=list)
 
     def records(self) -> tuple[RecordRef, ...]:
-        chosen = sorted(self.upload_refs, key=lambda r: (-r[0], str(r[1])))[:5] + sorted(
-            self.refs, key=lambda r: (r[0], str(r[1])))[:5]
+        chosen = (
+            sorted(self.upload_refs, key=lambda r: (-r[0], str(r[1])))[:5]
+            + sorted(self.refs, key=lambda r: (r[0], str(r[1])))[:5]
+        )
         return tuple(dict.fromkeys(ref for _, ref in chosen))
 
 
@@ -67,10 +69,14 @@ class Flows:
             self._read(table, who)
 
     def _read(self, table: pa.Table, who: Identity) -> None:
-        texts = {n: text_column(table.column(n)) for n in (
-            "kind", "client", "user", "destination", "ip", "port", "program", "path", "sha256")}
-        numbers = {n: table.column(n).to_numpy() for n in (
-            "count", "bytes_out", "bytes_in", "largest", "first", "last", "first_place", "largest_place")}
+        texts = {
+            n: text_column(table.column(n))
+            for n in ("kind", "client", "user", "destination", "ip", "port", "program", "path", "sha256")
+        }
+        numbers = {
+            n: table.column(n).to_numpy()
+            for n in ("count", "bytes_out", "bytes_in", "largest", "first", "last", "first_place", "largest_place")
+        }
         lines = table.column("lines").to_numpy(zero_copy_only=False)
         times = table.column("times").combine_chunks()
         if isinstance(times, pa.ChunkedArray):
@@ -85,8 +91,11 @@ class Flows:
             name_code, ip_code = texts["destination"].codes[row], texts["ip"].codes[row]
             kind = texts["kind"].at(row)
             self.has.add(kind)
-            if (name_code >= 0 and not outside_name[name_code]) or (ip_code >= 0 and not outside_ip[ip_code]) or (
-                    name_code < 0 and ip_code < 0):
+            if (
+                (name_code >= 0 and not outside_name[name_code])
+                or (ip_code >= 0 and not outside_ip[ip_code])
+                or (name_code < 0 and ip_code < 0)
+            ):
                 continue
             rows.append(row)
             if name_code >= 0 and ip_code >= 0 and kind in ("proxy", "process"):
@@ -106,7 +115,7 @@ class Flows:
             if named and len(named) == 1:
                 destination = next(iter(named))
             client = who.at(client_text, int(numbers["first"][row]))
-            self._add(client, destination, row, texts, numbers, lines, seconds[offsets[row]:offsets[row + 1]])
+            self._add(client, destination, row, texts, numbers, lines, seconds[offsets[row] : offsets[row + 1]])
         self._give_to_clients(hidden, texts, numbers, lines)
         for talk in self.talks.values():
             talk.times.sort()
@@ -125,8 +134,9 @@ class Flows:
                 goals[texts["client"].at(row)].add(texts["ip"].at(row))
         return {c for c, seen in goals.items() if c not in clients and len(seen) >= 1}
 
-    def _add(self, client: str, destination: str, row: int, texts: Texts, numbers: Numbers,
-             lines: Array, seconds: Array) -> None:
+    def _add(
+        self, client: str, destination: str, row: int, texts: Texts, numbers: Numbers, lines: Array, seconds: Array
+    ) -> None:
         kind = texts["kind"].at(row)
         if kind == "denied":
             self.denied[client, destination] += int(numbers["count"][row])
@@ -183,5 +193,9 @@ def _outside_name(name: str, who: Identity) -> bool:
 
 
 def _ref(texts: Texts, row: int, place: int, is_line: bool) -> RecordRef:
-    return RecordRef(texts["path"].at(row), texts["sha256"].at(row),
-                     record_id=place if place >= 0 and not is_line else None, line=place if place >= 0 and is_line else None)
+    return RecordRef(
+        texts["path"].at(row),
+        texts["sha256"].at(row),
+        record_id=place if place >= 0 and not is_line else None,
+        line=place if place >= 0 and is_line else None,
+    )

@@ -32,8 +32,18 @@ def cleared(rows: Rows) -> list[LogGap]:
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row in rows.of("log_cleared").tolist():
         found[host_name(rows.text("host", row)), rows.text("object", row)].append(row)
-    return [LogGap(host=host, log=log, kind="cleared", first=None, last=when(int(rows.time[cited[-1]])),
-                   confidence="high", records=rows.refs(cited)) for (host, log), cited in sorted(found.items())]
+    return [
+        LogGap(
+            host=host,
+            log=log,
+            kind="cleared",
+            first=None,
+            last=when(int(rows.time[cited[-1]])),
+            confidence="high",
+            records=rows.refs(cited),
+        )
+        for (host, log), cited in sorted(found.items())
+    ]
 
 
 def silences(spans: pa.Table, rows: Rows) -> list[LogGap]:
@@ -67,10 +77,22 @@ def silences(spans: pa.Table, rows: Rows) -> list[LogGap]:
         start, end = int(number["last"][before]), int(number["first"][after])
         if any(start - 10 * MINUTE <= t <= end + 10 * MINUTE for t in off.get(name, ())):
             continue
-        refs = tuple(RecordRef(path.at(r), sha.at(r), **{"line" if lines[r] else "record_id": place}) for r, place in (
-            (before, int(number["last_record"][before])), (after, int(number["first_record"][after]))) if place >= 0)
-        out.append(LogGap(host=name, log=channel, kind="silence", first=when(start), last=when(end),
-                          confidence="medium", records=refs))
+        refs = tuple(
+            RecordRef(path.at(r), sha.at(r), **{"line" if lines[r] else "record_id": place})
+            for r, place in ((before, int(number["last_record"][before])), (after, int(number["first_record"][after])))
+            if place >= 0
+        )
+        out.append(
+            LogGap(
+                host=name,
+                log=channel,
+                kind="silence",
+                first=when(start),
+                last=when(end),
+                confidence="medium",
+                records=refs,
+            )
+        )
     return out
 
 
@@ -96,7 +118,9 @@ def clock_offsets(rows: Rows, who: Identity, sessions: Sessions, notes: Sequence
     out: dict[str, ClockOffset] = {}
     hosts = sorted({h for key in medians for h in key})
     for host in hosts:
-        ends = [(m, k) for k, m in medians.items() if k[1] == host] + [(-m, k) for k, m in medians.items() if k[0] == host]
+        ends = [(m, k) for k, m in medians.items() if k[1] == host] + [
+            (-m, k) for k, m in medians.items() if k[0] == host
+        ]
         values = [m for m, _ in ends]
         middle = float(np.median(values))
         if abs(middle) <= _CLOCK_TRUSTED or max(abs(v - middle) for v in values) > 30 * SECOND:
@@ -104,18 +128,32 @@ def clock_offsets(rows: Rows, who: Identity, sessions: Sessions, notes: Sequence
         logons = sum(len(pairs[k]) for _, k in ends)
         partners = {k[0] if k[1] == host else k[1] for _, k in ends}
         # One partner alone can't say whose clock is wrong, unless that partner agrees with others.
-        agreed = [p for p in partners if any(p in k and host not in k and abs(m) <= _CLOCK_TRUSTED for k, m in medians.items())]
+        agreed = [
+            p
+            for p in partners
+            if any(p in k and host not in k and abs(m) <= _CLOCK_TRUSTED for k, m in medians.items())
+        ]
         if not (len(partners) >= 2 or agreed) or (logons < 2 and host not in noted):
             continue
         seconds = round(-middle / SECOND)
         cited = [r for _, k in ends for _, pair in pairs[k][:3] for r in pair]
-        out[host] = ClockOffset(host=host, seconds=seconds, reason=Text(
-            f"同じログオン{logons}件の両側の時刻を比べました", f"both ends of {logons} logons were compared"),
-            confidence="high" if logons >= 3 or host in noted else "medium", records=rows.refs(cited))
+        out[host] = ClockOffset(
+            host=host,
+            seconds=seconds,
+            reason=Text(
+                f"同じログオン{logons}件の両側の時刻を比べました", f"both ends of {logons} logons were compared"
+            ),
+            confidence="high" if logons >= 3 or host in noted else "medium",
+            records=rows.refs(cited),
+        )
     for host, seconds in sorted(noted.items()):
         if host not in out and host in who.logged:
-            out[host] = ClockOffset(host=host, seconds=seconds, reason=Text(
-                "証拠に付いていたメモによります", "according to the notes that came with the evidence"), confidence="medium")
+            out[host] = ClockOffset(
+                host=host,
+                seconds=seconds,
+                reason=Text("証拠に付いていたメモによります", "according to the notes that came with the evidence"),
+                confidence="medium",
+            )
     return [out[h] for h in sorted(out)]
 
 
@@ -138,8 +176,11 @@ def _pairs(rows: Rows, who: Identity, sessions: Sessions) -> dict[tuple[str, str
         source, target = host_name(rows.text("host", row)), who.at(rows.text("target", row), time)
         known = logons.get((source, target, account_name(rows.text("account", row))), [])
         place = bisect_left(known, (time, -1))
-        near = [(abs(t - time), t - time, r) for t, r in known[max(place - 1, 0):place + 1]
-                if abs(t - time) <= _CLOCK_SEARCH]
+        near = [
+            (abs(t - time), t - time, r)
+            for t, r in known[max(place - 1, 0) : place + 1]
+            if abs(t - time) <= _CLOCK_SEARCH
+        ]
         if near:
             _, delay, other = min(near)
             out[source, target].append((delay, (row, other)))
@@ -149,7 +190,9 @@ def _pairs(rows: Rows, who: Identity, sessions: Sessions) -> dict[tuple[str, str
 _NOTE = re.compile(
     r"(?P<host>[A-Za-z][A-Za-z0-9-]{1,30})[^\n]{0,40}?"
     r"(?:(?P<h>\d{1,2})\s*(?:時間|hours?)\s*)?(?:(?P<m>\d{1,4})\s*(?:分|minutes?|min)\s*)?(?:(?P<s>\d{1,5})\s*(?:秒|seconds?|sec)\s*)?"
-    r"[^\n\d]{0,12}?(?P<way>進|遅|fast|ahead|slow|behind)", re.I)
+    r"[^\n\d]{0,12}?(?P<way>進|遅|fast|ahead|slow|behind)",
+    re.I,
+)
 
 
 def _from_notes(notes: Sequence[str]) -> dict[str, int]:
@@ -166,5 +209,3 @@ def _from_notes(notes: Sequence[str]) -> dict[str, int]:
                 ahead = match["way"].lower() in ("進", "fast", "ahead")
                 out[host_name(match["host"])] = -seconds if ahead else seconds
     return out
-
-

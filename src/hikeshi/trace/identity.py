@@ -186,8 +186,15 @@ def _telling(rows: Rows) -> npt.NDArray[np.int64]:
     chosen = np.asarray(chosen[telling], dtype=np.int64)
     if not len(chosen):
         return chosen
-    number, _ = groups([source[telling], np.where(by_account, account, named)[telling], kind.codes[chosen],
-                        texts["host"].codes[chosen], rows.time[chosen] // HOUR])
+    number, _ = groups(
+        [
+            source[telling],
+            np.where(by_account, account, named)[telling],
+            kind.codes[chosen],
+            texts["host"].codes[chosen],
+            rows.time[chosen] // HOUR,
+        ]
+    )
     out: npt.NDArray[np.int64] = np.sort(chosen[np.unique(number, return_index=True)[1]])
     return out
 

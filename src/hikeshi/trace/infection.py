@@ -26,12 +26,24 @@ from hikeshi.trace.signals import METHODS, SIGNALS
 from hikeshi.trace.spread import Edge, Mark, Surroundings
 
 _SELF = frozenset(("0x3e7", "0x3e4", "0x3e5", "", "0x0"))
-_NOBODY = frozenset(("", "-", "system", "local service", "network service", "localsystem", "iusr",
-                     "anonymous logon", "defaultapppool"))
+_NOBODY = frozenset(
+    ("", "-", "system", "local service", "network service", "localsystem", "iusr", "anonymous logon", "defaultapppool")
+)
 _VIRTUAL = frozenset(("iis apppool", "nt service", "nt authority", "nt virtual machine", "window manager"))
 _CREDENTIALS = frozenset(("lsass_dump", "credential_dump"))
-_REMOTE_TRACES = frozenset(("psexec", "psexec_child", "odd_service", "command_service", "odd_task", "wmi_child",
-                            "winrm_child", "service_child", "remote_shell"))
+_REMOTE_TRACES = frozenset(
+    (
+        "psexec",
+        "psexec_child",
+        "odd_service",
+        "command_service",
+        "odd_task",
+        "wmi_child",
+        "winrm_child",
+        "service_child",
+        "remote_shell",
+    )
+)
 _EXPLAINED_AT_MOST = 40
 
 
@@ -116,8 +128,11 @@ class Infection:
                         break
             if chosen:
                 first = min(m.time for m in chosen)
-                before = [m for m in marks if m.weight >= 2 and first - HOUR <= m.time < first
-                          and m.account in {c.account for c in chosen}]
+                before = [
+                    m
+                    for m in marks
+                    if m.weight >= 2 and first - HOUR <= m.time < first and m.account in {c.account for c in chosen}
+                ]
                 out.append((min([first, *(m.time for m in before)]), host, [*before, *chosen]))
         return sorted(out, key=lambda s: (s[0], s[1]))
 
@@ -139,8 +154,12 @@ class Infection:
                 for mark in marks:
                     self.hold_host(host, time, SIGNALS[mark.name].says, [mark.row])
                     if mark.weight >= 3 or len(marks) > 1:
-                        self.hold_account(mark.account, mark.time, Text(
-                            f"{host}で不審な操作を行いました", f"did suspicious work on {host}"), [mark.row])
+                        self.hold_account(
+                            mark.account,
+                            mark.time,
+                            Text(f"{host}で不審な操作を行いました", f"did suspicious work on {host}"),
+                            [mark.row],
+                        )
                 if new:
                     changed = True
                 if not self._reached(host):
@@ -184,10 +203,14 @@ class Infection:
             session = self.sessions.get(number)
             method, rows, odd = self.around.method(session)
             if method is None and not outside and self.sessions.seen_before(host, session.account, since):
-                self._explain(f"{session.account}: {host} → {session.destination}", Text(
-                    "侵害の前からこの機器で使われていたアカウントで、操作の跡はありません",
-                    "an account that worked from there before the intrusion; no trace of work on the other machine"),
-                    session.rows)
+                self._explain(
+                    f"{session.account}: {host} → {session.destination}",
+                    Text(
+                        "侵害の前からこの機器で使われていたアカウントで、操作の跡はありません",
+                        "an account that worked from there before the intrusion; no trace of work on the other machine",
+                    ),
+                    session.rows,
+                )
                 continue
             if session.kind == "ssh":
                 rows |= set(self._failures_before(session)[:10])
@@ -202,10 +225,13 @@ class Infection:
                 continue
             if session.kind == "network" and method == "rdp" and self._has_rdp(session):
                 continue
-            self._edge(session.start, session.end, host, session.destination, session.account, method,
-                       {*session.rows, *rows})
-            said = Text(f"{host}から{session.account}が{_method_ja(method)}で入りました",
-                        f"{session.account} came in from {host} by {_method_en(method)}")
+            self._edge(
+                session.start, session.end, host, session.destination, session.account, method, {*session.rows, *rows}
+            )
+            said = Text(
+                f"{host}から{session.account}が{_method_ja(method)}で入りました",
+                f"{session.account} came in from {host} by {_method_en(method)}",
+            )
             if self.hold_host(session.destination, session.start, said, session.rows):
                 reached.append((session.start, session.destination))
             self.hosts[session.destination].last = max(self.hosts[session.destination].last, session.end)
@@ -213,28 +239,38 @@ class Infection:
                 self.hosts[host].last = max(self.hosts[host].last, session.end)
         return reached
 
-    def _attackers(self, session: Session, host: str, since: int, outside: bool, method: str | None, rows: set[int],
-                   odd: bool) -> Text | None:
+    def _attackers(
+        self, session: Session, host: str, since: int, outside: bool, method: str | None, rows: set[int], odd: bool
+    ) -> Text | None:
         """Why a session that left a held machine is the attacker's; None when it is not, or not surely."""
         account = session.account
         if outside:
             if self.who.lent(host):
-                return Text(f"攻撃者のVPN接続({host})から使われました", f"was used through the attacker's VPN session ({host})")
+                return Text(
+                    f"攻撃者のVPN接続({host})から使われました", f"was used through the attacker's VPN session ({host})"
+                )
             return Text(f"外部の接続元({host})から使われました", f"was used from the outside address {host}")
         if not odd and self.sessions.habitual(session.number, since):
-            self._explain(f"{account}: {host} → {session.destination}", Text(
-                "侵害の前から続く、いつもの接続です", "a habit from before the intrusion"), session.rows)
+            self._explain(
+                f"{account}: {host} → {session.destination}",
+                Text("侵害の前から続く、いつもの接続です", "a habit from before the intrusion"),
+                session.rows,
+            )
             return None
         held = self.accounts.get(account)
         if held is not None and held.first <= session.start + MINUTE:
             return Text(f"侵害された{host}から使われました", f"was used from the compromised machine {host}")
         if odd:
-            return Text(f"侵害された{host}から{session.destination}を操作しました",
-                        f"controlled {session.destination} from the compromised machine {host}")
+            return Text(
+                f"侵害された{host}から{session.destination}を操作しました",
+                f"controlled {session.destination} from the compromised machine {host}",
+            )
         fresh = not self.sessions.seen_before(host, account, since)
         if fresh and self._stolen(host, account, session.start, since):
-            return Text(f"{host}で認証情報が盗まれたあと、そこから初めて使われました",
-                        f"was first used from {host} after credentials were stolen there")
+            return Text(
+                f"{host}で認証情報が盗まれたあと、そこから初めて使われました",
+                f"was first used from {host} after credentials were stolen there",
+            )
         if session.kind in ("rdp", "ssh") and len(self._failures_before(session)) >= 5:
             return Text(f"{host}からの多数の失敗のあとに成功しました", f"succeeded after many failures from {host}")
         return None
@@ -254,13 +290,22 @@ class Infection:
         """Failures on the destination from this source in the hour before."""
         rows = self.rows.of("logon_failure")
         times = self.rows.time[rows]
-        window = rows[np.searchsorted(times, session.start - HOUR):np.searchsorted(times, session.start, "right")]
-        return [row for row in window.tolist() if host_name(self.rows.text("host", row)) == session.destination
-                and self.rows.text("source", row) in (session.address, session.source)]
+        window = rows[np.searchsorted(times, session.start - HOUR) : np.searchsorted(times, session.start, "right")]
+        return [
+            row
+            for row in window.tolist()
+            if host_name(self.rows.text("host", row)) == session.destination
+            and self.rows.text("source", row) in (session.address, session.source)
+        ]
 
     def _has_rdp(self, session: Session) -> bool:
-        return any(e.source == session.source and e.destination == session.destination and e.account == session.account
-                   and e.method == "rdp" for e in self.edges.values())
+        return any(
+            e.source == session.source
+            and e.destination == session.destination
+            and e.account == session.account
+            and e.method == "rdp"
+            for e in self.edges.values()
+        )
 
     def _without_logon(self, host: str, since: int) -> list[tuple[int, str]]:
         """Steps that only the source or the effect on the destination shows (its own log is missing or cleared)."""
@@ -277,17 +322,24 @@ class Infection:
             if aim and actor in self.accounts and self.accounts[actor].first <= int(self.rows.time[row]) + MINUTE:
                 aims.append((int(self.rows.time[row]), aim[0], actor, row))
         # A command that names its target runs as one account and may sign on as another: 4648 tells which.
-        told = [(time, self.who.at(target, time)) for time, target, _, row in aims
-                if self.rows.text("kind", row) == "explicit"]
+        told = [
+            (time, self.who.at(target, time))
+            for time, target, _, row in aims
+            if self.rows.text("kind", row) == "explicit"
+        ]
         for time, target, account, row in sorted(aims):
             goal = self.who.at(target, time)
             if self.rows.text("kind", row) == "process" and any(
-                    g == goal and abs(t - time) <= 2 * MINUTE for t, g in told):
+                g == goal and abs(t - time) <= 2 * MINUTE for t, g in told
+            ):
                 continue
             if time < since - MINUTE or goal in (host, "", "LOCALHOST"):
                 continue
-            beside = [e for e in self.edges.values() if e.source == host and e.destination == goal
-                      and e.time - 10 * MINUTE <= time <= e.last + 10 * MINUTE]
+            beside = [
+                e
+                for e in self.edges.values()
+                if e.source == host and e.destination == goal and e.time - 10 * MINUTE <= time <= e.last + 10 * MINUTE
+            ]
             if beside:
                 for edge in beside:
                     if edge.account == account or len(beside) == 1:
@@ -298,10 +350,21 @@ class Infection:
                 self._touch_name(goal, time, host, account, {row})
                 continue
             self._edge(time, time, host, goal, account, method, {row, *rows})
-            self.hold_account(account, time, Text(f"侵害された{host}から使われました",
-                                                  f"was used from the compromised machine {host}"), [row])
-            if self.hold_host(goal, time, Text(f"{host}から{account}が{_method_ja(method)}で操作しました",
-                                               f"{account} controlled it from {host} by {_method_en(method)}"), [row]):
+            self.hold_account(
+                account,
+                time,
+                Text(f"侵害された{host}から使われました", f"was used from the compromised machine {host}"),
+                [row],
+            )
+            if self.hold_host(
+                goal,
+                time,
+                Text(
+                    f"{host}から{account}が{_method_ja(method)}で操作しました",
+                    f"{account} controlled it from {host} by {_method_en(method)}",
+                ),
+                [row],
+            ):
                 reached.append((time, goal))
         return reached
 
@@ -309,8 +372,9 @@ class Infection:
         """Whether the destination shows something strong soon after."""
         return any(0 <= m.time - time <= 10 * MINUTE and m.weight >= 2 for m in self.marks_of.get(host, ()))
 
-    def _edge(self, time: int, last: int, source: str, destination: str, account: str, method: str,
-              rows: set[int]) -> None:
+    def _edge(
+        self, time: int, last: int, source: str, destination: str, account: str, method: str, rows: set[int]
+    ) -> None:
         key = (source, destination, account, method)
         known = self.edges.get(key)
         if known is None:
@@ -325,8 +389,14 @@ class Infection:
 
     def _touch_name(self, host: str, time: int, source: str, account: str, rows: set[int]) -> None:
         known = self.touched.setdefault(host, Hold(host, time, time))
-        known.add(time, Text(f"{source}から{account}が接続しましたが、操作の跡はありません",
-                             f"{account} connected from {source}; there is no trace of work on it"), rows)
+        known.add(
+            time,
+            Text(
+                f"{source}から{account}が接続しましたが、操作の跡はありません",
+                f"{account} connected from {source}; there is no trace of work on it",
+            ),
+            rows,
+        )
 
     # Backward
 
@@ -346,23 +416,36 @@ class Infection:
         return changed
 
     def _accept_backward(self, session: Session, mark: Mark) -> bool:
-        said = Text(f"{session.destination}での不審な操作はこの接続から行われました",
-                    f"the suspicious work on {session.destination} was done in this session")
+        said = Text(
+            f"{session.destination}での不審な操作はこの接続から行われました",
+            f"the suspicious work on {session.destination} was done in this session",
+        )
         if self.sessions.habitual(session.number) and mark.weight < 3:
             return False
         self.accepted.add(session.number)
         method, rows, _ = self.around.method(session)
-        self._edge(session.start, session.end, session.source, session.destination, session.account,
-                   method or "unknown", {*session.rows, *rows})
+        self._edge(
+            session.start,
+            session.end,
+            session.source,
+            session.destination,
+            session.account,
+            method or "unknown",
+            {*session.rows, *rows},
+        )
         self.hold_account(session.account, session.start, said, session.rows)
         self.hold_host(session.destination, session.start, SIGNALS[mark.name].says, session.rows)
         source = session.source
         lease = self.who.lease(source, session.start) if is_address(source) else None
         if lease is not None:
             self.start_from([Foreign(source, lease.start, lease.end)])
-            self.hold_account(lease.account, lease.start, Text(
-                "攻撃に使われたVPN接続のアカウントです", "the account of the VPN session the attack came through"),
-                [lease.row], "vpn")
+            self.hold_account(
+                lease.account,
+                lease.start,
+                Text("攻撃に使われたVPN接続のアカウントです", "the account of the VPN session the attack came through"),
+                [lease.row],
+                "vpn",
+            )
         elif is_address(source) and public(source):
             self.start_from([Foreign(source, session.start, 2**61)])
         elif not is_address(source) or source not in self.who.logged:
@@ -372,8 +455,12 @@ class Infection:
     def _trace_source(self, session: Session, said: Text) -> None:
         """The machine a hostile session came from was held then; look for who sat on it."""
         source, time = session.source, session.start
-        self.hold_host(source, time, Text(f"ここから{session.destination}が操作されました",
-                                          f"{session.destination} was controlled from here"), session.rows)
+        self.hold_host(
+            source,
+            time,
+            Text(f"ここから{session.destination}が操作されました", f"{session.destination} was controlled from here"),
+            session.rows,
+        )
         into = self.sessions.into(source)
         start, end = self.sessions.start[into], self.sessions.end[into]
         wanted = into[(start <= time) & (end >= time - 12 * HOUR) & (start >= time - DAY)]
@@ -439,8 +526,15 @@ class Infection:
                 if method is not None and odd:
                     done.add(key)
                     self.doubtful.add((session.source, host, session.account, method))
-                    self._edge(session.start, session.end, session.source, host, session.account, method,
-                               {*session.rows, *rows, row})
+                    self._edge(
+                        session.start,
+                        session.end,
+                        session.source,
+                        host,
+                        session.account,
+                        method,
+                        {*session.rows, *rows, row},
+                    )
 
     def _suspect_share(self, host: str, time: int, row: int) -> None:
         """Pipes and programs on administrative shares tell source and account by themselves."""
@@ -475,12 +569,20 @@ class Infection:
             actor, made = (account_name(self.rows.text(n, row)) for n in ("actor", "account"))
             held, by = self.hosts.get(host), self.accounts.get(actor)
             attackers = by is not None and by.first <= time + MINUTE and held is not None
-            by_program = held is not None and held.first <= time + MINUTE and (
-                actor in _NOBODY or actor.endswith("$") or self._marked_near(host, time))
+            by_program = (
+                held is not None
+                and held.first <= time + MINUTE
+                and (actor in _NOBODY or actor.endswith("$") or self._marked_near(host, time))
+            )
             if attackers or by_program:
                 kind = "local" if host_name(self.rows.text("domain", row)) == host else "domain"
-                self.hold_account(made, time, Text(f"攻撃中に{host}で作られました",
-                                                   f"was created on {host} during the intrusion"), [row], kind)
+                self.hold_account(
+                    made,
+                    time,
+                    Text(f"攻撃中に{host}で作られました", f"was created on {host} during the intrusion"),
+                    [row],
+                    kind,
+                )
 
     def _marked_near(self, host: str, time: int) -> bool:
         return any(m.name == "account_added" and abs(m.time - time) <= MINUTE for m in self.marks_of.get(host, ()))
@@ -520,7 +622,9 @@ def find_marks(rows: Rows, who: Identity) -> tuple[list[Mark], dict[tuple[str, s
             continue
         host, time = host_name(rows.text("host", row)), int(rows.time[row])
         what = f"{rows.text('object', row).lower()}|{rows.text('detail', row).lower()}"
-        account = account_name(rows.text("actor" if rows.text("kind", row) in ("service", "task", "run_key") else "account", row))
+        account = account_name(
+            rows.text("actor" if rows.text("kind", row) in ("service", "task", "run_key") else "account", row)
+        )
         aim = remote_target(rows.text("detail", row)) if rows.text("kind", row) == "process" else None
         if aim and name != "remote_exec_client":
             host = who.at(aim[0], time)  # the command runs there
@@ -536,7 +640,8 @@ def find_marks(rows: Rows, who: Identity) -> tuple[list[Mark], dict[tuple[str, s
     for mark, what in found:
         hosts, dates = spread[mark.name, what]
         if mark.name != "log_clear" and (
-                len(days[mark.host, mark.name, what]) >= 3 or (len(hosts) >= 5 and len(dates) >= 3)):
+            len(days[mark.host, mark.name, what]) >= 3 or (len(hosts) >= 5 and len(dates) >= 3)
+        ):
             routine.setdefault((mark.name, what), (mark.host, set()))[1].add(mark.row)
         else:
             marks.append(mark)

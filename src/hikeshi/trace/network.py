@@ -33,16 +33,33 @@ from hikeshi.trace.slices import (
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 _FLOW_TEXTS = ("kind", "observer", "client", "user", "destination", "ip", "port", "program", "path", "sha256")
 _FLOW_NUMBERS = ("count", "bytes_out", "bytes_in", "largest", "first", "last", "first_place", "largest_place")
-FLOW_SCHEMA = pa.schema([*((n, _DICTIONARY) for n in _FLOW_TEXTS), *((n, pa.int64()) for n in _FLOW_NUMBERS),
-                         ("lines", pa.bool_()), ("times", pa.list_(pa.int64()))])
+FLOW_SCHEMA = pa.schema(
+    [
+        *((n, _DICTIONARY) for n in _FLOW_TEXTS),
+        *((n, pa.int64()) for n in _FLOW_NUMBERS),
+        ("lines", pa.bool_()),
+        ("times", pa.list_(pa.int64())),
+    ]
+)
 _WEB_TEXTS = ("host", "client", "url", "path", "sha256")
 _WEB_NUMBERS = ("count", "posts", "good", "bad", "first", "last", "first_good", "first_line", "good_line")
 WEB_SCHEMA = pa.schema([*((n, _DICTIONARY) for n in _WEB_TEXTS), *((n, pa.int64()) for n in _WEB_NUMBERS)])
 _TIMES_KEPT = 1000  # a beacon shows itself in fewer
 
 _WEB_SERVERS = ("iis", "apache", "nginx", "w3c.iis", "httpd", "tomcat", "microsoft.iis")
-_VPN_WORDS = ("vpn", "globalprotect", "anyconnect", "asa", "pulse", "ivanti", "sonicwall", "netscaler", "citrix",
-              "fortinet", "paloalto")
+_VPN_WORDS = (
+    "vpn",
+    "globalprotect",
+    "anyconnect",
+    "asa",
+    "pulse",
+    "ivanti",
+    "sonicwall",
+    "netscaler",
+    "citrix",
+    "fortinet",
+    "paloalto",
+)
 
 
 def collect(out: Collector, rows: Slice) -> tuple[list[pa.Table], list[pa.Table]]:
@@ -72,7 +89,9 @@ def public(address: str) -> bool:
     return ip.is_global or any(ip in net for net in _EXAMPLES if net.version == ip.version)
 
 
-_EXAMPLES = tuple(ipaddress.ip_network(n) for n in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"))
+_EXAMPLES = tuple(
+    ipaddress.ip_network(n) for n in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+)
 
 
 @lru_cache(maxsize=65536)
@@ -86,14 +105,28 @@ def is_address(text: str) -> bool:
 
 
 def _vpn(out: Collector, rows: Slice) -> None:
-    kind = by_group((rows.col("event.dataset"), rows.col("subtype"), rows.col("action", "event.action"),
-                     rows.col("event.category"), rows.col("event.outcome")), _vpn_kind)
+    kind = by_group(
+        (
+            rows.col("event.dataset"),
+            rows.col("subtype"),
+            rows.col("action", "event.action"),
+            rows.col("event.category"),
+            rows.col("event.outcome"),
+        ),
+        _vpn_kind,
+    )
     part = rows.keep(kind.codes >= 0)
-    out.add(Column(kind.values, kind.codes[kind.codes >= 0]), part,
-            host=first_of((part.col("observer.name"), part.col("host.name"))),
-            account=part.col("user.name", "user"), domain=part.col("user.domain"),
-            source=part.col("source.ip", "remip"), target=part.col("tunnelip", "assigned_ip", "client.nat.ip"),
-            detail=part.col("action", "event.action"), status=part.col("reason", "event.outcome"))
+    out.add(
+        Column(kind.values, kind.codes[kind.codes >= 0]),
+        part,
+        host=first_of((part.col("observer.name"), part.col("host.name"))),
+        account=part.col("user.name", "user"),
+        domain=part.col("user.domain"),
+        source=part.col("source.ip", "remip"),
+        target=part.col("tunnelip", "assigned_ip", "client.nat.ip"),
+        detail=part.col("action", "event.action"),
+        status=part.col("reason", "event.outcome"),
+    )
 
 
 def _vpn_kind(dataset: str, subtype: str, action: str, category: str, outcome: str) -> str | None:
@@ -120,8 +153,9 @@ def _vpn_kind(dataset: str, subtype: str, action: str, category: str, outcome: s
 def _ssh(out: Collector, rows: Slice) -> None:
     from hikeshi.trace.windows import add_ssh  # both directions share one reading of sshd's sentences
 
-    sshd = (matches(rows.col("event.dataset"), lambda d: "ssh" in d.lower())
-            | matches(rows.col("process.name"), lambda p: p.lower().startswith("sshd")))
+    sshd = matches(rows.col("event.dataset"), lambda d: "ssh" in d.lower()) | matches(
+        rows.col("process.name"), lambda p: p.lower().startswith("sshd")
+    )
     chosen = rows.keep(sshd)
     if not len(chosen):
         return
@@ -131,38 +165,74 @@ def _ssh(out: Collector, rows: Slice) -> None:
         part = chosen.keep(told)
         add_ssh(out, part, Column(text.values, text.codes[told]))
     rest = chosen.keep(~told)
-    kind = by_group((rest.col("event.category"), rest.col("event.outcome"), rest.col("source.ip")),
-                    lambda c, o, ip: {"success": "ssh_logon", "failure": "logon_failure"}.get(o)
-                    if c == "authentication" and ip else None)
+    kind = by_group(
+        (rest.col("event.category"), rest.col("event.outcome"), rest.col("source.ip")),
+        lambda c, o, ip: (
+            {"success": "ssh_logon", "failure": "logon_failure"}.get(o) if c == "authentication" and ip else None
+        ),
+    )
     kept = rest.keep(kind.codes >= 0)
-    out.add(Column(kind.values, kind.codes[kind.codes >= 0]), kept, account=kept.col("user.name"),
-            source=kept.col("source.ip"), logon_type="ssh")
+    out.add(
+        Column(kind.values, kind.codes[kind.codes >= 0]),
+        kept,
+        account=kept.col("user.name"),
+        source=kept.col("source.ip"),
+        logon_type="ssh",
+    )
 
 
 def _names(out: Collector, rows: Slice) -> None:
     """Address and name written side by side: DHCP leases, and firewalls that know their clients."""
     both = rows.keep((rows.col("source.ip").codes >= 0) & (rows.col("source.domain", "srcname").codes >= 0))
-    out.add("address_name", both, bucket_s=86_400, source=both.col("source.ip"),
-            source_name=both.col("source.domain", "srcname"))
-    lease = rows.keep(matches(rows.col("event.dataset"), lambda d: "dhcp" in d.lower())
-                      & (rows.col("host.name").codes >= 0))
-    out.add("address_name", lease, bucket_s=86_400, source=lease.col("client.ip", "source.ip", "destination.ip"),
-            source_name=lease.col("host.name"))
+    out.add(
+        "address_name",
+        both,
+        bucket_s=86_400,
+        source=both.col("source.ip"),
+        source_name=both.col("source.domain", "srcname"),
+    )
+    lease = rows.keep(
+        matches(rows.col("event.dataset"), lambda d: "dhcp" in d.lower()) & (rows.col("host.name").codes >= 0)
+    )
+    out.add(
+        "address_name",
+        lease,
+        bucket_s=86_400,
+        source=lease.col("client.ip", "source.ip", "destination.ip"),
+        source_name=lease.col("host.name"),
+    )
 
 
 def _flows(source: Source, rows: Slice) -> pa.Table | None:
     client = rows.col("source.ip")
-    away = (rows.col("destination.domain").codes >= 0) | (rows.col("destination.ip").codes >= 0) | (
-        rows.col("dns.question.name").codes >= 0)
+    away = (
+        (rows.col("destination.domain").codes >= 0)
+        | (rows.col("destination.ip").codes >= 0)
+        | (rows.col("dns.question.name").codes >= 0)
+    )
     part = rows.keep((client.codes >= 0) & away)
     if not len(part):
         return None
-    kind = by_group((part.col("event.dataset"), part.col("event.action"), part.col("event.outcome"),
-                     part.col("url.full"), part.col("dns.question.name")), _flow_kind)
+    kind = by_group(
+        (
+            part.col("event.dataset"),
+            part.col("event.action"),
+            part.col("event.outcome"),
+            part.col("url.full"),
+            part.col("dns.question.name"),
+        ),
+        _flow_kind,
+    )
     return make_flows(
-        source, part, kind=kind, client=part.col("source.ip"),
+        source,
+        part,
+        kind=kind,
+        client=part.col("source.ip"),
         destination=mapped(part.col("destination.domain", "dns.question.name"), lambda d: d.rstrip(".").lower()),
-        ip=part.col("destination.ip"), port=mapped(part.col("destination.port"), str), program=empty(len(part)))
+        ip=part.col("destination.ip"),
+        port=mapped(part.col("destination.port"), str),
+        program=empty(len(part)),
+    )
 
 
 def _flow_kind(dataset: str, action: str, outcome: str, url: str, question: str) -> str:
@@ -173,8 +243,17 @@ def _flow_kind(dataset: str, action: str, outcome: str, url: str, question: str)
     return "proxy" if url or "proxy" in dataset or "squid" in dataset else "firewall"
 
 
-def make_flows(source: Source, rows: Slice, *, kind: str | Column, client: Column, destination: Column, ip: Column,
-               port: Column, program: Column) -> pa.Table | None:
+def make_flows(
+    source: Source,
+    rows: Slice,
+    *,
+    kind: str | Column,
+    client: Column,
+    destination: Column,
+    ip: Column,
+    port: Column,
+    program: Column,
+) -> pa.Table | None:
     """Rows added up by kind, observer, client, user, destination, port and program."""
     count = len(rows)
     timed = rows.times != NO_TIME
@@ -182,8 +261,13 @@ def make_flows(source: Source, rows: Slice, *, kind: str | Column, client: Colum
         return None
     texts = {
         "kind": Column([kind], np.zeros(count, dtype=np.int32)) if isinstance(kind, str) else kind,
-        "observer": rows.col("observer.name"), "client": client,
-        "user": rows.col("user.name", "User"), "destination": destination, "ip": ip, "port": port, "program": program,
+        "observer": rows.col("observer.name"),
+        "client": client,
+        "user": rows.col("user.name", "User"),
+        "destination": destination,
+        "ip": ip,
+        "port": port,
+        "program": program,
     }
     if not timed.all():
         chosen = np.flatnonzero(timed)
@@ -206,17 +290,28 @@ def make_flows(source: Source, rows: Slice, *, kind: str | Column, client: Colum
     offsets = np.zeros(total + 1, dtype=np.int32)
     np.cumsum(np.minimum(sizes, _TIMES_KEPT), out=offsets[1:])
     numbers: dict[str, npt.NDArray[Any]] = {
-        "count": sizes.astype(np.int64), "bytes_out": _sums(number, sent, total), "bytes_in": _sums(number, got, total),
-        "largest": sent[largest], "first": times[first], "last": times[last], "first_place": places[first],
+        "count": sizes.astype(np.int64),
+        "bytes_out": _sums(number, sent, total),
+        "bytes_in": _sums(number, got, total),
+        "largest": sent[largest],
+        "first": times[first],
+        "last": times[last],
+        "first_place": places[first],
         "largest_place": places[largest],
     }
     texts = {n: Column(c.values, c.codes[first]) for n, c in texts.items()}
-    texts["path"], texts["sha256"] = (Column([v], np.zeros(total, dtype=np.int32)) for v in (source.name, source.sha256))
+    texts["path"], texts["sha256"] = (
+        Column([v], np.zeros(total, dtype=np.int32)) for v in (source.name, source.sha256)
+    )
     return pa.Table.from_arrays(
-        [to_dictionary(texts[n]) for n in _FLOW_TEXTS] + [pa.array(numbers[n], pa.int64()) for n in _FLOW_NUMBERS]
-        + [pa.array(np.full(total, is_line)),
-           pa.ListArray.from_arrays(pa.array(offsets), pa.array(times[kept] // 1_000_000, pa.int64()))],
-        schema=FLOW_SCHEMA)
+        [to_dictionary(texts[n]) for n in _FLOW_TEXTS]
+        + [pa.array(numbers[n], pa.int64()) for n in _FLOW_NUMBERS]
+        + [
+            pa.array(np.full(total, is_line)),
+            pa.ListArray.from_arrays(pa.array(offsets), pa.array(times[kept] // 1_000_000, pa.int64())),
+        ],
+        schema=FLOW_SCHEMA,
+    )
 
 
 def _sums(number: npt.NDArray[Any], values: npt.NDArray[np.int64], total: int) -> npt.NDArray[np.int64]:
@@ -227,8 +322,16 @@ def _sums(number: npt.NDArray[Any], values: npt.NDArray[np.int64], total: int) -
 
 def _web(source: Source, rows: Slice) -> pa.Table:
     url = mapped(rows.col("url.full"), _path_only)
-    host = first_of((rows.col("host.name"), rows.col("observer.name"), rows.col("s-computername"),
-                     rows.col("destination.ip"), rows.col("s-ip"), rows.col("destination.domain")))
+    host = first_of(
+        (
+            rows.col("host.name"),
+            rows.col("observer.name"),
+            rows.col("s-computername"),
+            rows.col("destination.ip"),
+            rows.col("s-ip"),
+            rows.col("destination.domain"),
+        )
+    )
     texts = {"host": host, "client": rows.col("source.ip"), "url": url}
     number, total = groups([c.codes for c in texts.values()])
     status = rows.ints("http.response.status_code", 0)
@@ -245,16 +348,22 @@ def _web(source: Source, rows: Slice) -> pa.Table:
     found, at = np.unique(number[hits], return_index=True)
     first_good[found], good_line[found] = times[hits[at]], lines[hits[at]]
     numbers = {
-        "count": sizes.astype(np.int64), "posts": np.bincount(number[posts], minlength=total),
-        "good": np.bincount(number[good], minlength=total), "bad": np.bincount(number[status >= 400], minlength=total),
-        "first": times[first], "last": times[last], "first_good": first_good, "first_line": lines[first],
+        "count": sizes.astype(np.int64),
+        "posts": np.bincount(number[posts], minlength=total),
+        "good": np.bincount(number[good], minlength=total),
+        "bad": np.bincount(number[status >= 400], minlength=total),
+        "first": times[first],
+        "last": times[last],
+        "first_good": first_good,
+        "first_line": lines[first],
         "good_line": good_line,
     }
     made = {n: Column(c.values, c.codes[first]) for n, c in texts.items()}
     made["path"], made["sha256"] = (Column([v], np.zeros(total, dtype=np.int32)) for v in (source.name, source.sha256))
     return pa.Table.from_arrays(
-        [to_dictionary(made[n]) for n in _WEB_TEXTS]
-        + [pa.array(numbers[n].astype(np.int64)) for n in _WEB_NUMBERS], schema=WEB_SCHEMA)
+        [to_dictionary(made[n]) for n in _WEB_TEXTS] + [pa.array(numbers[n].astype(np.int64)) for n in _WEB_NUMBERS],
+        schema=WEB_SCHEMA,
+    )
 
 
 def _path_only(url: str) -> str:

@@ -31,8 +31,13 @@ def block_list(entries: Iterable[EntryCandidate], parts: Parts) -> tuple[BlockEn
         else:
             kind, where = "domain", ("dns", "proxy")
         if value not in found:
-            found[value] = BlockEntry(value=value, type=kind, where=where, records=records,
-                                      confidence="high" if sure == "high" else "medium" if sure == "medium" else "low")
+            found[value] = BlockEntry(
+                value=value,
+                type=kind,
+                where=where,
+                records=records,
+                confidence="high" if sure == "high" else "medium" if sure == "medium" else "low",
+            )
 
     for entry in entries:
         if entry.source and (entry.rank == 1 or entry.confidence == "high"):
@@ -46,8 +51,9 @@ def block_list(entries: Iterable[EntryCandidate], parts: Parts) -> tuple[BlockEn
     return tuple(found.values())
 
 
-def isolate(hosts: Iterable[Host], infection: Infection, parts: Parts, controllers: set[str],
-            entries: Iterable[EntryCandidate]) -> tuple[Isolate, ...]:
+def isolate(
+    hosts: Iterable[Host], infection: Infection, parts: Parts, controllers: set[str], entries: Iterable[EntryCandidate]
+) -> tuple[Isolate, ...]:
     """Held machines, most urgent first: those that still call out or spread, then the rest by time."""
     calling = {c for address in parts.c2 for c in address.clients}
     sending = {e.source for e in parts.exfiltration}
@@ -63,19 +69,31 @@ def isolate(hosts: Iterable[Host], infection: Infection, parts: Parts, controlle
         elif host.name in first:
             urgency, why = 2, Text("最初に入られた機器です", "it was the first machine reached")
         elif host.name in controllers:
-            urgency, why = 3, Text("ドメインコントローラーです。止める前に影響を確かめてください",
-                                   "it is a domain controller; check the effect before cutting it off")
+            urgency, why = (
+                3,
+                Text(
+                    "ドメインコントローラーです。止める前に影響を確かめてください",
+                    "it is a domain controller; check the effect before cutting it off",
+                ),
+            )
         elif host.name in spreading:
             urgency, why = 4, Text("ここから他の機器へ広がりました", "the attacker moved on from here")
         else:
             urgency, why = 5, Text("侵害の跡があります", "there are traces of compromise")
-        ranked.append((urgency, moment(host.first), host.name, Isolate(
-            name=host.name, reason=why, confidence=host.confidence, records=host.records)))
+        ranked.append(
+            (
+                urgency,
+                moment(host.first),
+                host.name,
+                Isolate(name=host.name, reason=why, confidence=host.confidence, records=host.records),
+            )
+        )
     return tuple(entry for *_, entry in sorted(ranked, key=lambda r: r[:3]))
 
 
-def accounts_to_reset(accounts: Iterable[Account], infection: Infection, controllers: set[str],
-                      seen_on: dict[str, set[str]]) -> tuple[Account, ...]:
+def accounts_to_reset(
+    accounts: Iterable[Account], infection: Infection, controllers: set[str], seen_on: dict[str, set[str]]
+) -> tuple[Account, ...]:
     """Held accounts; those that were signed on where credentials were stolen; krbtgt when a domain controller fell."""
     out = {a.name: a for a in accounts}
     for host in sorted(infection.hosts):
@@ -84,25 +102,60 @@ def accounts_to_reset(accounts: Iterable[Account], infection: Infection, control
             continue
         for name in sorted(seen_on.get(host, ())):
             if name not in out and not name.endswith("$"):
-                out[name] = Account(name=name, kind="domain", confidence="medium", records=infection.rows.refs(stolen),
-                                    reasons=(Text(f"認証情報が盗まれた{host}で使われていました",
-                                                  f"was in use on {host}, where credentials were stolen"),))
+                out[name] = Account(
+                    name=name,
+                    kind="domain",
+                    confidence="medium",
+                    records=infection.rows.refs(stolen),
+                    reasons=(
+                        Text(
+                            f"認証情報が盗まれた{host}で使われていました",
+                            f"was in use on {host}, where credentials were stolen",
+                        ),
+                    ),
+                )
     fallen = sorted(controllers & set(infection.hosts))
     if fallen:
         rows = {r for c in fallen for r in infection.hosts[c].rows}
         out["krbtgt"] = Account(
-            name="krbtgt", kind="service", confidence="high", records=infection.rows.refs(rows),
-            reasons=(Text(f"ドメインコントローラー({'、'.join(fallen)})が侵害されました。2回変更してください",
-                          f"a domain controller ({', '.join(fallen)}) was compromised; reset it twice"),))
+            name="krbtgt",
+            kind="service",
+            confidence="high",
+            records=infection.rows.refs(rows),
+            reasons=(
+                Text(
+                    f"ドメインコントローラー({'、'.join(fallen)})が侵害されました。2回変更してください",
+                    f"a domain controller ({', '.join(fallen)}) was compromised; reset it twice",
+                ),
+            ),
+        )
     return tuple(out.values())
 
 
 def bypass_paths(parts: Parts, entries: Iterable[EntryCandidate]) -> tuple[BypassPath, ...]:
     """Ways around the usual gate that stay open until somebody closes them."""
-    out = [BypassPath(time=p.time, source="Internet", destination=p.host, confidence=p.confidence, records=p.records,
-                      why=Text(f"{p.name}で外部から操作できます", f"{p.name} lets outsiders control it"))
-           for p in parts.persistence if p.kind in ("remote_tool", "web_shell")]
-    out += [BypassPath(time=e.time, source=e.source or "Internet", destination=e.host, confidence=e.confidence, records=e.records,
-                       why=Text("インターネットから直接ログオンできます", "it accepts logons straight from the Internet"))
-            for e in entries if e.kind in ("exposed_rdp", "brute_force") and e.host and e.source]
+    out = [
+        BypassPath(
+            time=p.time,
+            source="Internet",
+            destination=p.host,
+            confidence=p.confidence,
+            records=p.records,
+            why=Text(f"{p.name}で外部から操作できます", f"{p.name} lets outsiders control it"),
+        )
+        for p in parts.persistence
+        if p.kind in ("remote_tool", "web_shell")
+    ]
+    out += [
+        BypassPath(
+            time=e.time,
+            source=e.source or "Internet",
+            destination=e.host,
+            confidence=e.confidence,
+            records=e.records,
+            why=Text("インターネットから直接ログオンできます", "it accepts logons straight from the Internet"),
+        )
+        for e in entries
+        if e.kind in ("exposed_rdp", "brute_force") and e.host and e.source
+    ]
     return tuple(out)

@@ -9,61 +9,108 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_SHELLS = frozenset(
-    ["cmd.exe", "powershell.exe", "pwsh.exe", "mshta.exe", "wscript.exe", "cscript.exe", "rundll32.exe", "regsvr32.exe", "certutil.exe", "bitsadmin.exe", "msbuild.exe", "installutil.exe", "wmic.exe", "schtasks.exe", "net.exe", "net1.exe", "whoami.exe", "systeminfo.exe", "ipconfig.exe", "nltest.exe", "tasklist.exe", "curl.exe", "bash.exe", "sh", "sh.exe", "bash", "ping.exe", "hostname.exe", "quser.exe"])
-_OFFICE = frozenset(["winword.exe", "excel.exe", "powerpnt.exe", "outlook.exe", "onenote.exe", "msaccess.exe", "mspub.exe", "visio.exe", "eqnedt32.exe", "acrord32.exe", "acrobat.exe", "wordpad.exe", "hh.exe"])
-_WEB = frozenset(["w3wp.exe", "httpd.exe", "nginx.exe", "tomcat.exe", "tomcat8.exe", "tomcat9.exe", "php-cgi.exe", "php.exe", "umworkerprocess.exe", "apache.exe"])
+_SHELLS = frozenset((
+    "cmd.exe", "powershell.exe", "pwsh.exe", "mshta.exe", "wscript.exe", "cscript.exe", "rundll32.exe",
+    "regsvr32.exe", "certutil.exe", "bitsadmin.exe", "msbuild.exe", "installutil.exe", "wmic.exe", "schtasks.exe",
+    "net.exe", "net1.exe", "whoami.exe", "systeminfo.exe", "ipconfig.exe", "nltest.exe", "tasklist.exe", "curl.exe",
+    "bash.exe", "sh", "sh.exe", "bash", "ping.exe", "hostname.exe", "quser.exe",
+))
+_OFFICE = frozenset((
+    "winword.exe", "excel.exe", "powerpnt.exe", "outlook.exe", "onenote.exe", "msaccess.exe", "mspub.exe",
+    "visio.exe", "eqnedt32.exe", "acrord32.exe", "acrobat.exe", "wordpad.exe", "hh.exe",
+))
+_WEB = frozenset((
+    "w3wp.exe", "httpd.exe", "nginx.exe", "tomcat.exe", "tomcat8.exe", "tomcat9.exe", "php-cgi.exe", "php.exe",
+    "umworkerprocess.exe", "apache.exe",
+))
 # Office starts these itself, and web servers compile pages: not by themselves a sign.
 _ADMIN_SHARE = re.compile(r"\\\\(?:127\.0\.0\.1|localhost)\\(?:admin\$|c\$)|\\\\\.\\pipe\\\w+ ?pipe", re.I)
 _ENCODED = re.compile(r"(?:^|\s)[-/\u2013]e(?:c|n|nc|nco|ncod|ncode|ncoded|ncodedc\w*)?\s+[\"']?[a-z0-9+/=]{24,}", re.I)
 _DOWNLOAD = re.compile(
     r"downloadstring|downloadfile|downloaddata|invoke-webrequest|\biwr\b|start-bitstransfer|frombase64string|"
     r"net\.webclient|certutil(?:\.exe)?\"?\s.*(?:urlcache|verifyctl)|bitsadmin(?:\.exe)?\"?\s.*/transfer|"
-    r"(?:curl|wget)(?:\.exe)?\"?\s.*https?://", re.I)
+    r"(?:curl|wget)(?:\.exe)?\"?\s.*https?://",
+    re.I,
+)
 _SHADOW = re.compile(
     r"(?:vssadmin|diskshadow)(?:\.exe)?\"?\s.*(?:delete|resize)\s|shadowcopy\s+.*delete|shadowcopy\s+delete|"
     r"win32_shadowcopy.*(?:delete|remove)|wbadmin(?:\.exe)?\"?\s+delete|"
-    r"bcdedit(?:\.exe)?\"?\s.*(?:recoveryenabled\s+no|ignoreallfailures)", re.I)
-_LSASS = re.compile(r"(?:procdump|rundll32|dumpert|nanodump|createdump|sqldumper|rdrleakdiag).*lsass|"
-                    r"comsvcs(?:\.dll)?[\s,\"]+(?:minidump|#\+?24)|sekurlsa|lsass\.dmp|lsadump::", re.I)
+    r"bcdedit(?:\.exe)?\"?\s.*(?:recoveryenabled\s+no|ignoreallfailures)",
+    re.I,
+)
+_LSASS = re.compile(
+    r"(?:procdump|rundll32|dumpert|nanodump|createdump|sqldumper|rdrleakdiag).*lsass|"
+    r"comsvcs(?:\.dll)?[\s,\"]+(?:minidump|#\+?24)|sekurlsa|lsass\.dmp|lsadump::",
+    re.I,
+)
 _CREDENTIAL = re.compile(
     r"mimikatz|ntdsutil.*(?:ifm|ntds)|reg(?:\.exe)?\"?\s+save\s+\"?hklm\\(?:sam|security|system)|ntds\.dit|"
-    r"lazagne|kerberos::(?:golden|ptt)|rubeus|invoke-kerberoast|secretsdump|gsecdump|vaultcmd.*list", re.I)
-_LOG_CLEAR = re.compile(r"wevtutil(?:\.exe)?\"?\s+(?:cl|clear-log)\b|clear-eventlog|remove-eventlog|"
-                        r"nteventlog.*clear|cleareventlog", re.I)
+    r"lazagne|kerberos::(?:golden|ptt)|rubeus|invoke-kerberoast|secretsdump|gsecdump|vaultcmd.*list",
+    re.I,
+)
+_LOG_CLEAR = re.compile(
+    r"wevtutil(?:\.exe)?\"?\s+(?:cl|clear-log)\b|clear-eventlog|remove-eventlog|"
+    r"nteventlog.*clear|cleareventlog",
+    re.I,
+)
 _ATTACK_SCRIPT = re.compile(
     r"invoke-(?:mimikatz|bloodhound|sharphound|powerdump|tokenmanipulation|dcsync|psexec|smbexec|wmiexec|phant0m|"
     r"obfuscat|reflectivepeinjection|shellcode)|minidumpwritedump|amsiinitfailed|amsiutils|powersploit|powerview|"
-    r"empire\.ps1|get-domaincontroller.*spn|virtualalloc.*createthread|powercat", re.I)
+    r"empire\.ps1|get-domaincontroller.*spn|virtualalloc.*createthread|powercat",
+    re.I,
+)
 _DEFENCE = re.compile(
     r"set-mppreference.*disable|add-mppreference.*exclusion|disableantispyware|disablerealtimemonitoring|"
     r"(?:sc|net1?|taskkill|sc\.exe|net1?\.exe)\"?\s.*(?:stop|delete|/f|disabled).*"
     r"(?:windefend|sense|mssense|sophos|mcshield|csfalcon|sentinelagent|ekrn|wdnissvc)|"
     r"advfirewall.*(?:state\s+off)|uninstall.*(?:defender|antivirus|endpoint security)|"
-    r"reg(?:\.exe)?\"?\s+add.*(?:runasppl|wdigest|restrictedadmin)", re.I)
-_RECON_TOOL = re.compile(r"\b(?:adfind|sharphound|bloodhound|netscan|advanced_ip_scanner|advanced_port_scanner|"
-                         r"pingcastle|adrecon|softperfect|nbtscan|seatbelt|sharpshares|masscan)\b", re.I)
+    r"reg(?:\.exe)?\"?\s+add.*(?:runasppl|wdigest|restrictedadmin)",
+    re.I,
+)
+_RECON_TOOL = re.compile(
+    r"\b(?:adfind|sharphound|bloodhound|netscan|advanced_ip_scanner|advanced_port_scanner|"
+    r"pingcastle|adrecon|softperfect|nbtscan|seatbelt|sharpshares|masscan)\b",
+    re.I,
+)
 _RECON = re.compile(
     r"nltest(?:\.exe)?\"?\s+/?[a-z_]*(?:dclist|trusts|dsgetdc)|/domain_trusts|"
     r"net1?(?:\.exe)?\"?\s+(?:group|localgroup|user|view|accounts)\b.*(?:/domain|admin)|"
     r"whoami(?:\.exe)?\"?\s*(?:/|$)|\bquser\b|dsquery\b|net1?(?:\.exe)?\"?\s+view|"
-    r"get-ad(?:user|computer|group|domain)|systeminfo(?:\.exe)?\"?\s*$", re.I)
-_ACCOUNT = re.compile(r"net1?(?:\.exe)?\"?\s+(?:user|localgroup|group)\s+.*?/add|new-localuser|new-aduser|"
-                      r"add-localgroupmember", re.I)
-_EXFIL = re.compile(r"\b(?:rclone|megasync|megacmd|megatools|winscp|filezilla|pscp|restic|freefilesync|azcopy)\b|"
-                    r"curl(?:\.exe)?\"?\s.*(?:\s-T\s|--upload-file|\s-F\s|--data-binary\s+@)|"
-                    r"invoke-(?:webrequest|restmethod).*-(?:infile|method\s+p(?:ut|ost))|uploadfile\(", re.I)
+    r"get-ad(?:user|computer|group|domain)|systeminfo(?:\.exe)?\"?\s*$",
+    re.I,
+)
+_ACCOUNT = re.compile(
+    r"net1?(?:\.exe)?\"?\s+(?:user|localgroup|group)\s+.*?/add|new-localuser|new-aduser|"
+    r"add-localgroupmember",
+    re.I,
+)
+_EXFIL = re.compile(
+    r"\b(?:rclone|megasync|megacmd|megatools|winscp|filezilla|pscp|restic|freefilesync|azcopy)\b|"
+    r"curl(?:\.exe)?\"?\s.*(?:\s-T\s|--upload-file|\s-F\s|--data-binary\s+@)|"
+    r"invoke-(?:webrequest|restmethod).*-(?:infile|method\s+p(?:ut|ost))|uploadfile\(",
+    re.I,
+)
 REMOTE_TOOL = re.compile(
     r"anydesk|teamviewer|screenconnect|connectwisecontrol|atera(?:agent)?\b|rustdesk|splashtop|meshagent|"
     r"supremo|ammyy|dwagent|simplehelp|remoteutilities|rutserv|zohoassist|logmein|tactical ?rmm|level\.exe|"
-    r"pdqconnect|netsupport|client32\.exe|ultraviewer|action1", re.I)
-_TUNNEL = re.compile(r"\b(?:ngrok|chisel|frpc|plink|cloudflared|ligolo|gost|socat|revsocks|stunnel|iodine)\b|"
-                     r"netsh(?:\.exe)?\"?\s.*portproxy\s+add|ssh(?:\.exe)?\"?\s.*\s-R\s", re.I)
+    r"pdqconnect|netsupport|client32\.exe|ultraviewer|action1",
+    re.I,
+)
+_TUNNEL = re.compile(
+    r"\b(?:ngrok|chisel|frpc|plink|cloudflared|ligolo|gost|socat|revsocks|stunnel|iodine)\b|"
+    r"netsh(?:\.exe)?\"?\s.*portproxy\s+add|ssh(?:\.exe)?\"?\s.*\s-R\s",
+    re.I,
+)
 _ARCHIVER = re.compile(
     r"(?:\b7z[agr]?(?:\.exe)?\"?\s+a\s|\b(?:win)?rar(?:\.exe)?\"?\s+a\s|compress-archive|\btar(?:\.exe)?\"?\s+-?[a-z]*c[a-z]*f|"
-    r"\bmakecab\b|zipfile\]::createfromdirectory)", re.I)
-_ARCHIVE_PATH = re.compile(r"(\"[^\"]+\.(?:7z|zip|rar|cab|tar|gz|tgz)(?:\.\d{3})?\"|"
-                           r"[^\s\"']+\.(?:7z|zip|rar|cab|tar|gz|tgz)(?:\.\d{3})?)(?=[\s\"']|$)", re.I)
+    r"\bmakecab\b|zipfile\]::createfromdirectory)",
+    re.I,
+)
+_ARCHIVE_PATH = re.compile(
+    r"(\"[^\"]+\.(?:7z|zip|rar|cab|tar|gz|tgz)(?:\.\d{3})?\"|"
+    r"[^\s\"']+\.(?:7z|zip|rar|cab|tar|gz|tgz)(?:\.\d{3})?)(?=[\s\"']|$)",
+    re.I,
+)
 _REMOTE_EXEC = re.compile(
     r"(?:psexec(?:64)?|paexec|remcom)(?:\.exe)?\"?\s.*?\\\\(?P<psexec>[\w.@-]+)|"
     r"wmic(?:\.exe)?\"?\s.*?/node:\s*[\"']?@?(?P<wmi>[\w.-]+)|"
@@ -74,27 +121,47 @@ _REMOTE_EXEC = re.compile(
     r"sc(?:\.exe)?\"?\s+\\\\(?P<service>[\w.-]+)\s+(?:create|start|config)|"
     r"(?:copy|xcopy|robocopy|net\s+use|move)\b.*?\\\\(?P<smb>[\w.-]+)\\(?:admin|[a-z])\$|"
     r"mstsc(?:\.exe)?\"?\s.*?/v:\s*(?P<rdp>[\w.-]+)|"
-    r"\bssh(?:\.exe)?\"?\s(?:.*?@)(?P<ssh>[\w.-]+)", re.I)
-_REMOTE_METHOD = {"psexec": "psexec_service", "wmi": "wmi", "wmips": "wmi", "winrs": "winrm", "winrm": "winrm",
-                  "task": "scheduled_task", "service": "service", "smb": "smb", "rdp": "rdp", "ssh": "ssh"}
+    r"\bssh(?:\.exe)?\"?\s(?:.*?@)(?P<ssh>[\w.-]+)",
+    re.I,
+)
+_REMOTE_METHOD = {
+    "psexec": "psexec_service",
+    "wmi": "wmi",
+    "wmips": "wmi",
+    "winrs": "winrm",
+    "winrm": "winrm",
+    "task": "scheduled_task",
+    "service": "service",
+    "smb": "smb",
+    "rdp": "rdp",
+    "ssh": "ssh",
+}
 # Folders every user may write to, and where no installer puts programs.
 ODD_FOLDER = re.compile(
     r"\\(?:perflogs|temp|tmp|users\\public|\$recycle\.bin|windows\\debug|windows\\tasks|windows\\temp|"
     r"appdata\\(?:local|roaming)|downloads|music|videos|pictures|intel|recovery)\\|"
-    r"^[a-z]:\\(?:programdata\\)?[^\\]+\.\w{2,4}$|%(?:public|temp|tmp|appdata|programdata)%", re.I)
+    r"^[a-z]:\\(?:programdata\\)?[^\\]+\.\w{2,4}$|%(?:public|temp|tmp|appdata|programdata)%",
+    re.I,
+)
 _SCRIPT_HOST = re.compile(
     r"(?:mshta|regsvr32|rundll32|wscript|cscript)(?:\.exe)?\"?\s.*(?:https?:|javascript:|vbscript:|/i:http|scrobj|"
-    r"appdata\\|\\temp\\|users\\public|downloads\\)", re.I)
+    r"appdata\\|\\temp\\|users\\public|downloads\\)",
+    re.I,
+)
 _PSEXEC_NAMES = re.compile(r"psexesvc|paexec|remcomsvc|csexecsvc", re.I)
 _COMMAND_SERVICE = re.compile(
     r"%comspec%|\bcmd(?:\.exe)?\"?\s+/|powershell|pwsh|rundll32|mshta|regsvr32|\\\\127\.0\.0\.1\\|\\\\localhost\\|"
-    r"\\\\\.\\pipe\\|wscript|cscript|\\admin\$\\", re.I)
+    r"\\\\\.\\pipe\\|wscript|cscript|\\admin\$\\",
+    re.I,
+)
 # A program directly in the Windows folder (%systemroot%\QkZxTf.exe): where ADMIN$ points.
 _ADMIN_ROOT = re.compile(r"^\"?(?:%systemroot%|%windir%|c:\\windows|\\systemroot)\\[^\\ ]+\.exe\"?(?:\s|$)", re.I)
 # Tasks run scripts every day: only what hides itself or borrows a system program is odd.
 _HIDDEN_COMMAND = re.compile(
     r"-w(?:indowstyle)?\s+hidden|rundll32|mshta|regsvr32|%comspec%|\bcmd(?:\.exe)?\"?\s+/[cq].*(?:[<>&|]|\\\\)|"
-    r"\biex\b|invoke-expression", re.I)
+    r"\biex\b|invoke-expression",
+    re.I,
+)
 _LONG = 4000
 
 
@@ -150,11 +217,22 @@ def command_signal(text: str) -> str | None:
 
 
 _BY_COMMAND: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("lsass_dump", _LSASS), ("credential_dump", _CREDENTIAL), ("shadow_delete", _SHADOW),
-    ("remote_shell", _ADMIN_SHARE), ("attack_script", _ATTACK_SCRIPT), ("log_clear", _LOG_CLEAR),
-    ("defence_off", _DEFENCE), ("exfil_tool", _EXFIL), ("tunnel", _TUNNEL), ("archive", _ARCHIVER),
-    ("encoded_command", _ENCODED), ("download", _DOWNLOAD), ("script_host", _SCRIPT_HOST),
-    ("recon_tool", _RECON_TOOL), ("account_added", _ACCOUNT), ("recon", _RECON),
+    ("lsass_dump", _LSASS),
+    ("credential_dump", _CREDENTIAL),
+    ("shadow_delete", _SHADOW),
+    ("remote_shell", _ADMIN_SHARE),
+    ("attack_script", _ATTACK_SCRIPT),
+    ("log_clear", _LOG_CLEAR),
+    ("defence_off", _DEFENCE),
+    ("exfil_tool", _EXFIL),
+    ("tunnel", _TUNNEL),
+    ("archive", _ARCHIVER),
+    ("encoded_command", _ENCODED),
+    ("download", _DOWNLOAD),
+    ("script_host", _SCRIPT_HOST),
+    ("recon_tool", _RECON_TOOL),
+    ("account_added", _ACCOUNT),
+    ("recon", _RECON),
 )
 
 
@@ -197,8 +275,12 @@ def task_signal(name: str, content: str) -> str | None:
     command = task_command(content)
     if not command:
         return None
-    if (ODD_FOLDER.search(command) or command_signal(command) or _HIDDEN_COMMAND.search(command[:_LONG])
-            or command.startswith("\\\\")):
+    if (
+        ODD_FOLDER.search(command)
+        or command_signal(command)
+        or _HIDDEN_COMMAND.search(command[:_LONG])
+        or command.startswith("\\\\")
+    ):
         return "odd_task"
     return None
 
@@ -217,11 +299,17 @@ def task_command(content: str) -> str:
     return text
 
 
-_NOTE = re.compile(r"(?:read.?me|recover|restor|decrypt|unlock|how.?to|how_to|help|ransom|instruction|readme)"
-                   r"[^\\/]*\.(?:txt|html?|hta|rtf)$", re.I)
+_NOTE = re.compile(
+    r"(?:read.?me|recover|restor|decrypt|unlock|how.?to|how_to|help|ransom|instruction|readme)"
+    r"[^\\/]*\.(?:txt|html?|hta|rtf)$",
+    re.I,
+)
 _NOTE_STRONG = re.compile(r"(?:recover|restor|decrypt|unlock|ransom)", re.I)
-_WEB_FILE = re.compile(r"(?:inetpub|wwwroot|webapps|htdocs|www|webroot|aspnet_client|frontend)[\\/].*"
-                       r"\.(?:aspx?|ashx|asmx|php\d?|phtml|jspx?|cfm)$", re.I)
+_WEB_FILE = re.compile(
+    r"(?:inetpub|wwwroot|webapps|htdocs|www|webroot|aspnet_client|frontend)[\\/].*"
+    r"\.(?:aspx?|ashx|asmx|php\d?|phtml|jspx?|cfm)$",
+    re.I,
+)
 _ARCHIVE_FILE = re.compile(r"\.(?:7z|zip|rar|cab|tar|tgz)(?:\.\d{3})?$", re.I)
 _PROGRAM_FILE = re.compile(r"\.(?:exe|dll|ps1|bat|cmd|vbs|js|hta|scr|msi)$", re.I)
 
@@ -235,15 +323,22 @@ def file_signal(path: str, by: str) -> str | None:
         return "ransom_note"
     if _ARCHIVE_FILE.search(path):
         return "archive" if ODD_FOLDER.search(path) else None
-    if _PROGRAM_FILE.search(path) and ODD_FOLDER.search(path) and file_name(by) not in (
-            "msiexec.exe", "trustedinstaller.exe", "tiworker.exe", "svchost.exe"):
+    if (
+        _PROGRAM_FILE.search(path)
+        and ODD_FOLDER.search(path)
+        and file_name(by) not in ("msiexec.exe", "trustedinstaller.exe", "tiworker.exe", "svchost.exe")
+    ):
         return "dropped_program"
     return None
 
 
 # Programs that open LSASS all day: Windows itself and what protects it.
-_LSASS_FRIENDS = frozenset(
-    ["csrss.exe", "wininit.exe", "services.exe", "lsm.exe", "lsass.exe", "svchost.exe", "wmiprvse.exe", "msmpeng.exe", "smss.exe", "vmtoolsd.exe", "taskmgr_.exe", "werfault.exe", "winlogon.exe", "mpdefendercoreservice.exe", "mssense.exe", "senseir.exe", "csfalconservice.exe", "sysmon.exe", "sysmon64.exe", "perfmon.exe"])
+_LSASS_FRIENDS = frozenset((
+    "csrss.exe", "wininit.exe", "services.exe", "lsm.exe", "lsass.exe", "svchost.exe", "wmiprvse.exe",
+    "msmpeng.exe", "smss.exe", "vmtoolsd.exe", "taskmgr_.exe", "werfault.exe", "winlogon.exe",
+    "mpdefendercoreservice.exe", "mssense.exe", "senseir.exe", "csfalconservice.exe", "sysmon.exe", "sysmon64.exe",
+    "perfmon.exe",
+))
 
 
 def lsass_access(image: str, access: str) -> bool:

@@ -67,8 +67,17 @@ class Rows:
             hosts = texts["host"]
             added = np.array([shifts.get(v.split(".", 1)[0].upper(), 0) for v in hosts.values] + [0], dtype=np.int64)
             numbers["time"] = numbers["time"] + added[hosts.codes]
-        order = np.lexsort((texts["detail"].codes, texts["object"].codes, texts["kind"].codes, numbers["line"],
-                            numbers["record"], texts["path"].codes, numbers["time"]))
+        order = np.lexsort(
+            (
+                texts["detail"].codes,
+                texts["object"].codes,
+                texts["kind"].codes,
+                numbers["line"],
+                numbers["record"],
+                texts["path"].codes,
+                numbers["time"],
+            )
+        )
         self.time: Ints = numbers["time"][order]
         self.record: Ints = numbers["record"][order]
         self.line: Ints = numbers["line"][order]
@@ -92,9 +101,12 @@ class Rows:
 
     def ref(self, row: int) -> RecordRef:
         record, line = int(self.record[row]), int(self.line[row])
-        return RecordRef(self.text("path", row), self.text("sha256", row),
-                         record_id=record if record >= 0 else None,
-                         line=line if record < 0 and line >= 0 else None)
+        return RecordRef(
+            self.text("path", row),
+            self.text("sha256", row),
+            record_id=record if record >= 0 else None,
+            line=line if record < 0 and line >= 0 else None,
+        )
 
     def refs(self, rows: Iterable[int]) -> tuple[RecordRef, ...]:
         """Places of these rows, without repetition, at most twenty."""

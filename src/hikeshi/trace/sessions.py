@@ -89,8 +89,9 @@ class Sessions:
         table = np.array([self._code(t) if (t := change(v)) else -1 for v in column.values] + [-1], dtype=np.int64)
         return np.asarray(table[column.codes[chosen]], dtype=np.int64)
 
-    def _sources(self, rows: Rows, who: Identity, chosen: npt.NDArray[np.int64]
-                 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _sources(
+        self, rows: Rows, who: Identity, chosen: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         column = rows.texts["source"]
         steady = [who.steady(v) for v in column.values]
         table = np.array([self._code(s) if s else -2 for s in steady] + [-1], dtype=np.int64)
@@ -136,10 +137,17 @@ class Sessions:
         members = self._order_rows[low:high]
         address = self.address[number]
         return Session(
-            number, int(self.start[number]), int(self.end[number]), self._texts[self.source[number]],
-            self._texts[address] if address >= 0 else "", self._texts[self.destination[number]],
-            self._texts[self.account[number]], _CLASSES[int(self.kind[number])],
-            tuple(int(r) for r in members[:20]), high - low)
+            number,
+            int(self.start[number]),
+            int(self.end[number]),
+            self._texts[self.source[number]],
+            self._texts[address] if address >= 0 else "",
+            self._texts[self.destination[number]],
+            self._texts[self.account[number]],
+            _CLASSES[int(self.kind[number])],
+            tuple(int(r) for r in members[:20]),
+            high - low,
+        )
 
     def out_of(self, host: str) -> npt.NDArray[np.int64]:
         """Numbers of the sessions that left a host, in time order."""

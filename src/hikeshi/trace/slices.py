@@ -114,9 +114,8 @@ class Slice:
         """The first of these columns that has a value, per row."""
         found = []
         for name in names:
-            for column in (self.table.fields.get(name), self.table.columns.get(name)):
-                if column is not None and column.values:
-                    found.append(compact(column, self.table.row_count, self.rows))
+            sources = (self.table.fields.get(name), self.table.columns.get(name))
+            found += [compact(c, self.table.row_count, self.rows) for c in sources if c is not None and c.values]
         if not found:
             return empty(len(self.rows))
         return found[0] if len(found) == 1 else first_of(found)
@@ -125,8 +124,9 @@ class Slice:
         column = self.table.columns.get(name)
         if column is None or not column.values:
             return np.full(len(self.rows), missing, dtype=np.int64)
-        values = np.array([v if isinstance(v, int) and abs(v) < 2**62 else missing for v in column.values]
-                          + [missing], dtype=np.int64)
+        values = np.array(
+            [v if isinstance(v, int) and abs(v) < 2**62 else missing for v in column.values] + [missing], dtype=np.int64
+        )
         out: Ints = values[column.dense(self.table.row_count)[self.rows]]
         return out
 
@@ -134,8 +134,24 @@ class Slice:
         return Slice(self.table, self.rows[mask])
 
 
-TEXTS = ("kind", "host", "account", "domain", "source", "source_name", "target", "object", "detail", "logon_id",
-         "logon_type", "status", "signal", "actor", "path", "sha256")
+TEXTS = (
+    "kind",
+    "host",
+    "account",
+    "domain",
+    "source",
+    "source_name",
+    "target",
+    "object",
+    "detail",
+    "logon_id",
+    "logon_type",
+    "status",
+    "signal",
+    "actor",
+    "path",
+    "sha256",
+)
 NUMBERS = ("time", "record", "line", "count")
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 EVENT_SCHEMA = pa.schema([*((n, pa.int64()) for n in NUMBERS), *((n, _DICTIONARY) for n in TEXTS)])
@@ -153,7 +169,8 @@ def to_dictionary(column: Column) -> pa.Array:
         column = mapped(column, clean)
         values = column.values
     return pa.DictionaryArray.from_arrays(
-        pa.array(column.codes, pa.int32(), mask=column.codes < 0), pa.array(values, pa.string()))
+        pa.array(column.codes, pa.int32(), mask=column.codes < 0), pa.array(values, pa.string())
+    )
 
 
 class Collector:
@@ -187,6 +204,10 @@ class Collector:
         made["path"] = Column([self.source.name], np.zeros(count, dtype=np.int32))
         made["sha256"] = Column([self.source.sha256], np.zeros(count, dtype=np.int32))
         numbers = {"time": times, "record": record, "line": line, "count": counts}
-        self.tables.append(pa.Table.from_arrays(
-            [pa.array(numbers[n], pa.int64()) for n in NUMBERS]
-            + [to_dictionary(made.get(n) or empty(count)) for n in TEXTS], schema=EVENT_SCHEMA))
+        self.tables.append(
+            pa.Table.from_arrays(
+                [pa.array(numbers[n], pa.int64()) for n in NUMBERS]
+                + [to_dictionary(made.get(n) or empty(count)) for n in TEXTS],
+                schema=EVENT_SCHEMA,
+            )
+        )

@@ -68,7 +68,7 @@ class Surroundings:
 
     def near(self, kind: str, host: str, start: int, end: int) -> list[int]:
         times = self._times.get((kind, host), [])
-        return self._rows.get((kind, host), [])[bisect_left(times, start):bisect_right(times, end)]
+        return self._rows.get((kind, host), [])[bisect_left(times, start) : bisect_right(times, end)]
 
     def all(self, kind: str, host: str) -> list[int]:
         return self._rows.get((kind, host), [])
@@ -92,15 +92,17 @@ class Surroundings:
                 return method, related, method in odd
         return None, found.get("client", set()), False
 
-    def without_logon(self, source: str, destination: str, account: str, start: int, end: int
-                      ) -> tuple[str | None, set[int]]:
+    def without_logon(
+        self, source: str, destination: str, account: str, start: int, end: int
+    ) -> tuple[str | None, set[int]]:
         """The same where the destination's own logon record is missing: what both sides still say."""
         stand_in = Session(-1, start, end, source, "", destination, account, "network", (), 0)
         method, rows, _ = self.method(stand_in)
         return method, rows
 
-    def _services(self, session: Session, start: int, end: int, found: dict[str, set[int]], odd: set[str],
-                  logon_ids: set[str]) -> None:
+    def _services(
+        self, session: Session, start: int, end: int, found: dict[str, set[int]], odd: set[str], logon_ids: set[str]
+    ) -> None:
         for row in self.near("service", session.destination, start, end):
             actor, signal = account_name(self.rows.text("actor", row)), self.rows.text("signal", row)
             if not self._fits(actor, session.account) and self.rows.text("logon_id", row) not in logon_ids:
@@ -114,8 +116,9 @@ class Surroundings:
             elif actor == session.account and signal != "remote_tool":
                 found["service"].add(row)
 
-    def _tasks(self, session: Session, start: int, end: int, found: dict[str, set[int]], odd: set[str],
-               logon_ids: set[str]) -> None:
+    def _tasks(
+        self, session: Session, start: int, end: int, found: dict[str, set[int]], odd: set[str], logon_ids: set[str]
+    ) -> None:
         for row in self.near("task", session.destination, start, end):
             actor = account_name(self.rows.text("actor", row))
             if actor == session.account or self.rows.text("logon_id", row) in logon_ids:
@@ -129,11 +132,20 @@ class Surroundings:
             if not self._fits(account, session.account) and not account.endswith("$"):
                 continue
             signal, parent = self.rows.text("signal", row), file_name(self.rows.text("actor", row))
-            method = {"wmi_child": "wmi", "winrm_child": "winrm", "winrm_host": "winrm", "psexec_child": "psexec_service",
-                      "service_child": "service"}.get(signal)
+            method = {
+                "wmi_child": "wmi",
+                "winrm_child": "winrm",
+                "winrm_host": "winrm",
+                "psexec_child": "psexec_service",
+                "service_child": "service",
+            }.get(signal)
             if method is None:
-                method = {"wmiprvse.exe": "wmi", "wsmprovhost.exe": "winrm", "services.exe": "service",
-                          "psexesvc.exe": "psexec_service"}.get(parent)
+                method = {
+                    "wmiprvse.exe": "wmi",
+                    "wsmprovhost.exe": "winrm",
+                    "services.exe": "service",
+                    "psexesvc.exe": "psexec_service",
+                }.get(parent)
             if method:
                 found[method].add(row)
                 if signal != "winrm_host":
@@ -153,8 +165,9 @@ class Surroundings:
             elif self.rows.text("object", row).endswith("$") and self.rows.text("object", row) != "IPC$":
                 found["smb"].add(row)
 
-    def _at_source(self, source: str, destination: str, account: str, start: int, end: int,
-                   found: dict[str, set[int]]) -> None:
+    def _at_source(
+        self, source: str, destination: str, account: str, start: int, end: int, found: dict[str, set[int]]
+    ) -> None:
         for row in self.near("explicit", source, start - MINUTE, end):
             if account_name(self.rows.text("account", row)) != account or self._target(row) != destination:
                 continue

@@ -27,8 +27,14 @@ _SEED_SCORE = 5
 Encrypted = Sequence[tuple[str | None, RecordRef, str | None]]
 
 
-def build_story(digests: Iterable[Digest], *, detections: Sequence[Finding] = (), sightings: Sequence[Sighting] = (),
-                encrypted: Encrypted = (), notes: Sequence[str] = ()) -> Story:
+def build_story(
+    digests: Iterable[Digest],
+    *,
+    detections: Sequence[Finding] = (),
+    sightings: Sequence[Sighting] = (),
+    encrypted: Encrypted = (),
+    notes: Sequence[str] = (),
+) -> Story:
     """The intrusion as far as the evidence tells it; empty evidence gives an empty story.
 
     detections  findings of rules: those of high severity count as a strong signal on their host
@@ -47,8 +53,12 @@ def build_story(digests: Iterable[Digest], *, detections: Sequence[Finding] = ()
         sessions = Sessions(rows, who)
     infection = Infection(rows, who, sessions)
     flows = Flows(whole.flows, who)
-    ways = [*entry.vpn_ways(rows, who), *entry.exposed_ways(rows, sessions), *entry.mail_ways(infection),
-            *entry.web_ways(whole.web, infection, who)]
+    ways = [
+        *entry.vpn_ways(rows, who),
+        *entry.exposed_ways(rows, sessions),
+        *entry.mail_ways(infection),
+        *entry.web_ways(whole.web, infection, who),
+    ]
     _begin(infection, ways)
     _listed(infection, who, sightings, flows)
     infection.run()
@@ -56,8 +66,11 @@ def build_story(digests: Iterable[Digest], *, detections: Sequence[Finding] = ()
     entry.confirm(ways, infection)
     _accounts_of_ways(infection, ways)
     sources = frozenset(w.source for w in ways if w.leads and w.source and public(w.source))
-    parts = Parts(staging=exfiltration.staging(infection), exfiltration=exfiltration.uploads(infection, flows, sources),
-                  log_gaps=[*gaps.cleared(rows), *gaps.silences(whole.spans, rows)])
+    parts = Parts(
+        staging=exfiltration.staging(infection),
+        exfiltration=exfiltration.uploads(infection, flows, sources),
+        log_gaps=[*gaps.cleared(rows), *gaps.silences(whole.spans, rows)],
+    )
     parts.c2 = c2.find(infection, flows, who, sightings, frozenset(e.destination for e in parts.exfiltration), sources)
     parts.spread = _spread(infection)
     parts.persistence = persistence.find(infection, ways)
@@ -70,8 +83,12 @@ def _begin(infection: Infection, ways: list[entry.Way]) -> None:
         if way.kind == "mail_attachment" and way.host:
             infection.hold_host(way.host, way.time, way.reasons[0], way.rows)
         elif way.kind == "web_shell" and way.host and way.score >= _SEED_SCORE:
-            infection.hold_host(way.host, way.time, Text(
-                f"{way.source}がWebシェルで操作しました", f"{way.source} controlled it through a web shell"), way.rows)
+            infection.hold_host(
+                way.host,
+                way.time,
+                Text(f"{way.source}がWebシェルで操作しました", f"{way.source} controlled it through a web shell"),
+                way.rows,
+            )
         elif way.score >= _SEED_SCORE and way.inside:
             infection.start_from(way.inside)
 
@@ -85,9 +102,15 @@ def _listed(infection: Infection, who: Identity, sightings: Sequence[Sighting], 
         time = parse_iso(sighting.first_seen, UTC) if sighting.first_seen else NO_TIME
         if time == NO_TIME:
             continue
-        infection.hold_host(client, time, Text(
-            f"攻撃者のものとして知られた{sighting.indicator}と通信しました",
-            f"talked to {sighting.indicator}, which a list names as the attacker's"), ())
+        infection.hold_host(
+            client,
+            time,
+            Text(
+                f"攻撃者のものとして知られた{sighting.indicator}と通信しました",
+                f"talked to {sighting.indicator}, which a list names as the attacker's",
+            ),
+            (),
+        )
 
 
 def _encrypted(infection: Infection, encrypted: Encrypted) -> list[Host]:
@@ -102,11 +125,17 @@ def _encrypted(infection: Infection, encrypted: Encrypted) -> list[Host]:
     for host, refs in sorted(by_host.items()):
         held = infection.hosts.get(host)
         destroyed = [m for m in infection.marks_of.get(host, ()) if m.name in ("shadow_delete", "ransom_note")]
-        out.append(Host(
-            name=host, addresses=infection.who.addresses(host),
-            first=when(min(m.time for m in destroyed)) if destroyed else None,
-            last=when(max(m.time for m in destroyed)) if destroyed else None, reasons=(said,), confidence="high",
-            records=tuple(dict.fromkeys((*refs[:10], *infection.rows.refs(m.row for m in destroyed))))[:20]))
+        out.append(
+            Host(
+                name=host,
+                addresses=infection.who.addresses(host),
+                first=when(min(m.time for m in destroyed)) if destroyed else None,
+                last=when(max(m.time for m in destroyed)) if destroyed else None,
+                reasons=(said,),
+                confidence="high",
+                records=tuple(dict.fromkeys((*refs[:10], *infection.rows.refs(m.row for m in destroyed))))[:20],
+            )
+        )
         if held is not None:
             held.reasons[said] = None
     return out
@@ -116,8 +145,13 @@ def _accounts_of_ways(infection: Infection, ways: list[entry.Way]) -> None:
     """The account of a way that is sure enough is held, also where no machine's log confirms it."""
     for way in ways:
         if way.account and (way.leads or way.score >= _SEED_SCORE):
-            infection.hold_account(way.account, way.time, Text("侵入に使われました", "was used to get in"), way.rows,
-                                   "vpn" if way.kind == "vpn_credential" else "")
+            infection.hold_account(
+                way.account,
+                way.time,
+                Text("侵入に使われました", "was used to get in"),
+                way.rows,
+                "vpn" if way.kind == "vpn_credential" else "",
+            )
 
 
 def _spread(infection: Infection) -> list[Spread]:
@@ -126,11 +160,23 @@ def _spread(infection: Infection) -> list[Spread]:
     for edge in infection.edges.values():
         sources = {(rows.text("host", r), rows.text("path", r)) for r in edge.rows}
         kinds = {rows.text("kind", r) for r in edge.rows}
-        sure: Confidence = "high" if len(sources) > 1 else "medium" if len(kinds) > 1 or edge.method != "unknown" else "low"
+        sure: Confidence = (
+            "high" if len(sources) > 1 else "medium" if len(kinds) > 1 or edge.method != "unknown" else "low"
+        )
         if (edge.source, edge.destination, edge.account, edge.method) in infection.doubtful:
             sure = "low"
-        out.append(Spread(time=when(edge.time), source=edge.source, destination=edge.destination, account=edge.account or None,
-                          method=edge.method, technique=METHODS[edge.method][0], confidence=sure, records=rows.refs(edge.rows)))
+        out.append(
+            Spread(
+                time=when(edge.time),
+                source=edge.source,
+                destination=edge.destination,
+                account=edge.account or None,
+                method=edge.method,
+                technique=METHODS[edge.method][0],
+                confidence=sure,
+                records=rows.refs(edge.rows),
+            )
+        )
     return sorted(out, key=lambda s: (moment(s.time), s.source or "", s.destination, s.method))
 
 
@@ -140,36 +186,76 @@ def _host(infection: Infection, hold: Hold, refs: tuple[RecordRef, ...] = ()) ->
     sure: Confidence = "high" if len({r.path for r in records}) > 1 else "medium" if len(hold.reasons) > 1 else "low"
     if sure == "low" and any(m.weight >= 3 for m in infection.marks_of.get(hold.name, ())):
         sure = "medium"
-    return Host(name=hold.name, addresses=infection.who.addresses(hold.name), first=when(hold.first), last=when(hold.last),
-                reasons=tuple(hold.reasons), confidence=sure, records=records)
+    return Host(
+        name=hold.name,
+        addresses=infection.who.addresses(hold.name),
+        first=when(hold.first),
+        last=when(hold.last),
+        reasons=tuple(hold.reasons),
+        confidence=sure,
+        records=records,
+    )
 
 
-def _story(infection: Infection, who: Identity, ways: list[entry.Way], parts: Parts, ciphered: list[Host],
-           clocks: list[ClockOffset], detections: Sequence[Finding], encrypted: Encrypted) -> Story:
+def _story(
+    infection: Infection,
+    who: Identity,
+    ways: list[entry.Way],
+    parts: Parts,
+    ciphered: list[Host],
+    clocks: list[ClockOffset],
+    detections: Sequence[Finding],
+    encrypted: Encrypted,
+) -> Story:
     rows = infection.rows
     outside = {f.address for f in infection.foreign}
     hosts = [_host(infection, h) for n, h in infection.hosts.items() if n not in outside and not public(n)]
-    hosts += [Host(name=h.name, addresses=h.addresses, first=h.first, last=h.last, reasons=h.reasons, confidence="medium",
-                   records=h.records) for h in ciphered if h.name not in infection.hosts]
+    hosts += [
+        Host(
+            name=h.name,
+            addresses=h.addresses,
+            first=h.first,
+            last=h.last,
+            reasons=h.reasons,
+            confidence="medium",
+            records=h.records,
+        )
+        for h in ciphered
+        if h.name not in infection.hosts
+    ]
     hosts = [h for h in hosts if h.records]
     hosts.sort(key=lambda h: (moment(h.first), h.name))
     held = {h.name for h in hosts}
-    touched = tuple(sorted((_host(infection, h) for n, h in infection.touched.items() if n not in held),
-                           key=lambda h: (moment(h.first), h.name)))
+    touched = tuple(
+        sorted(
+            (_host(infection, h) for n, h in infection.touched.items() if n not in held),
+            key=lambda h: (moment(h.first), h.name),
+        )
+    )
     accounts = tuple(sorted((_account(infection, a) for a in infection.accounts.values()), key=lambda a: a.name))
     candidates = entry.candidates(ways, rows)
     controllers = _controllers(rows)
     return Story(
-        entry_candidates=candidates, compromised_hosts=tuple(hosts), touched_hosts=touched,
-        encrypted_hosts=tuple(ciphered), compromised_accounts=accounts,
+        entry_candidates=candidates,
+        compromised_hosts=tuple(hosts),
+        touched_hosts=touched,
+        encrypted_hosts=tuple(ciphered),
+        compromised_accounts=accounts,
         accounts_to_reset=next_steps.accounts_to_reset(accounts, infection, controllers, _signed_on(infection)),
-        c2=tuple(parts.c2), spread=tuple(parts.spread), bypass_paths=next_steps.bypass_paths(parts, candidates),
-        staging=tuple(parts.staging), exfiltration=tuple(parts.exfiltration), persistence=tuple(parts.persistence),
-        log_gaps=tuple(parts.log_gaps), clock_offsets=tuple(clocks),
+        c2=tuple(parts.c2),
+        spread=tuple(parts.spread),
+        bypass_paths=next_steps.bypass_paths(parts, candidates),
+        staging=tuple(parts.staging),
+        exfiltration=tuple(parts.exfiltration),
+        persistence=tuple(parts.persistence),
+        log_gaps=tuple(parts.log_gaps),
+        clock_offsets=tuple(clocks),
         timeline=tuple(timeline.tell(infection, ways, parts)),
         block_list=next_steps.block_list(candidates, parts),
         isolate=next_steps.isolate(hosts, infection, parts, controllers, candidates),
-        unexplained=tuple(_unexplained(infection, held, detections, ways, encrypted)), explained=tuple(_explained(infection, ways)))
+        unexplained=tuple(_unexplained(infection, held, detections, ways, encrypted)),
+        explained=tuple(_explained(infection, ways)),
+    )
 
 
 def _account(infection: Infection, hold: Hold) -> Account:
@@ -208,8 +294,9 @@ def _signed_on(infection: Infection) -> dict[str, set[str]]:
     return out
 
 
-def _unexplained(infection: Infection, held: set[str], detections: Sequence[Finding],
-                 ways: list[entry.Way], encrypted: Encrypted) -> list[Remark]:
+def _unexplained(
+    infection: Infection, held: set[str], detections: Sequence[Finding], ways: list[entry.Way], encrypted: Encrypted
+) -> list[Remark]:
     """Signals on machines that are not held, and strong rule findings the story has no place for."""
     rows = infection.rows
     by: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -220,30 +307,72 @@ def _unexplained(infection: Infection, held: set[str], detections: Sequence[Find
     out = []
     for (host, name), cited in sorted(by.items()):
         text = SIGNALS[name].says
-        out.append(Remark(subject=host, confidence="low", records=rows.refs(cited), reason=Text(
-            f"{text.ja}。攻撃とのつながりは見つかっていません", f"{text.en}; no link to the attack was found")))
-    for finding in detections:
-        if finding.severity in ("critical", "high") and finding.hosts and not {host_name(h) for h in finding.hosts} & held:
-            out.append(Remark(subject=", ".join(finding.hosts), confidence="low", records=finding.records[:20], reason=Text(
-                f"{finding.title.ja}。攻撃とのつながりは見つかっていません",
-                f"{finding.title.en}; no link to the attack was found")))
-    homeless = tuple(dict.fromkeys(ref for host, ref, _ in encrypted if not host or not infection.who.knows(host_name(host))))
+        out.append(
+            Remark(
+                subject=host,
+                confidence="low",
+                records=rows.refs(cited),
+                reason=Text(
+                    f"{text.ja}。攻撃とのつながりは見つかっていません", f"{text.en}; no link to the attack was found"
+                ),
+            )
+        )
+    out += [
+        Remark(
+            subject=", ".join(f.hosts),
+            confidence="low",
+            records=f.records[:20],
+            reason=Text(
+                f"{f.title.ja}。攻撃とのつながりは見つかっていません", f"{f.title.en}; no link to the attack was found"
+            ),
+        )
+        for f in detections
+        if f.severity in ("critical", "high") and f.hosts and not {host_name(h) for h in f.hosts} & held
+    ]
+    homeless = tuple(
+        dict.fromkeys(ref for host, ref, _ in encrypted if not host or not infection.who.knows(host_name(host)))
+    )
     if homeless:
-        out.append(Remark(subject=homeless[0].path, confidence="high", records=homeless[:20], reason=Text(
-            f"暗号化されたファイルか脅迫文が{len(homeless):,}個ありますが、どの機器のものかわかりません",
-            f"{len(homeless):,} encrypted files or notes; from which machine they come is not known")))
+        out.append(
+            Remark(
+                subject=homeless[0].path,
+                confidence="high",
+                records=homeless[:20],
+                reason=Text(
+                    f"暗号化されたファイルか脅迫文が{len(homeless):,}個ありますが、どの機器のものかわかりません",
+                    f"{len(homeless):,} encrypted files or notes; from which machine they come is not known",
+                ),
+            )
+        )
     for source, host, account, method in sorted(infection.doubtful):
         edge = infection.edges[source, host, account, method]
-        out.append(Remark(subject=host, confidence="low", records=rows.refs(edge.rows), reason=Text(
-            f"{source}から{account}が{METHODS[method][1].ja}で操作しました。管理作業かどうか確かめてください",
-            f"{account} controlled it from {source} by {METHODS[method][1].en}; ask whether this was administration")))
+        out.append(
+            Remark(
+                subject=host,
+                confidence="low",
+                records=rows.refs(edge.rows),
+                reason=Text(
+                    f"{source}から{account}が{METHODS[method][1].ja}で操作しました。管理作業かどうか確かめてください",
+                    f"{account} controlled it from {source} by {METHODS[method][1].en};"
+                    " ask whether this was administration",
+                ),
+            )
+        )
     for host, time in sorted(infection.untraced.items()):
         entered = any(w.leads and w.host == host for w in ways)
         if host in held and not entered and not any(e.destination == host for e in infection.edges.values()):
             hold = infection.hosts[host]
-            out.append(Remark(subject=host, confidence="low", records=rows.refs(hold.rows), reason=Text(
-                f"{when(time)}より前に、どこから入られたかを示す記録がありません",
-                f"no record shows from where it was entered before {when(time)}")))
+            out.append(
+                Remark(
+                    subject=host,
+                    confidence="low",
+                    records=rows.refs(hold.rows),
+                    reason=Text(
+                        f"{when(time)}より前に、どこから入られたかを示す記録がありません",
+                        f"no record shows from where it was entered before {when(time)}",
+                    ),
+                )
+            )
     return out[:60]
 
 
@@ -257,27 +386,51 @@ def _noise(rows: Rows) -> list[Remark]:
     if not strangers:
         return []
     cited = [row for s in sorted(strangers) for row in strangers[s]]
-    return [Remark(subject="VPN", confidence="high", records=rows.refs(cited), reason=Text(
-        f"{len(strangers):,}個の接続元が{len(cited):,}回失敗しましたが、1回も成功していません",
-        f"{len(strangers):,} sources failed {len(cited):,} times and never succeeded"))]
+    return [
+        Remark(
+            subject="VPN",
+            confidence="high",
+            records=rows.refs(cited),
+            reason=Text(
+                f"{len(strangers):,}個の接続元が{len(cited):,}回失敗しましたが、1回も成功していません",
+                f"{len(strangers):,} sources failed {len(cited):,} times and never succeeded",
+            ),
+        )
+    ]
 
 
 def _explained(infection: Infection, ways: list[entry.Way]) -> list[Remark]:
     rows = infection.rows
-    out = [Remark(subject=subject, reason=reason, confidence="medium", records=refs)
-           for subject, (reason, refs) in sorted(infection.explained.items())]
+    out = [
+        Remark(subject=subject, reason=reason, confidence="medium", records=refs)
+        for subject, (reason, refs) in sorted(infection.explained.items())
+    ]
     jobs: dict[tuple[str, str], set[int]] = defaultdict(set)
     for (name, _), (host, cited) in infection.routine.items():
         if SIGNALS[name].weight >= 2:
             jobs[host, name] |= cited
     for (host, name), cited in sorted(jobs.items()):
         text = SIGNALS[name].says
-        out.append(Remark(subject=host, confidence="medium", records=rows.refs(cited), reason=Text(
-            f"{text.ja}。何日も、または多くの機器で同じ操作があり、定期の作業です",
-            f"{text.en}; the same on several days or many machines: a regular job")))
+        out.append(
+            Remark(
+                subject=host,
+                confidence="medium",
+                records=rows.refs(cited),
+                reason=Text(
+                    f"{text.ja}。何日も、または多くの機器で同じ操作があり、定期の作業です",
+                    f"{text.en}; the same on several days or many machines: a regular job",
+                ),
+            )
+        )
     out += _noise(rows)
     for way in ways:
         if way.kind == "vpn_credential" and not way.leads and way.against and way.score < 3:
-            out.append(Remark(subject=f"VPN {way.account} ({way.source})", confidence="medium", records=rows.refs(way.rows),
-                              reason=way.against[0]))
+            out.append(
+                Remark(
+                    subject=f"VPN {way.account} ({way.source})",
+                    confidence="medium",
+                    records=rows.refs(way.rows),
+                    reason=way.against[0],
+                )
+            )
     return out[:60]

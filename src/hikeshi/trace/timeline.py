@@ -14,22 +14,33 @@ from hikeshi.trace.signals import METHODS, SIGNALS
 
 _ENTRY = {
     "vpn_credential": Text("{source}から{account}のVPN接続が成功しました。", "{account} opened the VPN from {source}."),
-    "exposed_rdp": Text("{source}から{host}へ{account}が直接ログオンしました。",
-                        "{account} signed on to {host} straight from {source}."),
-    "brute_force": Text("{source}からの総当たりのあと、{account}が{host}にログオンしました。",
-                        "After many guesses from {source}, {account} signed on to {host}."),
-    "web_shell": Text("{source}が{host}に置かれたWebシェルを使い始めました。",
-                      "{source} began to use a web shell on {host}."),
-    "mail_attachment": Text("{host}で{account}が開いた文書からコマンドが起動しました。",
-                            "On {host} a document opened by {account} started a command."),
+    "exposed_rdp": Text(
+        "{source}から{host}へ{account}が直接ログオンしました。", "{account} signed on to {host} straight from {source}."
+    ),
+    "brute_force": Text(
+        "{source}からの総当たりのあと、{account}が{host}にログオンしました。",
+        "After many guesses from {source}, {account} signed on to {host}.",
+    ),
+    "web_shell": Text(
+        "{source}が{host}に置かれたWebシェルを使い始めました。", "{source} began to use a web shell on {host}."
+    ),
+    "mail_attachment": Text(
+        "{host}で{account}が開いた文書からコマンドが起動しました。",
+        "On {host} a document opened by {account} started a command.",
+    ),
     "remote_tool": Text("{host}で遠隔操作ソフトが動き始めました。", "A remote access tool began to run on {host}."),
 }
 _PERSISTENCE = {
-    "service": Text("サービス", "service"), "scheduled_task": Text("タスク", "scheduled task"),
-    "run_key": Text("自動起動", "autostart entry"), "account": Text("アカウント", "account"),
-    "web_shell": Text("Webシェル", "web shell"), "remote_tool": Text("遠隔操作ソフト", "remote access tool"),
+    "service": Text("サービス", "service"),
+    "scheduled_task": Text("タスク", "scheduled task"),
+    "run_key": Text("自動起動", "autostart entry"),
+    "account": Text("アカウント", "account"),
+    "web_shell": Text("Webシェル", "web shell"),
+    "remote_tool": Text("遠隔操作ソフト", "remote access tool"),
 }
-_TOLD_ELSEWHERE = frozenset(("log_clear", "odd_service", "psexec", "odd_task", "odd_run_key", "account_added", "archive", "encrypted"))
+_TOLD_ELSEWHERE = frozenset(
+    ("log_clear", "odd_service", "psexec", "odd_task", "odd_run_key", "account_added", "archive", "encrypted")
+)
 
 
 def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEntry]:
@@ -44,42 +55,89 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
     for way in ways:
         if not way.leads:
             continue
-        words = {"source": way.source or "不明な接続元", "account": way.account or "不明なアカウント", "host": way.host or "不明"}
-        plain = {"source": way.source or "an unknown source", "account": way.account or "an unknown account",
-                 "host": way.host or "an unknown machine"}
+        words = {
+            "source": way.source or "不明な接続元",
+            "account": way.account or "不明なアカウント",
+            "host": way.host or "不明",
+        }
+        plain = {
+            "source": way.source or "an unknown source",
+            "account": way.account or "an unknown account",
+            "host": way.host or "an unknown machine",
+        }
         text = _ENTRY[way.kind]
         records = tuple(dict.fromkeys((*way.refs, *rows.refs(way.rows))))[:20]
-        say(when(way.time), text.ja.format(**words), text.en.format(**plain), records, "high" if way.score >= 6 else "medium")
+        say(
+            when(way.time),
+            text.ja.format(**words),
+            text.en.format(**plain),
+            records,
+            "high" if way.score >= 6 else "medium",
+        )
     for step in parts.spread:
         name = METHODS[step.method][1]
         account = step.account or "?"
-        say(step.time, f"{step.source}から{step.destination}へ、{account}が{name.ja}で移動しました。",
-            f"{account} moved from {step.source} to {step.destination} by {name.en}.", step.records, step.confidence)
+        say(
+            step.time,
+            f"{step.source}から{step.destination}へ、{account}が{name.ja}で移動しました。",
+            f"{account} moved from {step.source} to {step.destination} by {name.en}.",
+            step.records,
+            step.confidence,
+        )
     _work(infection, say)
     for left in parts.persistence:
         kind = _PERSISTENCE[left.kind]
-        say(left.time, f"{left.host}に{kind.ja}「{left.name}」が残されました。", f"The {kind.en} {left.name} was left on {left.host}.",
-            left.records, left.confidence)
+        say(
+            left.time,
+            f"{left.host}に{kind.ja}「{left.name}」が残されました。",
+            f"The {kind.en} {left.name} was left on {left.host}.",
+            left.records,
+            left.confidence,
+        )
     for pile in parts.staging:
-        say(pile.time, f"{pile.host}の{pile.path}にファイルがまとめられました。",
-            f"Files were packed into {pile.path} on {pile.host}.", pile.records, pile.confidence)
+        say(
+            pile.time,
+            f"{pile.host}の{pile.path}にファイルがまとめられました。",
+            f"Files were packed into {pile.path} on {pile.host}.",
+            pile.records,
+            pile.confidence,
+        )
     for sent in parts.exfiltration:
         size = f"{sent.bytes:,}" if sent.bytes else "不明な量の"
-        say(sent.first, f"{sent.source}から{sent.destination}へ{size}バイトが送られました。",
-            f"{sent.source} sent {f'{sent.bytes:,}' if sent.bytes else 'an unknown number of'} bytes to {sent.destination}.",
-            sent.records, sent.confidence)
+        amount = f"{sent.bytes:,}" if sent.bytes else "an unknown number of"
+        say(
+            sent.first,
+            f"{sent.source}から{sent.destination}へ{size}バイトが送られました。",
+            f"{sent.source} sent {amount} bytes to {sent.destination}.",
+            sent.records,
+            sent.confidence,
+        )
     for address in parts.c2:
         clients = "、".join(address.clients) or "不明なPC"
-        say(address.first, f"{clients}が{address.value}との通信を始めました。",
+        say(
+            address.first,
+            f"{clients}が{address.value}との通信を始めました。",
             f"{', '.join(address.clients) or 'An unknown machine'} began to talk to {address.value}.",
-            address.records, address.confidence)
+            address.records,
+            address.confidence,
+        )
     for gap in parts.log_gaps:
         if gap.kind == "cleared":
-            say(gap.last, f"{gap.host}の{gap.log}ログが消去されました。", f"The {gap.log} log of {gap.host} was cleared.",
-                gap.records, gap.confidence)
+            say(
+                gap.last,
+                f"{gap.host}の{gap.log}ログが消去されました。",
+                f"The {gap.log} log of {gap.host} was cleared.",
+                gap.records,
+                gap.confidence,
+            )
         else:
-            say(gap.first, f"{gap.host}の{gap.log}ログが途切れました。", f"The {gap.log} log of {gap.host} fell silent.",
-                gap.records, gap.confidence)
+            say(
+                gap.first,
+                f"{gap.host}の{gap.log}ログが途切れました。",
+                f"The {gap.log} log of {gap.host} fell silent.",
+                gap.records,
+                gap.confidence,
+            )
     return sorted(out, key=lambda t: (moment(t.time), t.en))
 
 
@@ -95,5 +153,10 @@ def _work(infection: Infection, say: object) -> None:
         for (name, _), cited in told.items():
             text = SIGNALS[name].says
             first = min(cited)
-            say(when(int(infection.rows.time[first])), f"{host}: {text.ja}。", f"{host}: {text.en}.",
-                infection.rows.refs(cited), "high" if SIGNALS[name].weight >= 3 else "medium")
+            say(
+                when(int(infection.rows.time[first])),
+                f"{host}: {text.ja}。",
+                f"{host}: {text.en}.",
+                infection.rows.refs(cited),
+                "high" if SIGNALS[name].weight >= 3 else "medium",
+            )

@@ -27,7 +27,9 @@ _OLD_POWERSHELL = "windows powershell"
 _SSH = "openssh/operational"
 _OWN_ACCOUNTS = re.compile(
     r"(?:system|local service|network service|anonymous logon|iusr|window manager|-|dwm-\d+|umfd-\d+|"
-    r"font driver host)?\Z", re.I)
+    r"font driver host)?\Z",
+    re.I,
+)
 _LOCAL_ADDRESS = re.compile(r"(?:-|local|localhost|127\.[\d.]+|::1|0\.0\.0\.0|::)?\Z", re.I)
 _MAPPED = re.compile(r"::ffff:(\d+\.\d+\.\d+\.\d+)\Z", re.I)
 _MINUTES_10, _HOUR, _DAY = 600, 3600, 86_400
@@ -75,75 +77,146 @@ def _logon(out: Collector, rows: Slice) -> None:
     machine = matches(account, lambda a: a.endswith("$"))
     away = matches(rows.col("IpAddress"), lambda a: address(a) is not None)
     named = matches(rows.col("WorkstationName"), lambda w: name(w) is not None)
-    looped = rows.keep(wanted & ~machine & matches(kind, lambda t: t in ("10", "12"))
-                       & matches(rows.col("IpAddress"), lambda a: a.startswith("127.") or a == "::1"))
-    out.add("rdp_loopback", looped, account=looped.col("TargetUserName"), domain=looped.col("TargetDomainName"),
-            logon_id=mapped(looped.col("TargetLogonId"), str.lower), signal="rdp_tunnel")
-    for mask, bucket, label in ((wanted & remote & ~machine & (away | named), None, "logon"),
-                                (machine & away, _HOUR, "machine_logon"),
-                                (wanted & local & ~machine, _MINUTES_10, "local_logon")):
+    looped = rows.keep(
+        wanted
+        & ~machine
+        & matches(kind, lambda t: t in ("10", "12"))
+        & matches(rows.col("IpAddress"), lambda a: a.startswith("127.") or a == "::1")
+    )
+    out.add(
+        "rdp_loopback",
+        looped,
+        account=looped.col("TargetUserName"),
+        domain=looped.col("TargetDomainName"),
+        logon_id=mapped(looped.col("TargetLogonId"), str.lower),
+        signal="rdp_tunnel",
+    )
+    for mask, bucket, label in (
+        (wanted & remote & ~machine & (away | named), None, "logon"),
+        (machine & away, _HOUR, "machine_logon"),
+        (wanted & local & ~machine, _MINUTES_10, "local_logon"),
+    ):
         part = rows.keep(mask)
         if label == "machine_logon":
-            out.add(label, part, bucket_s=bucket, account=part.col("TargetUserName"),
-                    source=mapped(part.col("IpAddress"), address))
+            out.add(
+                label,
+                part,
+                bucket_s=bucket,
+                account=part.col("TargetUserName"),
+                source=mapped(part.col("IpAddress"), address),
+            )
             continue
         extra = {} if bucket else {"logon_id": mapped(part.col("TargetLogonId"), str.lower)}
-        out.add(label, part, bucket_s=bucket, account=part.col("TargetUserName"), domain=part.col("TargetDomainName"),
-                source=mapped(part.col("IpAddress"), address), source_name=mapped(part.col("WorkstationName"), name),
-                logon_type=part.col("LogonType"), **extra)
+        out.add(
+            label,
+            part,
+            bucket_s=bucket,
+            account=part.col("TargetUserName"),
+            domain=part.col("TargetDomainName"),
+            source=mapped(part.col("IpAddress"), address),
+            source_name=mapped(part.col("WorkstationName"), name),
+            logon_type=part.col("LogonType"),
+            **extra,
+        )
 
 
 def _failure(out: Collector, rows: Slice) -> None:
-    out.add("logon_failure", rows, account=rows.col("TargetUserName"), domain=rows.col("TargetDomainName"),
-            source=mapped(rows.col("IpAddress"), address), source_name=mapped(rows.col("WorkstationName"), name),
-            logon_type=rows.col("LogonType"), status=rows.col("SubStatus", "Status"))
+    out.add(
+        "logon_failure",
+        rows,
+        account=rows.col("TargetUserName"),
+        domain=rows.col("TargetDomainName"),
+        source=mapped(rows.col("IpAddress"), address),
+        source_name=mapped(rows.col("WorkstationName"), name),
+        logon_type=rows.col("LogonType"),
+        status=rows.col("SubStatus", "Status"),
+    )
 
 
 def _explicit(out: Collector, rows: Slice) -> None:
-    part = rows.keep(matches(rows.col("TargetUserName"), person)
-                     & matches(rows.col("TargetServerName"), lambda t: t.lower() not in ("localhost", "-", "")))
+    part = rows.keep(
+        matches(rows.col("TargetUserName"), person)
+        & matches(rows.col("TargetServerName"), lambda t: t.lower() not in ("localhost", "-", ""))
+    )
     info = part.col("TargetInfo")
-    out.add("explicit", part, account=part.col("TargetUserName"), domain=part.col("TargetDomainName"),
-            target=part.col("TargetServerName"), actor=part.col("SubjectUserName"), object=part.col("ProcessName"),
-            detail=info, logon_id=mapped(part.col("SubjectLogonId"), str.lower))
+    out.add(
+        "explicit",
+        part,
+        account=part.col("TargetUserName"),
+        domain=part.col("TargetDomainName"),
+        target=part.col("TargetServerName"),
+        actor=part.col("SubjectUserName"),
+        object=part.col("ProcessName"),
+        detail=info,
+        logon_id=mapped(part.col("SubjectLogonId"), str.lower),
+    )
 
 
 def _privileged(out: Collector, rows: Slice) -> None:
     part = rows.keep(matches(rows.col("SubjectUserName"), lambda a: person(a) and not a.endswith("$")))
-    out.add("privileged", part, bucket_s=_DAY, account=part.col("SubjectUserName"),
-            domain=part.col("SubjectDomainName"))
+    out.add(
+        "privileged", part, bucket_s=_DAY, account=part.col("SubjectUserName"), domain=part.col("SubjectDomainName")
+    )
 
 
 def _ticket(out: Collector, rows: Slice) -> None:
     account = rows.col("TargetUserName")
     part = rows.keep(matches(account, person) & matches(rows.col("IpAddress"), lambda a: address(a) is not None))
-    out.add("ticket", part, bucket_s=_HOUR, account=part.col("TargetUserName"), domain=part.col("TargetDomainName"),
-            source=mapped(part.col("IpAddress"), address), status=part.col("Status"),
-            object=part.col("ServiceName"))
+    out.add(
+        "ticket",
+        part,
+        bucket_s=_HOUR,
+        account=part.col("TargetUserName"),
+        domain=part.col("TargetDomainName"),
+        source=mapped(part.col("IpAddress"), address),
+        status=part.col("Status"),
+        object=part.col("ServiceName"),
+    )
 
 
 def _preauth_failure(out: Collector, rows: Slice) -> None:
-    out.add("logon_failure", rows, account=rows.col("TargetUserName"),
-            source=mapped(rows.col("IpAddress"), address), status=rows.col("Status"), logon_type="kerberos")
+    out.add(
+        "logon_failure",
+        rows,
+        account=rows.col("TargetUserName"),
+        source=mapped(rows.col("IpAddress"), address),
+        status=rows.col("Status"),
+        logon_type="kerberos",
+    )
 
 
 def _ntlm(out: Collector, rows: Slice) -> None:
     good = matches(rows.col("Status"), lambda s: s.lower() in ("0x0", "0"))
     bad = rows.keep(~good)
-    out.add("logon_failure", bad, account=bad.col("TargetUserName"),
-            source_name=mapped(bad.col("Workstation"), name), status=bad.col("Status"), logon_type="ntlm")
+    out.add(
+        "logon_failure",
+        bad,
+        account=bad.col("TargetUserName"),
+        source_name=mapped(bad.col("Workstation"), name),
+        status=bad.col("Status"),
+        logon_type="ntlm",
+    )
 
 
 def _reconnect(out: Collector, rows: Slice) -> None:
     part = rows.keep(matches(rows.col("ClientAddress"), lambda a: address(a) is not None))
-    out.add("rdp_session", part, account=part.col("AccountName"), domain=part.col("AccountDomain"),
-            source=mapped(part.col("ClientAddress"), address), source_name=mapped(part.col("ClientName"), name),
-            logon_id=mapped(part.col("LogonID"), str.lower))
+    out.add(
+        "rdp_session",
+        part,
+        account=part.col("AccountName"),
+        domain=part.col("AccountDomain"),
+        source=mapped(part.col("ClientAddress"), address),
+        source_name=mapped(part.col("ClientName"), name),
+        logon_id=mapped(part.col("LogonID"), str.lower),
+    )
 
 
 def _rdp_user(rows: Slice) -> tuple[Column, Column]:
     user = rows.col("User")
-    return (mapped(user, lambda u: u.rsplit("\\", 1)[-1]), mapped(user, lambda u: u.split("\\")[0] if "\\" in u else None))
+    return (
+        mapped(user, lambda u: u.rsplit("\\", 1)[-1]),
+        mapped(user, lambda u: u.split("\\")[0] if "\\" in u else None),
+    )
 
 
 def _rdp_session(out: Collector, rows: Slice) -> None:
@@ -159,13 +232,22 @@ def _rdp_end(out: Collector, rows: Slice) -> None:
 
 
 def _rdp_auth(out: Collector, rows: Slice) -> None:
-    out.add("rdp_session", rows, account=rows.col("Param1"), domain=rows.col("Param2"),
-            source=mapped(rows.col("Param3"), address), status="authenticated")
+    out.add(
+        "rdp_session",
+        rows,
+        account=rows.col("Param1"),
+        domain=rows.col("Param2"),
+        source=mapped(rows.col("Param3"), address),
+        status="authenticated",
+    )
 
 
 _SHARES = re.compile(r"(?:admin|[a-z])\$\Z", re.I)
-_PIPES = re.compile(r"(?:\\)?(?:svcctl|atsvc|itaskscheduler|winreg|eventlog|psexe\w*|paexec\w*|remcom\w*|csexec\w*)"
-                    r"(?:-.*)?\Z", re.I)
+_PIPES = re.compile(
+    r"(?:\\)?(?:svcctl|atsvc|itaskscheduler|winreg|eventlog|psexe\w*|paexec\w*|remcom\w*|csexec\w*)"
+    r"(?:-.*)?\Z",
+    re.I,
+)
 
 
 def _share(out: Collector, rows: Slice) -> None:
@@ -177,23 +259,43 @@ def _share(out: Collector, rows: Slice) -> None:
     wanted = (admin | (pipe.codes >= 0)) & matches(rows.col("SubjectUserName"), lambda a: person(a) and a[-1:] != "$")
     part = rows.keep(wanted)
     detail = first_of((pipe, dropped))
-    out.add("share", part, bucket_s=_MINUTES_10, account=part.col("SubjectUserName"),
-            domain=part.col("SubjectDomainName"), source=mapped(part.col("IpAddress"), address),
-            object=Column(share.values, share.codes[wanted]), detail=Column(detail.values, detail.codes[wanted]),
-            logon_id=mapped(part.col("SubjectLogonId"), str.lower))
+    out.add(
+        "share",
+        part,
+        bucket_s=_MINUTES_10,
+        account=part.col("SubjectUserName"),
+        domain=part.col("SubjectDomainName"),
+        source=mapped(part.col("IpAddress"), address),
+        object=Column(share.values, share.codes[wanted]),
+        detail=Column(detail.values, detail.codes[wanted]),
+        logon_id=mapped(part.col("SubjectLogonId"), str.lower),
+    )
 
 
 def _service(out: Collector, rows: Slice) -> None:
     label, path = rows.col("ServiceName"), rows.col("ImagePath", "ServiceFileName")
-    out.add("service", rows, object=label, detail=path, actor=mapped(rows.col("SubjectUserName"), name),
-            logon_id=mapped(rows.col("SubjectLogonId"), str.lower), signal=by_group((label, path), programs.service_signal))
+    out.add(
+        "service",
+        rows,
+        object=label,
+        detail=path,
+        actor=mapped(rows.col("SubjectUserName"), name),
+        logon_id=mapped(rows.col("SubjectLogonId"), str.lower),
+        signal=by_group((label, path), programs.service_signal),
+    )
 
 
 def _task(out: Collector, rows: Slice) -> None:
     label, content = rows.col("TaskName"), rows.col("TaskContent", "TaskContentNew", "ActionName", "Path")
-    out.add("task", rows, object=label, detail=mapped(content, lambda c: programs.task_command(c) or None),
-            actor=mapped(rows.col("SubjectUserName", "UserName", "UserContext"), lambda u: u.rsplit("\\", 1)[-1]),
-            logon_id=mapped(rows.col("SubjectLogonId"), str.lower), signal=by_group((label, content), programs.task_signal))
+    out.add(
+        "task",
+        rows,
+        object=label,
+        detail=mapped(content, lambda c: programs.task_command(c) or None),
+        actor=mapped(rows.col("SubjectUserName", "UserName", "UserContext"), lambda u: u.rsplit("\\", 1)[-1]),
+        logon_id=mapped(rows.col("SubjectLogonId"), str.lower),
+        signal=by_group((label, content), programs.task_signal),
+    )
 
 
 def _account_made(out: Collector, rows: Slice) -> None:
@@ -209,21 +311,39 @@ def _password_set(out: Collector, rows: Slice) -> None:
 
 
 def _account_event(kind: str, out: Collector, rows: Slice) -> None:
-    out.add(kind, rows, account=rows.col("TargetUserName"), domain=rows.col("TargetDomainName"),
-            actor=mapped(rows.col("SubjectUserName"), name), object=rows.col("TargetSid"),
-            logon_id=mapped(rows.col("SubjectLogonId"), str.lower))
+    out.add(
+        kind,
+        rows,
+        account=rows.col("TargetUserName"),
+        domain=rows.col("TargetDomainName"),
+        actor=mapped(rows.col("SubjectUserName"), name),
+        object=rows.col("TargetSid"),
+        logon_id=mapped(rows.col("SubjectLogonId"), str.lower),
+    )
 
 
 def _group_member(out: Collector, rows: Slice) -> None:
     member = mapped(rows.col("MemberName"), lambda m: name(re.sub(r"(?i)^cn=([^,]+),.*", r"\1", m)))
-    out.add("group_member", rows, account=member, object=rows.col("MemberSid"), target=rows.col("TargetUserName"),
-            actor=mapped(rows.col("SubjectUserName"), name), logon_id=mapped(rows.col("SubjectLogonId"), str.lower))
+    out.add(
+        "group_member",
+        rows,
+        account=member,
+        object=rows.col("MemberSid"),
+        target=rows.col("TargetUserName"),
+        actor=mapped(rows.col("SubjectUserName"), name),
+        logon_id=mapped(rows.col("SubjectLogonId"), str.lower),
+    )
 
 
 def _cleared(out: Collector, rows: Slice) -> None:
-    out.add("log_cleared", rows, object=first_of((rows.col("Channel"), rows.col("winlog.channel"))),
-            account=mapped(rows.col("SubjectUserName"), name), signal="log_clear",
-            logon_id=mapped(rows.col("SubjectLogonId"), str.lower))
+    out.add(
+        "log_cleared",
+        rows,
+        object=first_of((rows.col("Channel"), rows.col("winlog.channel"))),
+        account=mapped(rows.col("SubjectUserName"), name),
+        signal="log_clear",
+        logon_id=mapped(rows.col("SubjectLogonId"), str.lower),
+    )
 
 
 def _boot(out: Collector, rows: Slice) -> None:
@@ -238,60 +358,118 @@ def _process(out: Collector, rows: Slice) -> None:
     part = rows.keep(wanted)
     user = part.col("TargetUserName")
     subject = part.col("SubjectUserName")
-    acting = first_of((mapped(user, name), mapped(subject, name),
-                       mapped(part.col("User"), lambda u: name(u.rsplit("\\", 1)[-1]))))
-    domain = first_of((part.col("SubjectDomainName"),
-                       mapped(part.col("User"), lambda u: u.split("\\")[0] if "\\" in u else None)))
-    out.add("process", part, account=acting, domain=domain, object=part.col("NewProcessName", "Image"),
-            detail=part.col("CommandLine"), actor=part.col("ParentProcessName", "ParentImage"),
-            logon_id=mapped(first_of((mapped(part.col("TargetLogonId"), lambda i: None if i == "0x0" else i),
-                                      part.col("SubjectLogonId"), part.col("LogonId"))), str.lower),
-            signal=Column(signal.values, signal.codes[wanted]))
+    acting = first_of(
+        (mapped(user, name), mapped(subject, name), mapped(part.col("User"), lambda u: name(u.rsplit("\\", 1)[-1])))
+    )
+    domain = first_of(
+        (part.col("SubjectDomainName"), mapped(part.col("User"), lambda u: u.split("\\")[0] if "\\" in u else None))
+    )
+    out.add(
+        "process",
+        part,
+        account=acting,
+        domain=domain,
+        object=part.col("NewProcessName", "Image"),
+        detail=part.col("CommandLine"),
+        actor=part.col("ParentProcessName", "ParentImage"),
+        logon_id=mapped(
+            first_of(
+                (
+                    mapped(part.col("TargetLogonId"), lambda i: None if i == "0x0" else i),
+                    part.col("SubjectLogonId"),
+                    part.col("LogonId"),
+                )
+            ),
+            str.lower,
+        ),
+        signal=Column(signal.values, signal.codes[wanted]),
+    )
 
 
 def _script(out: Collector, rows: Slice) -> None:
     text = rows.col("ScriptBlockText", "Payload", "HostApplication")
     signal = mapped(text, _script_signal)
     part = rows.keep(signal.codes >= 0)
-    out.add("process", part, object="powershell.exe", detail=part.col("ScriptBlockText", "Payload", "HostApplication"),
-            signal=Column(signal.values, signal.codes[signal.codes >= 0]))
+    out.add(
+        "process",
+        part,
+        object="powershell.exe",
+        detail=part.col("ScriptBlockText", "Payload", "HostApplication"),
+        signal=Column(signal.values, signal.codes[signal.codes >= 0]),
+    )
 
 
 def _script_signal(text: str) -> str | None:
     found = programs.command_signal(text)
     # Module code mentions many commands; only what attacks, downloads or reaches out counts.
-    keep = ("lsass_dump", "credential_dump", "shadow_delete", "attack_script", "log_clear", "download",
-            "exfil_tool", "remote_exec_client", "archive", "tunnel", "defence_off", "encoded_command")
+    keep = (
+        "lsass_dump",
+        "credential_dump",
+        "shadow_delete",
+        "attack_script",
+        "log_clear",
+        "download",
+        "exfil_tool",
+        "remote_exec_client",
+        "archive",
+        "tunnel",
+        "defence_off",
+        "encoded_command",
+    )
     return found if found in keep else None
 
 
 def _old_script(out: Collector, rows: Slice) -> None:
     text = rows.col("Data", "data", "HostApplication")
-    signal = mapped(text, lambda t: s if (s := _script_signal(t)) not in (None, "remote_exec_client", "archive") else None)
+    signal = mapped(
+        text, lambda t: s if (s := _script_signal(t)) not in (None, "remote_exec_client", "archive") else None
+    )
     part = rows.keep(signal.codes >= 0)
-    out.add("process", part, object="powershell.exe", detail=part.col("Data", "data", "HostApplication"),
-            signal=Column(signal.values, signal.codes[signal.codes >= 0]))
+    out.add(
+        "process",
+        part,
+        object="powershell.exe",
+        detail=part.col("Data", "data", "HostApplication"),
+        signal=Column(signal.values, signal.codes[signal.codes >= 0]),
+    )
 
 
 def _lsass(out: Collector, rows: Slice) -> None:
     target = matches(rows.col("TargetImage"), lambda t: programs.file_name(t) == "lsass.exe")
     part = rows.keep(target)
-    hit = by_group((part.col("SourceImage"), part.col("GrantedAccess")),
-                   lambda i, a: "lsass_dump" if programs.lsass_access(i, a) else None)
+    hit = by_group(
+        (part.col("SourceImage"), part.col("GrantedAccess")),
+        lambda i, a: "lsass_dump" if programs.lsass_access(i, a) else None,
+    )
     part = part.keep(hit.codes >= 0)
-    out.add("process", part, bucket_s=_MINUTES_10, object=part.col("SourceImage"), signal="lsass_dump",
-            detail=part.col("TargetImage"),
-            account=mapped(part.col("SourceUser"), lambda u: name(u.rsplit("\\", 1)[-1])))
+    out.add(
+        "process",
+        part,
+        bucket_s=_MINUTES_10,
+        object=part.col("SourceImage"),
+        signal="lsass_dump",
+        detail=part.col("TargetImage"),
+        account=mapped(part.col("SourceUser"), lambda u: name(u.rsplit("\\", 1)[-1])),
+    )
 
 
 def _lsass_object(out: Collector, rows: Slice) -> None:
     target = matches(rows.col("ObjectName"), lambda t: t.lower().endswith("lsass.exe"))
     part = rows.keep(target)
-    hit = by_group((part.col("ProcessName"), part.col("AccessMask")),
-                   lambda i, a: "lsass_dump" if programs.lsass_access(i, a) else None)
+    hit = by_group(
+        (part.col("ProcessName"), part.col("AccessMask")),
+        lambda i, a: "lsass_dump" if programs.lsass_access(i, a) else None,
+    )
     part = part.keep(hit.codes >= 0)
-    out.add("process", part, bucket_s=_MINUTES_10, object=part.col("ProcessName"), detail=part.col("ObjectName"),
-            account=mapped(part.col("SubjectUserName"), name), signal="lsass_dump")
+    out.add(
+        "process",
+        part,
+        bucket_s=_MINUTES_10,
+        object=part.col("ProcessName"),
+        detail=part.col("ObjectName"),
+        account=mapped(part.col("SubjectUserName"), name),
+        signal="lsass_dump",
+    )
 
 
 def _file(out: Collector, rows: Slice) -> None:
@@ -299,8 +477,15 @@ def _file(out: Collector, rows: Slice) -> None:
     signal = by_group((path, by), programs.file_signal)
     part = rows.keep(signal.codes >= 0)
     kept = Column(signal.values, signal.codes[signal.codes >= 0])
-    out.add("file", part, bucket_s=_MINUTES_10, object=part.col("TargetFilename"), detail=part.col("Image"), signal=kept,
-            account=mapped(part.col("User"), lambda u: name(u.rsplit("\\", 1)[-1])))
+    out.add(
+        "file",
+        part,
+        bucket_s=_MINUTES_10,
+        object=part.col("TargetFilename"),
+        detail=part.col("Image"),
+        signal=kept,
+        account=mapped(part.col("User"), lambda u: name(u.rsplit("\\", 1)[-1])),
+    )
 
 
 _RUN_KEY = re.compile(r"\\currentversion\\(?:run|runonce|policies\\explorer\\run)\\", re.I)
@@ -310,8 +495,14 @@ def _registry(out: Collector, rows: Slice) -> None:
     part = rows.keep(matches(rows.col("TargetObject"), lambda t: bool(_RUN_KEY.search(t))))
     key, value = part.col("TargetObject"), part.col("Details")
     signal = mapped(value, lambda v: "odd_run_key" if programs.task_signal("", v) else None)
-    out.add("run_key", part, object=key, detail=value, signal=signal,
-            actor=mapped(part.col("User"), lambda u: name(u.rsplit("\\", 1)[-1])))
+    out.add(
+        "run_key",
+        part,
+        object=key,
+        detail=value,
+        signal=signal,
+        actor=mapped(part.col("User"), lambda u: name(u.rsplit("\\", 1)[-1])),
+    )
 
 
 def _sysmon_connection(out: Collector, rows: Slice) -> pa.Table | None:
@@ -319,41 +510,86 @@ def _sysmon_connection(out: Collector, rows: Slice) -> pa.Table | None:
     port = rows.col("DestinationPort")
     lateral = matches(port, lambda p: p in LATERAL_PORTS)
     incoming = rows.keep(~started & lateral)
-    out.add("inbound", incoming, bucket_s=_MINUTES_10, source=mapped(incoming.col("SourceIp"), address),
-            source_name=mapped(incoming.col("SourceHostname"), name), status=incoming.col("DestinationPort"))
+    out.add(
+        "inbound",
+        incoming,
+        bucket_s=_MINUTES_10,
+        source=mapped(incoming.col("SourceIp"), address),
+        source_name=mapped(incoming.col("SourceHostname"), name),
+        status=incoming.col("DestinationPort"),
+    )
     leaving = rows.keep(started)
     out.add("own_address", leaving, bucket_s=_DAY, source=mapped(leaving.col("SourceIp"), address))
     aimed = rows.keep(started & lateral)
-    out.add("outbound", aimed, bucket_s=_MINUTES_10, target=mapped(aimed.col("DestinationIp"), address),
-            status=aimed.col("DestinationPort"), object=aimed.col("Image"),
-            account=mapped(aimed.col("User"), lambda u: u.rsplit("\\", 1)[-1]))
-    return make_flows(out.source, leaving, kind="process", client=leaving.col("host.name"),
-                      destination=mapped(leaving.col("DestinationHostname"), name),
-                      ip=mapped(leaving.col("DestinationIp"), address), port=leaving.col("DestinationPort"),
-                      program=leaving.col("Image"))
+    out.add(
+        "outbound",
+        aimed,
+        bucket_s=_MINUTES_10,
+        target=mapped(aimed.col("DestinationIp"), address),
+        status=aimed.col("DestinationPort"),
+        object=aimed.col("Image"),
+        account=mapped(aimed.col("User"), lambda u: u.rsplit("\\", 1)[-1]),
+    )
+    return make_flows(
+        out.source,
+        leaving,
+        kind="process",
+        client=leaving.col("host.name"),
+        destination=mapped(leaving.col("DestinationHostname"), name),
+        ip=mapped(leaving.col("DestinationIp"), address),
+        port=leaving.col("DestinationPort"),
+        program=leaving.col("Image"),
+    )
 
 
 def _filtered_connection(out: Collector, rows: Slice) -> pa.Table | None:
     outward = matches(rows.col("Direction"), lambda d: d == "%%14593")
     lateral = matches(rows.col("DestPort"), lambda p: p in LATERAL_PORTS)
-    inward = rows.keep(matches(rows.col("Direction"), lambda d: d == "%%14592") &
-                       matches(rows.col("SourcePort"), lambda p: p in LATERAL_PORTS))
+    inward = rows.keep(
+        matches(rows.col("Direction"), lambda d: d == "%%14592")
+        & matches(rows.col("SourcePort"), lambda p: p in LATERAL_PORTS)
+    )
     # For inbound connections Windows writes the local end as the source.
-    out.add("inbound", inward, bucket_s=_MINUTES_10, source=mapped(inward.col("DestAddress"), address),
-            status=inward.col("SourcePort"))
+    out.add(
+        "inbound",
+        inward,
+        bucket_s=_MINUTES_10,
+        source=mapped(inward.col("DestAddress"), address),
+        status=inward.col("SourcePort"),
+    )
     aimed = rows.keep(outward & lateral)
-    out.add("outbound", aimed, bucket_s=_MINUTES_10, target=mapped(aimed.col("DestAddress"), address),
-            status=aimed.col("DestPort"), object=aimed.col("Application"))
+    out.add(
+        "outbound",
+        aimed,
+        bucket_s=_MINUTES_10,
+        target=mapped(aimed.col("DestAddress"), address),
+        status=aimed.col("DestPort"),
+        object=aimed.col("Application"),
+    )
     leaving = rows.keep(outward & ~lateral)
-    return make_flows(out.source, leaving, kind="process", client=leaving.col("host.name"),
-                      destination=empty(len(leaving)), ip=mapped(leaving.col("DestAddress"), address),
-                      port=leaving.col("DestPort"), program=leaving.col("Application"))
+    return make_flows(
+        out.source,
+        leaving,
+        kind="process",
+        client=leaving.col("host.name"),
+        destination=empty(len(leaving)),
+        ip=mapped(leaving.col("DestAddress"), address),
+        port=leaving.col("DestPort"),
+        program=leaving.col("Application"),
+    )
 
 
 def _question(out: Collector, rows: Slice) -> pa.Table | None:
-    return make_flows(out.source, rows, kind="dns", client=rows.col("host.name"),
-                      destination=mapped(rows.col("QueryName"), lambda q: q.rstrip(".").lower()), ip=empty(len(rows)),
-                      port=empty(len(rows)), program=rows.col("Image"))
+    return make_flows(
+        out.source,
+        rows,
+        kind="dns",
+        client=rows.col("host.name"),
+        destination=mapped(rows.col("QueryName"), lambda q: q.rstrip(".").lower()),
+        ip=empty(len(rows)),
+        port=empty(len(rows)),
+        program=rows.col("Image"),
+    )
 
 
 _SSH_LINE = re.compile(r"(?P<how>Accepted|Failed) (?:\S+) for (?:invalid user )?(?P<user>\S+) from (?P<ip>\S+)")
@@ -365,32 +601,76 @@ def _windows_ssh(out: Collector, rows: Slice) -> None:
 
 def add_ssh(out: Collector, rows: Slice, text: Column) -> None:
     """sshd's own sentences as logons and failures."""
-    kind = mapped(text, lambda t: {"Accepted": "ssh_logon", "Failed": "logon_failure"}[m["how"]]
-                  if (m := _SSH_LINE.search(t[:600])) else None)
+    kind = mapped(
+        text,
+        lambda t: (
+            {"Accepted": "ssh_logon", "Failed": "logon_failure"}[m["how"]] if (m := _SSH_LINE.search(t[:600])) else None
+        ),
+    )
     chosen = kind.codes >= 0
     part = rows.keep(chosen)
     line = Column(text.values, text.codes[chosen])
-    out.add(Column(kind.values, kind.codes[chosen]), part, logon_type="ssh",
-            account=mapped(line, lambda t: m["user"] if (m := _SSH_LINE.search(t[:600])) else None),
-            source=mapped(line, lambda t: address(m["ip"]) if (m := _SSH_LINE.search(t[:600])) else None))
+    out.add(
+        Column(kind.values, kind.codes[chosen]),
+        part,
+        logon_type="ssh",
+        account=mapped(line, lambda t: m["user"] if (m := _SSH_LINE.search(t[:600])) else None),
+        source=mapped(line, lambda t: address(m["ip"]) if (m := _SSH_LINE.search(t[:600])) else None),
+    )
 
 
 _Handler = Callable[[Collector, Slice], "pa.Table | None"]
 _HANDLERS: dict[str, _Handler] = {
-    **{f"{_SECURITY}|{code}": handler for code, handler in {
-        "4624": _logon, "4625": _failure, "4648": _explicit, "4672": _privileged, "4768": _ticket, "4769": _ticket,
-        "4771": _preauth_failure, "4776": _ntlm, "4778": _reconnect, "5140": _share, "5145": _share, "4697": _service,
-        "4698": _task, "4702": _task, "4720": _account_made, "4722": _account_enabled, "4724": _password_set,
-        "4728": _group_member, "4732": _group_member, "4756": _group_member, "1102": _cleared, "4688": _process,
-        "4656": _lsass_object, "4663": _lsass_object, "5156": _filtered_connection, "4608": _boot,
-    }.items()},
-    f"{_SYSTEM}|7045": _service, f"{_SYSTEM}|104": _cleared,
+    **{
+        f"{_SECURITY}|{code}": handler
+        for code, handler in {
+            "4624": _logon,
+            "4625": _failure,
+            "4648": _explicit,
+            "4672": _privileged,
+            "4768": _ticket,
+            "4769": _ticket,
+            "4771": _preauth_failure,
+            "4776": _ntlm,
+            "4778": _reconnect,
+            "5140": _share,
+            "5145": _share,
+            "4697": _service,
+            "4698": _task,
+            "4702": _task,
+            "4720": _account_made,
+            "4722": _account_enabled,
+            "4724": _password_set,
+            "4728": _group_member,
+            "4732": _group_member,
+            "4756": _group_member,
+            "1102": _cleared,
+            "4688": _process,
+            "4656": _lsass_object,
+            "4663": _lsass_object,
+            "5156": _filtered_connection,
+            "4608": _boot,
+        }.items()
+    },
+    f"{_SYSTEM}|7045": _service,
+    f"{_SYSTEM}|104": _cleared,
     **{f"{_SYSTEM}|{code}": _boot for code in ("6005", "6006", "6008", "1074", "12", "13")},
-    f"{_SYSMON}|1": _process, f"{_SYSMON}|3": _sysmon_connection, f"{_SYSMON}|10": _lsass, f"{_SYSMON}|11": _file,
-    f"{_SYSMON}|13": _registry, f"{_SYSMON}|22": _question,
-    f"{_LOCAL_SESSIONS}|21": _rdp_session, f"{_LOCAL_SESSIONS}|25": _rdp_session, f"{_LOCAL_SESSIONS}|22": _rdp_session,
-    f"{_LOCAL_SESSIONS}|24": _rdp_end, f"{_LOCAL_SESSIONS}|23": _rdp_end,
+    f"{_SYSMON}|1": _process,
+    f"{_SYSMON}|3": _sysmon_connection,
+    f"{_SYSMON}|10": _lsass,
+    f"{_SYSMON}|11": _file,
+    f"{_SYSMON}|13": _registry,
+    f"{_SYSMON}|22": _question,
+    f"{_LOCAL_SESSIONS}|21": _rdp_session,
+    f"{_LOCAL_SESSIONS}|25": _rdp_session,
+    f"{_LOCAL_SESSIONS}|22": _rdp_session,
+    f"{_LOCAL_SESSIONS}|24": _rdp_end,
+    f"{_LOCAL_SESSIONS}|23": _rdp_end,
     f"{_REMOTE_CONNECTIONS}|1149": _rdp_auth,
-    f"{_TASKS}|106": _task, f"{_POWERSHELL}|4104": _script, f"{_POWERSHELL}|4103": _script,
-    f"{_OLD_POWERSHELL}|400": _old_script, f"{_OLD_POWERSHELL}|800": _old_script, f"{_SSH}|4": _windows_ssh,
+    f"{_TASKS}|106": _task,
+    f"{_POWERSHELL}|4104": _script,
+    f"{_POWERSHELL}|4103": _script,
+    f"{_OLD_POWERSHELL}|400": _old_script,
+    f"{_OLD_POWERSHELL}|800": _old_script,
+    f"{_SSH}|4": _windows_ssh,
 }

@@ -97,8 +97,13 @@ def digest_file(settings: Settings, order: Order) -> FileResult:
     return FileResult(name, records, rejected, stopped)
 
 
-def trace_evidence(paths: Iterable[Path], *, workers: int | None = None, zone: str | None = None,
-                   on_progress: Advance = lambda what, done, total: None) -> Traced:
+def trace_evidence(
+    paths: Iterable[Path],
+    *,
+    workers: int | None = None,
+    zone: str | None = None,
+    on_progress: Advance = lambda what, done, total: None,
+) -> Traced:
     """The intrusion in files, folders and archives.
 
     `zone` reads times that name none (default: the evidence's notes, else this machine's zone).
@@ -112,22 +117,42 @@ def trace_evidence(paths: Iterable[Path], *, workers: int | None = None, zone: s
         examined = examine_all(acquired.sources, workers=workers, on_progress=on_progress)
         named = identification(examined)
         left = {e.facts.path for e in examined if e.is_note or e.facts.is_encrypted}
-        logs = sorted((s for s in acquired.sources if s.kind in LOGS and s.size and s.name not in left),
-                      key=lambda s: (-s.size, s.name))
-        traced = Traced(Story(), named, not_read=[
-            NotRead(confidence="high", path=name, reason=reason) for name, reason in acquired.not_read])
-        files, remarks = _digest_all(logs, digests, (evidence, *(s.path.resolve().parent for s in logs)), workers,
-                                     _zone(zone), traced, on_progress)
+        logs = sorted(
+            (s for s in acquired.sources if s.kind in LOGS and s.size and s.name not in left),
+            key=lambda s: (-s.size, s.name),
+        )
+        traced = Traced(
+            Story(),
+            named,
+            not_read=[NotRead(confidence="high", path=name, reason=reason) for name, reason in acquired.not_read],
+        )
+        files, remarks = _digest_all(
+            logs,
+            digests,
+            (evidence, *(s.path.resolve().parent for s in logs)),
+            workers,
+            _zone(zone),
+            traced,
+            on_progress,
+        )
         on_progress("story", 0, 1)
-        traced.story = build_story((Digest.load(f) for f in files), encrypted=encrypted_files(examined, named),
-                                   notes=remarks)
+        traced.story = build_story(
+            (Digest.load(f) for f in files), encrypted=encrypted_files(examined, named), notes=remarks
+        )
         traced.not_read.sort(key=lambda n: n.path)
         on_progress("story", 1, 1)
         return traced
 
 
-def _digest_all(logs: Sequence[Source], folder: Path, readable: Iterable[Path], workers: int | None, settings: Settings,
-                traced: Traced, on_progress: Advance) -> tuple[list[Path], list[str]]:
+def _digest_all(
+    logs: Sequence[Source],
+    folder: Path,
+    readable: Iterable[Path],
+    workers: int | None,
+    settings: Settings,
+    traced: Traced,
+    on_progress: Advance,
+) -> tuple[list[Path], list[str]]:
     """(digest files, short texts that may tell of clocks)."""
     files: list[Path] = []
     remarks: list[str] = []
@@ -135,10 +160,19 @@ def _digest_all(logs: Sequence[Source], folder: Path, readable: Iterable[Path], 
     if not orders:
         return files, remarks
     tasks = [sandbox.Task(key, order) for key, order in orders.items()]
-    for done, outcome in enumerate(sandbox.run(
-            "hikeshi.triage.trace:digest_file", tasks, setup="hikeshi.triage.trace:prepare", setup_argument=settings,
-            workers=min(workers or sandbox.usable_cores(), len(tasks)), limits=LIMITS,
-            readable=sorted(set(readable)), writable=(folder,)), 1):
+    for done, outcome in enumerate(
+        sandbox.run(
+            "hikeshi.triage.trace:digest_file",
+            tasks,
+            setup="hikeshi.triage.trace:prepare",
+            setup_argument=settings,
+            workers=min(workers or sandbox.usable_cores(), len(tasks)),
+            limits=LIMITS,
+            readable=sorted(set(readable)),
+            writable=(folder,),
+        ),
+        1,
+    ):
         order = orders[outcome.key]
         if outcome.error is not None:
             traced.not_read.append(_not_read(order.source, outcome.error.what))
@@ -163,5 +197,6 @@ def _zone(name: str | None) -> Settings:
 
 
 def _not_read(source: Source, what: str) -> NotRead:
-    return NotRead(confidence="high", path=source.name,
-                   reason=Text(f"読み取れませんでした: {what}", f"could not be read: {what}"))
+    return NotRead(
+        confidence="high", path=source.name, reason=Text(f"読み取れませんでした: {what}", f"could not be read: {what}")
+    )
