@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from hikeshi.cli.main import main
 from hikeshi.knowledge.families import load_families
@@ -56,6 +57,7 @@ def test_people_get_the_answer_first_and_the_next_command_last(evidence, capsys)
     assert told.out.splitlines()[0] == "ランサムウェア Ransomware: Akira"
     assert "3 files carry the extension" in told.out
     assert "Do not switch them off" in told.out
+    assert all(cell_len(line) <= 80 for line in told.out.splitlines())
     assert "Next: hikeshi triage" in told.err.splitlines()[-1]
 
 

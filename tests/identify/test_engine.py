@@ -45,6 +45,13 @@ def test_a_known_address_names_the_family_and_says_where_it_stands(family):
     assert "MISP galaxy" in reason.reason.en and "5行目" in reason.reason.ja
 
 
+def test_reasons_show_addresses_so_that_nobody_opens_them():
+    host = onion_of("akira")
+    clue = answer_to(f"Contact us: http://{host}/x").candidates[0].clues[0]
+    assert clue.value == host
+    assert host.replace(".", "[.]") in clue.reason.en and host not in clue.reason.en + clue.reason.ja
+
+
 def test_an_unknown_address_names_nobody():
     answer = answer_to(f"Contact us: http://{unknown_onion()}/x")
     assert (answer.verdict, answer.family, answer.candidates) == ("unknown", None, ())
@@ -157,7 +164,7 @@ def test_notes_and_encrypted_files_of_a_case_become_one_answer():
     assert result.extensions == (".akira",)
     assert len(result.records) == 8 and all(record.sha256 for record in result.records)
     assert any("6 files carry" in reason.en for reason in result.candidates[0].reasons)
-    assert Text("脅迫文が2個あります", "2 ransom notes") in result.notes
+    assert Text("脅迫文が2個あります", "ransom notes: 2") in result.notes
 
 
 def test_copies_of_one_note_weigh_no_more_than_one():

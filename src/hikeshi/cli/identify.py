@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.cells import cell_len
 
 from hikeshi.cli.output import plain, say, write_json_lines
 from hikeshi.cli.progress import progress
@@ -15,9 +18,11 @@ from hikeshi.cli.progress import progress
 if TYPE_CHECKING:
     from hikeshi.evidence.source import Source
     from hikeshi.identify import Answer, Examined
+    from hikeshi.model.text import Text
 
 _SHOWN_REASONS = 4
 _SHOWN_STEPS = 4
+_WIDTH = 74
 
 
 @click.command("identify")
@@ -86,13 +91,11 @@ def _print_answer(answer: Answer, examined: Sequence[Examined]) -> None:
     """The answer, its reasons, the first steps and what to type next; 80 columns, Japanese and English."""
     _headline(answer)
     for note in answer.notes:
-        print(f"  {plain(note.ja)}")
-        print(f"  {plain(note.en)}")
+        _put("  ", note)
     for candidate in answer.candidates[: 1 if answer.verdict == "identified" else 3]:
         print(f"\n{plain(candidate.family)}  {candidate.score:.2f}")
         for reason in candidate.reasons[:_SHOWN_REASONS]:
-            print(f"  - {plain(reason.ja)}")
-            print(f"    {plain(reason.en)}")
+            _put("  - ", reason)
     if answer.actors:
         print("\n使う者として報告されている / reported to use it:")
         for actor in answer.actors[:5]:
@@ -100,8 +103,26 @@ def _print_answer(answer: Answer, examined: Sequence[Examined]) -> None:
     _print_advice(answer)
     notes = sum(1 for one in examined if one.is_note)
     encrypted = sum(1 for one in examined if one.facts.is_encrypted)
-    say(f"{len(examined):,} files shown, {notes:,} notes, {encrypted:,} encrypted")
+    sys.stdout.flush()
+    say(f"files shown: {len(examined):,}, notes: {notes:,}, encrypted: {encrypted:,}")
     say("Next: hikeshi triage EVIDENCE --out hikeshi-result   (how they got in, how far)")
+
+
+def _put(lead: str, text: Text) -> None:
+    """Both languages, Japanese first, under a common indent."""
+    for line in (*_wrap(plain(text.ja)), *_wrap(plain(text.en))):
+        print(lead + line)
+        lead = " " * len(lead)
+
+
+def _wrap(text: str) -> list[str]:
+    """Lines of at most 74 cells (a Japanese sign takes two), broken at spaces where there are any."""
+    lines = [""]
+    for piece in re.findall(r"[!-~]+ ?|.", text):
+        if cell_len(lines[-1]) + cell_len(piece.rstrip()) > _WIDTH and lines[-1] and piece not in "。、）」":
+            lines.append("")
+        lines[-1] += piece
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _headline(answer: Answer) -> None:
@@ -123,12 +144,11 @@ def _print_advice(answer: Answer) -> None:
         return
     records = [advice for one in answer.advice_ids if (advice := advice_by_id(one)) is not None]
     for advice in records:
-        print(f"\n{advice.title.ja} / {advice.title.en}")
+        print()
+        _put("", advice.title)
         for number, step in enumerate(advice.steps[:_SHOWN_STEPS], 1):
-            print(f"  {number}. {step.ja}")
-            print(f"     {step.en}")
+            _put(f"  {number}. ", step)
         for fact in advice.facts:
-            print(f"  - {fact.ja}")
-            print(f"    {fact.en}")
+            _put("  - ", fact)
         if advice.facts and advice.verified_on == "unverified":
             print("    （確かめていません / unverified）")

@@ -19,7 +19,7 @@ from hikeshi.knowledge.addresses import Address, find_addresses
 from hikeshi.knowledge.families import Fact, Families
 from hikeshi.knowledge.galaxy import key_of
 from hikeshi.model.evidence import RecordRef
-from hikeshi.model.text import Text
+from hikeshi.model.text import Text, defang
 
 EXACT = {"onion": 0.97, "email": 0.95, "tox": 0.95, "session": 0.95, "telegram": 0.92, "site": 0.92}
 FUZZY = {"onion": 0.93, "email": 0.85}
@@ -96,8 +96,8 @@ def clues_in_text(note: NoteText, families: Families, *, path: str, sha256: str)
                     families,
                     line,
                     Text(
-                        f"{what.ja}「{_short(address.value)}」が、既知の「{_short(known)}」とほぼ同じです",
-                        f"{what.en} “{_short(address.value)}” is nearly the known “{_short(known)}”",
+                        f"{what.ja}「{_shown(address.value)}」が、既知の「{_shown(known)}」とほぼ同じです",
+                        f"{what.en} “{_shown(address.value)}” is nearly the known “{_shown(known)}”",
                     ),
                 ),
                 record(address.start),
@@ -234,8 +234,8 @@ def _address_clues(address: Address, families: Families, record: RecordRef | Non
                 families,
                 line,
                 Text(
-                    f"{what.ja}「{_short(address.value)}」が、このファミリのものとして知られています",
-                    f"{what.en} “{_short(address.value)}” is known as this family's",
+                    f"{what.ja}「{_shown(address.value)}」が、このファミリのものとして知られています",
+                    f"{what.en} “{_shown(address.value)}” is known as this family's",
                 ),
             ),
             record,
@@ -251,8 +251,8 @@ def _address_clues(address: Address, families: Families, record: RecordRef | Non
                 address.value,
                 "hikeshi",
                 Text(
-                    f"onionアドレス「{_short(address.value)}」が名前「{name}」で始まります",
-                    f"the onion address “{_short(address.value)}” begins with the name “{name}”",
+                    f"onionアドレス「{_shown(address.value)}」が名前「{name}」で始まります",
+                    f"the onion address “{_shown(address.value)}” begins with the name “{name}”",
                 ),
                 record,
             )
@@ -270,8 +270,8 @@ def _address_clues(address: Address, families: Families, record: RecordRef | Non
                 address.value,
                 "hikeshi",
                 Text(
-                    f"{what.ja}「{_short(address.value)}」に名前「{name}」が入っています",
-                    f"{what.en} “{_short(address.value)}” holds the name “{name}”",
+                    f"{what.ja}「{_shown(address.value)}」に名前「{name}」が入っています",
+                    f"{what.en} “{_shown(address.value)}” holds the name “{name}”",
                 ),
                 record,
             )
@@ -340,6 +340,11 @@ def _names_in_words(words: Iterable[str], families: Families) -> Iterator[tuple[
 def _holds_name(text: str, one: str, families: Families) -> bool:
     key = key_of(text)
     return any(len(own) >= 5 and own in key for own in map(key_of, families.by_id[one].names))
+
+
+def _shown(address: str) -> str:
+    """An address as people see it: nobody opens it by a slip."""
+    return defang(_short(address))
 
 
 def _short(value: str, keep: int = 64) -> str:

@@ -125,12 +125,12 @@ def merge(examined: Sequence[Examined], *, families: Families | None = None) -> 
         found += clue.extension_clues(extension, known, RecordRef(first.facts.path, first.facts.sha256), files=count)
     told = []
     if notes:
-        told.append(Text(f"脅迫文が{len(notes):,}個あります", f"{len(notes):,} ransom notes"))
+        told.append(Text(f"脅迫文が{len(notes):,}個あります", f"ransom notes: {len(notes):,}"))
     if encrypted:
         told.append(
             Text(
                 f"暗号化されたと見られるファイルが{len(encrypted):,}個あります",
-                f"{len(encrypted):,} files look encrypted",
+                f"files that look encrypted: {len(encrypted):,}",
             )
         )
     footer = common_footer([e.facts for e in encrypted])
