@@ -194,3 +194,16 @@ def test_plain_text_keeps_lines_and_finds_leading_times(read):
     assert [r["message"] for r in rows] == ["some words", "[2024-09-10 20:26:40] 日本語の行"]
     assert "@timestamp" not in rows[0]
     assert rows[1]["@timestamp"] == "2024-09-10T11:26:40Z"
+
+
+def test_the_unified_audit_log_is_utc_whatever_the_zone(read):
+    record = {
+        "CreationTime": "2024-09-10T11:26:40",
+        "Operation": "UserLoggedIn",
+        "Workload": "AzureActiveDirectory",
+        "ClientIP": "[2001:db8::1]:50001",
+        "UserId": "u@x.example",
+    }
+    row = read(json.dumps(record) + "\n", zone=JST).rows[0]
+    assert (row["@timestamp"], row["event.timezone"]) == ("2024-09-10T11:26:40Z", "UTC")
+    assert (row["source.ip"], row["source.port"], row["user.name"]) == ("2001:db8::1", 50001, "u@x.example")

@@ -119,3 +119,33 @@ def test_vpc_flow(read):
         84000,
     )
     assert row["@timestamp"] == "2024-09-10T20:26:40Z"
+
+
+def test_esxi_logons_shell_and_ssh(read):
+    rows = read(
+        "2024-09-10T11:26:40.123Z In(166) Hostd[2100]: [Originator@6876 sub=Vimsvc.ha-eventmgr opID=ab-12] Event 12 : User root@203.0.113.9 logged in as x\n"
+        "2024-09-10T11:26:41Z esx1 Hostd[2100]: [Originator@6876 sub=Default] Rejected password for user root from 203.0.113.9\n"
+        "2024-09-10T11:26:42Z esx1 shell[2099]: [root]: esxcli vm process list\n"
+    ).rows
+    assert [r["event.action"] for r in rows] == ["logged-in", "logon-failed", "command-run"]
+    assert [r["user.name"] for r in rows] == ["root"] * 3
+    assert rows[0]["source.ip"] == rows[1]["source.ip"] == "203.0.113.9"
+    assert rows[2]["process.command_line"] == "esxcli vm process list"
+    assert rows[0]["@timestamp"] == "2024-09-10T11:26:40.123000Z"
+    assert rows[0]["esxi.opID"] == "ab-12"
+
+
+@pytest.mark.parametrize(
+    ("message", "address", "user"),
+    [
+        ("login of user 'u1' from 203.0.113.9 accepted", "203.0.113.9", "u1"),
+        ("session opened, client address: 203.0.113.9:5000, username=u1", "203.0.113.9", "u1"),
+        ("User u1 logged in from [2001:db8::1]", "2001:db8::1", "u1"),
+        ("the server 203.0.113.9 is fine and the user is happy", None, None),
+        ("update from version 1.2.3.4.5 to 2.0", None, None),
+    ],
+)
+def test_plain_wording_of_unknown_programs(read, message, address, user):
+    row = read(f"Sep 10 20:26:40 h thing[1]: {message}\n").rows[0]
+    assert (row.get("source.ip"), row.get("user.name")) == (address, user)
+    assert row["message"] == message

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC
 from typing import Any
 
 import orjson
@@ -77,7 +78,9 @@ def parse_object(value: dict[str, Any], header: Header | None, context: Context)
     record = flatten(value)
     # A record in ECS already: its names are ours.
     own = {k: v for k, v in record.items() if k in BY_NAME and BY_NAME[k].type == "string" and v}
-    event = map_record(record, context, dataset=_dataset(record))
+    # Microsoft 365's unified audit log writes UTC without saying so.
+    audit = record.keys() >= {"CreationTime", "Operation", "Workload"}
+    event = map_record(record, Context(UTC, zone_assumed=False) if audit else context, dataset=_dataset(record))
     for name, text in own.items():
         event.cells[name] = text
         event.cells.pop(f"{name} (own)", None)

@@ -6,6 +6,7 @@ import re
 
 from hikeshi.events.time import NO_TIME
 from hikeshi.parse.context import Context, Event
+from hikeshi.parse.prose import add_who_and_where
 from hikeshi.parse.stamps import stamp
 from hikeshi.parse.syslog import timed
 
@@ -23,6 +24,7 @@ _LEADING = re.compile(
 
 def parse_line(line: str, context: Context) -> Event:
     cells: dict[str, object] = {"event.dataset": "text", "message": line}
+    add_who_and_where(cells, line)
     match = _LEADING.match(line)
     when = stamp(match[1], context) if match else None
     return timed(when, cells) if when is not None else Event(NO_TIME, cells)

@@ -19,12 +19,14 @@ _MAIL_SOURCE = re.compile(
     r".{1,90}\]; )|"
     r"TLS connection established from|NOQUEUE: \w+: \w+ from|command from|\bfrom|warning:) ?" + _PEER
 )
-_MAIL_TARGET = re.compile(r"(?:relay=|connect to |connection established to |conversation with |\bto )" + _PEER)
+_MAIL_TARGET = re.compile(
+    r"(?:relay=|connect to |connection established to |conversation with |Used TLS for |\bhost |\bto )" + _PEER
+)
 _MAIL_RELAY = re.compile(r"\brelay=([\w.-]+)(?::(\d+))?(?=[,\s])")
 _MAIL_CLIENT = re.compile(r"\b(?:client-ip|client_address|raddr|smtp)[=:]([0-9A-Fa-f.:]+)(?:/\d+)?(?=[;,)\s]|\Z)")
 _MAIL_BODY = re.compile(
     r"\s*(?:[0-9A-F]{6,15}|[0-9A-Za-z]{10,20}|NOQUEUE): (?:to=|from=|client=|warning: header|message-id=|"
-    r"removed|reject|uid=|filter|milter)|"
+    r"removed|reject|uid=|filter|milter|action=|Used TLS|host )|"
     r"\s*(?:(?:dis|lost )?connect(?:ion after \S+)? from |connect to |statistics: |(?:Anonymous|Trusted|"
     r"Untrusted|Verified) TLS connection|"
     r"(?:prepend |Action: prepend: Text: )?(?:Received-SPF: )?(?:Pass|Fail|Softfail|Neutral|None|Permerror|"
@@ -58,7 +60,7 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
             cells["destination.ip"] = ip(target[2])
         if target[3]:
             cells["destination.port"] = port(target[3])
-    elif relay and relay[1] != "none":
+    elif relay and "." in relay[1]:
         put_host(cells, "destination", relay[1])
         if relay[2]:
             cells["destination.port"] = port(relay[2])

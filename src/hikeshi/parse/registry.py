@@ -31,6 +31,7 @@ from hikeshi.parse import (
     cef,
     cisco_asa,
     delimited,
+    esxi,
     fortigate,
     jsonlines,
     keyvalue,
@@ -704,6 +705,7 @@ FORMATS: tuple[Format, ...] = (
     _line_format(
         "vpcflow", "AWS VPCフローログ", "AWS VPC flow log", ("aws.vpcflow",), vpcflow.claims, vpcflow.parse_line
     ),
+    _line_format("esxi", "VMware ESXi", "VMware ESXi", ("esxi",), esxi.claims, esxi.parse_line),
     _line_format(
         "linux",
         "Linux認証ログ(auth.log、secure)",

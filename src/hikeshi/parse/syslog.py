@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from hikeshi.events.time import NO_TIME
 from hikeshi.parse.context import Context, Event
+from hikeshi.parse.prose import add_who_and_where
 from hikeshi.parse.stamps import Stamp, stamp
 
 
@@ -118,4 +119,5 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
         cells["host.name"] = header.host
     cells["event.dataset"] = "syslog"
     cells["message"] = body
+    add_who_and_where(cells, body)
     return timed(when, cells)

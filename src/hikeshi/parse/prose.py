@@ -1,0 +1,51 @@
+"""What sentences of unknown programs say about who and from where, where the wording is plain.
+
+Only wordings that leave no doubt: "from 192.0.2.1", "client 192.0.2.1", "user 'x'". A mere address
+in a sentence is no source; it stays in the message, which is swept too.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hikeshi.parse.addresses import account, ip, port
+
+_ADDRESS = r"\[?(\d{1,3}(?:\.\d{1,3}){3}|(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{3,39})\]?"
+_PLACE = rf"\s?[=:]?\s?(?:host |IP |address )?['\"<(]?{_ADDRESS}(?::(\d{{1,5}})\b| port (\d{{1,5}}))?"
+_SOURCE = re.compile(
+    r"\b(?:from|client(?: ip)?(?: address)?|source(?: ip)?(?: address)?|rhost|remote(?: host| ip| address)?|"
+    r"src(?:ip)?|IP address|originating from)" + _PLACE,
+    re.IGNORECASE,
+)
+_TARGET = re.compile(r"\b(?:to|destination(?: ip)?(?: address)?|dst(?:ip)?)" + _PLACE, re.IGNORECASE)
+_USERS = (
+    re.compile(r"\b(?:user(?:name)?|account|login)\s?[=:]?\s?['\"<\[]([^'\"<>\]\s]{1,64})['\">\]]", re.IGNORECASE),
+    re.compile(r"\b(?:username|user|login|acct)=([\w.@\\$-]{1,64})"),
+    re.compile(r"\bfor user ([\w.@\\$-]{1,64})"),
+    re.compile(r"\b[Uu]ser ([\w.@\\$-]{1,64}) (?:from|logged|at|has logged|authenticated|failed|was|connected)\b"),
+)
+_LONGEST = 4000
+
+
+def add_who_and_where(cells: dict[str, object], message: str) -> None:
+    """Add source, destination and user to `cells` where the message plainly names them."""
+    text = message[:_LONGEST]
+    for side, pattern in (("source", _SOURCE), ("destination", _TARGET)):
+        found = pattern.search(text)
+        address = ip(found[1]) if found else None
+        if found is None or address is None:
+            continue
+        # "to 10.0.0.1" alone may be anything; beside a source it is where it went.
+        if side == "destination" and "source.ip" not in cells:
+            continue
+        cells.setdefault(f"{side}.ip", address)
+        number = port(found[2] or found[3] or "")
+        if number is not None:
+            cells.setdefault(f"{side}.port", number)
+    if "user.name" not in cells:
+        named = next((m[1] for p in _USERS if (m := p.search(text))), None)
+        name, domain = account(named) if named else (None, None)
+        if name:
+            cells["user.name"] = name
+            if domain:
+                cells.setdefault("user.domain", domain)
