@@ -116,6 +116,13 @@ def test_ipv6_matches_in_every_spelling_and_by_network():
         assert roles(["2001:db8::5", "2001:dba::/48"], {"destination.ip": text}) == []
 
 
+def test_a_url_on_an_ipv6_host_matches_like_any_other():
+    url = "http://[2001:db8::5]:8080/a"
+    assert roles([url], {"url.full": "http://[2001:DB8:0::5]:8080/a?x"}) == gone(url)
+    for other in ("http://[2001:db8::5]/a", "http://[2001:db8::5]:8080/ab", "http://[2001:db8::6]:8080/a"):
+        assert roles([url], {"url.full": other}) == []
+
+
 URL = "http://evil.example/gate/a.php"
 
 

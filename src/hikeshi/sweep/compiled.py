@@ -132,6 +132,7 @@ def _add_url(out: Compiled, value: str, number: int) -> None:
     path, _, query = below.partition("?")
     rule = UrlRule(number, "" if port == DEFAULT_PORTS.get(scheme) else port, path, query)
     out.urls.setdefault(host.strip("[]"), []).append(rule)
+    out.has_v6 |= ":" in host
 
 
 def _wanted(out: Compiled) -> Wanted:

@@ -185,16 +185,16 @@ class Sweeper:
             if value.count(":") < 2:
                 continue
             for match in _V6.finditer(value):
-                for number in self._v6(match[0]):
-                    hits.add((at, number, _role(kind, value, match.start(), match.end())))
-
-    def _v6(self, written: str) -> tuple[int, ...]:
-        found = address(written)
-        if found is None:
-            return ()
-        number = self.compiled.addresses.get(found[1])
-        own = () if number is None else (number,)
-        return (*own, *self.compiled.networks_of(found[1]))
+                found = address(match[0])
+                if found is None:
+                    continue
+                start, end, key = match.start(), match.end(), found[1]
+                role = _role(kind, value, start, end)
+                own = self.compiled.addresses.get(key)
+                for number in (*([] if own is None else [own]), *self.compiled.networks_of(key)):
+                    hits.add((at, number, role))
+                if key in self.compiled.urls and value[start - 1:start] == "[" and value[end:end + 1] == "]":
+                    hits.update((at, *hit) for hit in self._urls(kind, value, start - 1, end + 1, key))
 
     def _search_idna(self, values: Sequence[str], first: int, hits: set[tuple[int, int, int]]) -> None:
         """Names written in their own script: compared in IDNA form, in columns that hold hosts or URLs."""
