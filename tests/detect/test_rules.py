@@ -66,6 +66,15 @@ def test_a_registry_value_written_is_seen_in_the_security_audit():
     assert rows_of(detection, table([event, other], channel="Security", code="4657"), logsource=source) == [0]
 
 
+def test_a_value_deleted_in_the_security_audit_is_no_value_set():
+    events = table([{"ObjectName": "k", "ObjectValueName": "v", "OperationType": "%%1906"},
+                    {"ObjectName": "k", "ObjectValueName": "v", "OperationType": "%%1905"}],
+                   channel="Security", code="4657")
+    detection = {"s": {"TargetObject": "k\\v"}, "condition": "s"}
+    for category, expected in (("registry_set", [1]), ("registry_delete", [0]), ("registry_event", [0, 1])):
+        assert rows_of(detection, events, logsource={"product": "windows", "category": category}) == expected
+
+
 def test_system_and_event_data_never_collide():
     """UserData.Channel is what a clear event is about; the record's own channel stays what it is."""
     events = table([{"Channel": "Security"}, {"Channel": "Other"}, {}], channel="System", code="104")

@@ -192,7 +192,7 @@ class _Program:
                 binder = _Binder(self, place)
                 tree = self.either([binder.tree(t) for t in trees])
                 for name, texts in place.require.items():
-                    tree = self.both([binder.literals(binder.key(name), [(WHOLE, t) for t in texts]), tree])
+                    tree = self.both([binder.literals(self.key(name), [(WHOLE, t) for t in texts]), tree])
                 spec = self.specs.setdefault((place.channels, place.codes), len(self.specs))
                 variants.append([number, spec, tree, self.clauses(tree)])
         except _Unsupported as reason:
