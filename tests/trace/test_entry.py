@@ -187,3 +187,28 @@ def test_a_new_page_that_several_visitors_use_is_no_web_shell(scene):
     story = scene.story()
     assert [p.name for p in story.persistence] == ["a.aspx"]
     assert len(story.entry_candidates) == 1
+
+
+def test_an_apache_log_alone_shows_a_web_shell_as_a_possibility(scene):
+    def hit(time, client, method, path, status):
+        scene.line(
+            "apache.log",
+            time,
+            **{
+                "event.dataset": "web.access",
+                "source.ip": client,
+                "url.full": path,
+                "http.request.method": method,
+                "http.response.status_code": status,
+            },
+        )
+
+    for day in range(1, 8):
+        hit(f"2026-06-0{day} 10:00:00", "192.0.2.9", "GET", "/index.php", 200)
+    for second in range(10, 50):
+        hit(f"2026-06-08 01:00:{second}", "203.0.113.9", "GET", f"/probe{second}", 404)
+    for minute in range(5, 25):
+        hit(f"2026-06-08 01:{minute:02d}:00", "203.0.113.9", "POST", "/uploads/a.php?c=id", 200)
+    story = scene.story()
+    assert [(c.kind, c.source, c.confidence) for c in story.entry_candidates] == [("web_shell", "203.0.113.9", "low")]
+    assert not story.compromised_hosts

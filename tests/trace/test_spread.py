@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hikeshi.model.evidence import RecordRef
+
 
 def steps(story):
     return [(s.source, s.destination, s.account, s.method) for s in story.spread]
@@ -309,3 +311,21 @@ def test_a_usual_service_installed_by_somebody_else_is_no_persistence(broken_int
         ServiceFileName="C:\\Program Files\\Sync\\s.exe",
     )
     assert [(p.kind, p.name) for p in broken_into.story().persistence] == [("service", "SyncHelper")]
+
+
+def encrypted(path, host):
+    return (host, RecordRef(path, "1" * 64), None)
+
+
+def test_encrypted_files_belong_to_the_machine_whose_folder_they_lie_in(broken_into):
+    story = broken_into.story(
+        encrypted=[
+            encrypted("SRV2/files/!!!README!!!.txt", None),
+            encrypted("case7/pc1/a.docx.locked", "case7"),
+            encrypted("samples/b.docx.locked", "samples"),
+        ]
+    )
+    assert {h.name for h in story.encrypted_hosts} == {"SRV2", "PC1"}
+    assert hosts(story) == {"SRV1", "SRV2", "PC1"}
+    (remark,) = [r for r in story.unexplained if "encrypted files" in r.reason.en]
+    assert [r.path for r in remark.records] == ["samples/b.docx.locked"]

@@ -297,7 +297,8 @@ def _unknown(traced: Traced) -> None:
         )
     open_ += [
         (
-            f"{g.host}の{g.log}ログは{'消去されて' if g.kind == 'cleared' else '途切れて'}います。転送先やバックアップを探してください。",
+            f"{g.host}の{g.log}ログは{'消去されて' if g.kind == 'cleared' else '途切れて'}います。"
+            "転送先やバックアップを探してください。",
             f"The {g.log} log of {g.host} {'was cleared' if g.kind == 'cleared' else 'falls silent'}: "
             "look for forwarded logs and backups.",
         )

@@ -68,7 +68,11 @@ def collect(out: Collector, rows: Slice) -> tuple[list[pa.Table], list[pa.Table]
     _ssh(out, rows)
     dataset = rows.col("event.dataset")
     has_url = rows.col("url.full").codes >= 0
-    server = matches(dataset, lambda d: d.lower().startswith(_WEB_SERVERS))
+    # A web server writes the path, a proxy the whole address; only their names tell nothing for sure.
+    own_path = matches(rows.col("url.full"), lambda u: u.startswith("/"))
+    server = matches(dataset, lambda d: d.lower().startswith(_WEB_SERVERS)) | (
+        own_path & matches(dataset, lambda d: d in ("web.access", "w3c.access", "csv", "json", "keyvalue"))
+    )
     web = rows.keep(server & has_url)
     away = rows.keep(~server)
     flows = _flows(out.source, away)

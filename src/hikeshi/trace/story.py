@@ -113,13 +113,19 @@ def _listed(infection: Infection, who: Identity, sightings: Sequence[Sighting], 
         )
 
 
+def _machine(infection: Infection, host: str | None, ref: RecordRef) -> str | None:
+    """The machine a file came from: a folder's name is one only if some log knows a machine of that name."""
+    folders = ref.path.replace("\\", "/").split("/")[:-1]
+    return next((n for n in map(host_name, (host or "", *folders)) if n and infection.who.knows(n)), None)
+
+
 def _encrypted(infection: Infection, encrypted: Encrypted) -> list[Host]:
     """Machines on which encrypted files or notes were found."""
     by_host: dict[str, list[RecordRef]] = defaultdict(list)
     for host, ref, _ in encrypted:
-        # A folder's name is a machine only if some log knows a machine of that name.
-        if host and infection.who.knows(host_name(host)):
-            by_host[host_name(host)].append(ref)
+        machine = _machine(infection, host, ref)
+        if machine:
+            by_host[machine].append(ref)
     out = []
     said = Text("暗号化されたファイルか脅迫文があります", "holds encrypted files or a ransom note")
     for host, refs in sorted(by_host.items()):
@@ -329,9 +335,7 @@ def _unexplained(
         for f in detections
         if f.severity in ("critical", "high") and f.hosts and not {host_name(h) for h in f.hosts} & held
     ]
-    homeless = tuple(
-        dict.fromkeys(ref for host, ref, _ in encrypted if not host or not infection.who.knows(host_name(host)))
-    )
+    homeless = tuple(dict.fromkeys(ref for host, ref, _ in encrypted if _machine(infection, host, ref) is None))
     if homeless:
         out.append(
             Remark(
