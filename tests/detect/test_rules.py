@@ -60,7 +60,7 @@ def test_a_registry_value_written_is_seen_in_the_security_audit():
     detection = {"selection": {"TargetObject|endswith": "HKLM\\SYSTEM\\CurrentControlSet\\Services\\x\\Start",
                                "Details": "4"}, "condition": "selection"}
     event = {"ObjectName": "\\REGISTRY\\MACHINE\\SYSTEM\\ControlSet001\\Services\\x", "ObjectValueName": "Start",
-             "NewValue": "4"}
+             "NewValue": "4", "OperationType": "%%1905"}
     other = {**event, "ObjectValueName": "Type"}
     source = {"product": "windows", "category": "registry_set"}
     assert rows_of(detection, table([event, other], channel="Security", code="4657"), logsource=source) == [0]

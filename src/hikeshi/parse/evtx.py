@@ -26,7 +26,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from hikeshi.errors import UnsupportedFormat
+from hikeshi.errors import Location, UnsupportedFormat
 from hikeshi.events.schema import BY_NAME
 from hikeshi.events.table import Column, EventTable, Reject, constant
 from hikeshi.events.time import NO_TIME, parse_iso
@@ -81,8 +81,10 @@ def read_records(source: Source, batch: EvtxBatch) -> Iterator[None]:
 
 def _no_event_log(source: Source) -> UnsupportedFormat:
     if source.size == 0:
-        return UnsupportedFormat(f"{source.name}: the file is empty", hint="look for a copy that holds data")
-    return UnsupportedFormat(f"{source.name} is not a Windows event log", hint="check the file's origin")
+        return UnsupportedFormat("the file is empty", source=Location(source.name),
+                                 hint="look for a copy that holds data")
+    return UnsupportedFormat("the file is not a Windows event log", source=Location(source.name),
+                             hint="check where the file comes from")
 
 
 # ---- what the file itself says -----------------------------------------------------------
