@@ -91,6 +91,8 @@ def sighting(client, warning=()):
 def test_a_listed_address_holds_its_client_and_is_marked_known(scene):
     story = scene.story(sightings=[sighting("10.1.9.2")])
     assert [(c.value, c.known, c.clients) for c in story.c2] == [("evil.example", True, ("PC2",))]
+    (host,) = story.compromised_hosts
+    assert host.name == "PC2" and [(r.path, r.line) for r in host.records] == [("proxy.log", 3), ("proxy.log", 4)]
 
 
 def test_a_listed_address_on_a_warning_list_accuses_nobody(scene):

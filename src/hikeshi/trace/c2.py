@@ -24,10 +24,23 @@ from hikeshi.trace.network import is_address, public
 from hikeshi.trace.programs import ODD_FOLDER, file_name
 from hikeshi.trace.rows import HOUR, MINUTE, when
 
-_SCRIPTS = frozenset((
-    "powershell.exe", "pwsh.exe", "mshta.exe", "rundll32.exe", "regsvr32.exe", "wscript.exe", "cscript.exe",
-    "certutil.exe", "bitsadmin.exe", "msbuild.exe", "installutil.exe", "winword.exe", "excel.exe",
-))
+_SCRIPTS = frozenset(
+    (
+        "powershell.exe",
+        "pwsh.exe",
+        "mshta.exe",
+        "rundll32.exe",
+        "regsvr32.exe",
+        "wscript.exe",
+        "cscript.exe",
+        "certutil.exe",
+        "bitsadmin.exe",
+        "msbuild.exe",
+        "installutil.exe",
+        "winword.exe",
+        "excel.exe",
+    )
+)
 _FEWEST = 8
 
 
@@ -80,11 +93,7 @@ def find(
         firsts = [s.first_seen for s in seen if s.first_seen]
         lasts = [s.last_seen for s in seen if s.last_seen]
         clients = {client_of(s, who) for s in seen if s.client}
-        records = [
-            RecordRef(s.file, s.sha256, **({"record_id": n} if s.file.lower().endswith(".evtx") else {"line": n}))
-            for s in seen
-            for n in s.lines[:5]
-        ]
+        records = places(seen)
         found[value] = C2(
             value=value,
             type=seen[0].indicator_type,
@@ -150,3 +159,14 @@ def client_of(sighting: Sighting, who: Identity) -> str:
     if not is_address(client):
         return host_name(client)
     return who.at(client, parse_iso(sighting.first_seen, UTC) if sighting.first_seen else 0)
+
+
+def places(sightings: Sequence[Sighting]) -> list[RecordRef]:
+    """The first lines or records of each sighting."""
+    return [
+        RecordRef(s.file, s.sha256, record_id=n)
+        if s.file.lower().endswith(".evtx")
+        else RecordRef(s.file, s.sha256, line=n)
+        for s in sightings
+        for n in s.lines[:5]
+    ]

@@ -57,6 +57,7 @@ class Hold:
     reasons: dict[Text, None] = field(default_factory=dict)
     rows: set[int] = field(default_factory=set)
     kind: str = ""
+    refs: set[RecordRef] = field(default_factory=set)  # places outside the kept rows: sightings, web logs
 
     def add(self, time: int, reason: Text | None, rows: Iterable[int]) -> None:
         self.first, self.last = min(self.first, time), max(self.last, time)

@@ -9,20 +9,70 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_SHELLS = frozenset((
-    "cmd.exe", "powershell.exe", "pwsh.exe", "mshta.exe", "wscript.exe", "cscript.exe", "rundll32.exe",
-    "regsvr32.exe", "certutil.exe", "bitsadmin.exe", "msbuild.exe", "installutil.exe", "wmic.exe", "schtasks.exe",
-    "net.exe", "net1.exe", "whoami.exe", "systeminfo.exe", "ipconfig.exe", "nltest.exe", "tasklist.exe", "curl.exe",
-    "bash.exe", "sh", "sh.exe", "bash", "ping.exe", "hostname.exe", "quser.exe",
-))
-_OFFICE = frozenset((
-    "winword.exe", "excel.exe", "powerpnt.exe", "outlook.exe", "onenote.exe", "msaccess.exe", "mspub.exe",
-    "visio.exe", "eqnedt32.exe", "acrord32.exe", "acrobat.exe", "wordpad.exe", "hh.exe",
-))
-_WEB = frozenset((
-    "w3wp.exe", "httpd.exe", "nginx.exe", "tomcat.exe", "tomcat8.exe", "tomcat9.exe", "php-cgi.exe", "php.exe",
-    "umworkerprocess.exe", "apache.exe",
-))
+_SHELLS = frozenset(
+    (
+        "cmd.exe",
+        "powershell.exe",
+        "pwsh.exe",
+        "mshta.exe",
+        "wscript.exe",
+        "cscript.exe",
+        "rundll32.exe",
+        "regsvr32.exe",
+        "certutil.exe",
+        "bitsadmin.exe",
+        "msbuild.exe",
+        "installutil.exe",
+        "wmic.exe",
+        "schtasks.exe",
+        "net.exe",
+        "net1.exe",
+        "whoami.exe",
+        "systeminfo.exe",
+        "ipconfig.exe",
+        "nltest.exe",
+        "tasklist.exe",
+        "curl.exe",
+        "bash.exe",
+        "sh",
+        "sh.exe",
+        "bash",
+        "ping.exe",
+        "hostname.exe",
+        "quser.exe",
+    )
+)
+_OFFICE = frozenset(
+    (
+        "winword.exe",
+        "excel.exe",
+        "powerpnt.exe",
+        "outlook.exe",
+        "onenote.exe",
+        "msaccess.exe",
+        "mspub.exe",
+        "visio.exe",
+        "eqnedt32.exe",
+        "acrord32.exe",
+        "acrobat.exe",
+        "wordpad.exe",
+        "hh.exe",
+    )
+)
+_WEB = frozenset(
+    (
+        "w3wp.exe",
+        "httpd.exe",
+        "nginx.exe",
+        "tomcat.exe",
+        "tomcat8.exe",
+        "tomcat9.exe",
+        "php-cgi.exe",
+        "php.exe",
+        "umworkerprocess.exe",
+        "apache.exe",
+    )
+)
 # Office starts these itself, and web servers compile pages: not by themselves a sign.
 _ADMIN_SHARE = re.compile(r"\\\\(?:127\.0\.0\.1|localhost)\\(?:admin\$|c\$)|\\\\\.\\pipe\\\w+ ?pipe", re.I)
 _ENCODED = re.compile(r"(?:^|\s)[-/\u2013]e(?:c|n|nc|nco|ncod|ncode|ncoded|ncodedc\w*)?\s+[\"']?[a-z0-9+/=]{24,}", re.I)
@@ -333,12 +383,30 @@ def file_signal(path: str, by: str) -> str | None:
 
 
 # Programs that open LSASS all day: Windows itself and what protects it.
-_LSASS_FRIENDS = frozenset((
-    "csrss.exe", "wininit.exe", "services.exe", "lsm.exe", "lsass.exe", "svchost.exe", "wmiprvse.exe",
-    "msmpeng.exe", "smss.exe", "vmtoolsd.exe", "taskmgr_.exe", "werfault.exe", "winlogon.exe",
-    "mpdefendercoreservice.exe", "mssense.exe", "senseir.exe", "csfalconservice.exe", "sysmon.exe", "sysmon64.exe",
-    "perfmon.exe",
-))
+_LSASS_FRIENDS = frozenset(
+    (
+        "csrss.exe",
+        "wininit.exe",
+        "services.exe",
+        "lsm.exe",
+        "lsass.exe",
+        "svchost.exe",
+        "wmiprvse.exe",
+        "msmpeng.exe",
+        "smss.exe",
+        "vmtoolsd.exe",
+        "taskmgr_.exe",
+        "werfault.exe",
+        "winlogon.exe",
+        "mpdefendercoreservice.exe",
+        "mssense.exe",
+        "senseir.exe",
+        "csfalconservice.exe",
+        "sysmon.exe",
+        "sysmon64.exe",
+        "perfmon.exe",
+    )
+)
 
 
 def lsass_access(image: str, access: str) -> bool:

@@ -37,7 +37,7 @@ def build_story(
 ) -> Story:
     """The intrusion as far as the evidence tells it; empty evidence gives an empty story.
 
-    detections  findings of rules: those of high severity count as a strong signal on their host
+    detections  findings of rules: severe ones on machines the story does not hold become unexplained
     encrypted   (host or None, the file, family or None) for each encrypted file or ransom note
     notes       remarks that came with the evidence, read for what they say about clocks
     The order of the digests does not matter.
@@ -89,6 +89,7 @@ def _begin(infection: Infection, ways: list[entry.Way]) -> None:
                 Text(f"{way.source}がWebシェルで操作しました", f"{way.source} controlled it through a web shell"),
                 way.rows,
             )
+            infection.hosts[way.host].refs.update(way.refs)
         elif way.score >= _SEED_SCORE and way.inside:
             infection.start_from(way.inside)
 
@@ -111,6 +112,7 @@ def _listed(infection: Infection, who: Identity, sightings: Sequence[Sighting], 
             ),
             (),
         )
+        infection.hosts[client].refs.update(c2.places([sighting]))
 
 
 def _machine(infection: Infection, host: str | None, ref: RecordRef) -> str | None:
@@ -186,9 +188,10 @@ def _spread(infection: Infection) -> list[Spread]:
     return sorted(out, key=lambda s: (moment(s.time), s.source or "", s.destination, s.method))
 
 
-def _host(infection: Infection, hold: Hold, refs: tuple[RecordRef, ...] = ()) -> Host:
+def _host(infection: Infection, hold: Hold) -> Host:
     rows = infection.rows
-    records = tuple(dict.fromkeys((*rows.refs(hold.rows), *refs)))[:20]
+    beside = sorted(hold.refs, key=lambda r: (r.path, r.record_id or 0, r.line or 0))[:5]
+    records = tuple(dict.fromkeys((*beside, *rows.refs(hold.rows))))[:20]
     sure: Confidence = "high" if len({r.path for r in records}) > 1 else "medium" if len(hold.reasons) > 1 else "low"
     if sure == "low" and any(m.weight >= 3 for m in infection.marks_of.get(hold.name, ())):
         sure = "medium"
