@@ -49,4 +49,9 @@ def _many(label: str, values: Iterable[str]) -> None:
     names = list(dict.fromkeys(values))
     if names:
         more = f" … +{len(names) - SHOWN}" if len(names) > SHOWN else ""
-        _line(f"{label} ({len(names)})", ", ".join(names[:SHOWN]) + more)
+        _line(f"{label} ({len(names)})", ", ".join(_short(n) for n in names[:SHOWN]) + more)
+
+
+def _short(name: str) -> str:
+    """A long path keeps its beginning and its end."""
+    return name if len(name) <= 60 else f"{name[:24]}…{name[-35:]}"

@@ -103,7 +103,7 @@ def _indicators(paths: Sequence[Path]) -> tuple[Compiled | None, int]:
     if not paths:
         return None, 0
     loaded = load_indicators(paths)
-    return compile_indicators(loaded), len(loaded.problems)
+    return compile_indicators(loaded), loaded.skipped
 
 
 def _settings_key(rules: Rules, indicators: Sequence[Path], zone: str | None) -> str:
