@@ -342,6 +342,9 @@ class EvtxBatch:
             record_ids = tuple(r if r.__class__ is int else _whole(_text_of(r), i)
                                for r, i in zip(record_ids, ids.tolist(), strict=True))
         self._column("winlog.record_id", where, record_ids or ids.tolist())
+        if "EventID" in parts:
+            # Classic logs write <EventID Qualifiers="…">7045</EventID>: the number is its text.
+            parts["EventID"] = tuple(c.get("#text") if c.__class__ is dict else c for c in parts["EventID"])
         for name, part, attribute in self._system_columns:
             if part in parts:
                 values = parts[part] if attribute is None else _attribute(parts[part], attribute)
