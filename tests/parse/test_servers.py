@@ -149,3 +149,10 @@ def test_plain_wording_of_unknown_programs(read, message, address, user):
     row = read(f"Sep 10 20:26:40 h thing[1]: {message}\n").rows[0]
     assert (row.get("source.ip"), row.get("user.name")) == (address, user)
     assert row["message"] == message
+
+
+def test_an_address_that_something_went_to_is_no_destination_without_a_source(read):
+    alone = read("Sep 10 20:26:40 h thing[1]: report sent to 203.0.113.9\n").rows[0]
+    assert "destination.ip" not in alone
+    both = read("Sep 10 20:26:40 h thing[1]: relayed from 10.0.0.5 to 203.0.113.9:8080\n").rows[0]
+    assert (both["source.ip"], both["destination.ip"], both["destination.port"]) == ("10.0.0.5", "203.0.113.9", 8080)

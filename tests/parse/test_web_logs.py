@@ -215,3 +215,13 @@ def test_palo_alto_url_gets_its_scheme(read):
     assert (plain["user.domain"], plain["user.name"], plain["source.ip"]) == ("corp", "u1", "10.0.13.25")
     assert plain["@timestamp"] == "2024-09-10T20:26:40Z"
     assert plain["event.dataset"] == "paloalto.threat"
+
+
+def test_a_proxys_own_address_is_not_the_destination(read):
+    rows = read(
+        "#Fields: date time c-ip cs-method cs-uri-scheme cs-host cs-uri-path s-ip s-port sc-filter-result\n"
+        "2024-09-10 11:27:00 10.0.0.5 GET https evil.example /x 10.0.0.254 8080 OBSERVED\n"
+    ).rows
+    assert "destination.ip" not in rows[0]
+    assert "destination.port" not in rows[0]
+    assert (rows[0]["destination.domain"], rows[0]["s-ip"]) == ("evil.example", "10.0.0.254")

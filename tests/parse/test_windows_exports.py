@@ -7,6 +7,8 @@ from datetime import timedelta, timezone
 
 import pytest
 
+from hikeshi.parse.windows_xml import read_event
+
 JST = timezone(timedelta(hours=9))
 NS = 'xmlns="http://schemas.microsoft.com/win/2004/08/events/event"'
 
@@ -285,3 +287,22 @@ def test_powershells_converted_events(read):
     )
     assert row["@timestamp"] == "2024-09-10T11:26:40.123000Z"
     assert row["Data"] == "a\n5"
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        '<!DOCTYPE Event SYSTEM "file:///etc/passwd">',
+        '<!DOCTYPE Event [<!ENTITY a "b">]>',
+        "<!DOCTYPE Event [<!ELEMENT Event ANY>]>",
+    ],
+)
+def test_the_reader_itself_refuses_declarations(declaration):
+    assert "refused" in str(read_event(declaration + xml_event()))
+
+
+def test_lines_are_counted_over_the_pieces_of_a_large_document(read):
+    text = "<Events>\n" + "\n".join(xml_event(record=n, data={"X": "y" * 3000}) for n in range(900)) + "\n</Events>\n"
+    assert len(text) > 2 << 20
+    got = read(text)
+    assert [r["log.line"] for r in got.rows] == list(range(2, 902))

@@ -61,6 +61,8 @@ def port(text: object) -> int | None:
 
 def whole(text: object) -> int | None:
     """A whole number that a column can hold; None for anything else."""
+    if type(text) is str and len(text) < 19 and text.isascii() and text.isdigit():
+        return int(text)
     if isinstance(text, bool):
         return None
     if isinstance(text, int):

@@ -110,22 +110,13 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
 
 def _record(body: str) -> dict[str, str]:
     """Fast where every value is quoted or without spaces; else the patient way."""
-    out: dict[str, str] = {}
-    at, end = 0, len(body)
-    if body[:1] == "<" or not (body[:1].isalpha()):
+    if not body[:1].isalpha() or _VALUE.sub("", body):
         return pairs(body)[0]
-    match = _VALUE.match
-    while at < end:
-        found = match(body, at)
-        if found is None:
-            return pairs(body)[0]
-        value = found[2]
-        if value is None:
-            value = found[3]
-        elif "\\" in value:
-            value = value.replace('\\"', '"').replace("\\\\", "\\")
-        out.setdefault(found[1], value)
-        at = found.end()
+    out: dict[str, str] = {}
+    for key, quoted, plain in reversed(_VALUE.findall(body)):
+        if "\\" in quoted:
+            quoted = quoted.replace('\\"', '"').replace("\\\\", "\\")
+        out[key] = quoted or plain
     return out
 
 

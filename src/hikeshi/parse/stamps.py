@@ -176,6 +176,12 @@ def _without_year(match: re.Match[str], context: Context) -> Stamp | None:
     reference = context.neighbour if context.neighbour != NO_TIME else context.written
     base = to_datetime(reference).year if reference != NO_TIME else datetime.now(UTC).year
     micro = int((fraction or "0").ljust(6, "0")[:6])
+    if context.neighbour != NO_TIME:
+        # Within half a year of the neighbour there is only one such day.
+        near = assemble(base, MONTHS[mon.lower()], int(day), int(hour), int(minute), int(second or 0), micro, zone)
+        if near != NO_TIME and abs(near - context.neighbour) < 180 * 86_400_000_000:
+            label = zone_name(own, assumed=False) if own else context.zone_label
+            return Stamp(near, label, f"year {base} assumed")
     tries = [
         assemble(year, MONTHS[mon.lower()], int(day), int(hour), int(minute), int(second or 0), micro, zone)
         for year in (base + 1, base, base - 1, base - 2, base - 3, base - 4)
