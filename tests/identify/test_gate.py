@@ -43,7 +43,7 @@ def test_one_sentence_to_the_victim_may_be_one_but_a_quoted_one_names_nobody():
     assert verdict("All of your files are currently encrypted by something.") == "maybe"
     quoted = "Your files were encrypted by LockBit ransomware, according to the spokesperson."
     assert identify([Input("a.txt", text=quoted)]).family is None
-    doubtful = "Your files have been encrypted by LockBit ransomware, researchers wrote."
+    doubtful = "Your files have been encrypted by LockBit ransomware, it said in a statement."
     assert verdict(doubtful) == "maybe"
     answer = identify([Input("a.txt", text=doubtful)])
     assert (answer.verdict, answer.family) == ("candidates", None)
