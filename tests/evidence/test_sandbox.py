@@ -338,3 +338,14 @@ def test_no_child_outlives_its_parent(how: int) -> None:
     rest = parent.communicate(timeout=20)[0]
     assert gone(pids)
     assert ("interrupted" in rest) == (how == signal.SIGINT)
+
+
+def test_it_works_with_less_on_a_machine_without_limits() -> None:
+    code = ("import sys; sys.modules['resource'] = None\n"
+            "from hikeshi.evidence.sandbox import Task, protection, run\n"
+            "from hikeshi.evidence.sandbox.child import peak_bytes\n"
+            "assert not protection().rlimits and peak_bytes() >= 0\n"
+            "print([o.value for o in run('sandbox_victims:act', [Task('a', ('echo', 5))])])")
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                         env=os.environ | {"PYTHONPATH": f"{SOURCE}{os.pathsep}{HERE}"})
+    assert out.stdout.strip() == "[5]"

@@ -5,6 +5,7 @@ import os
 import pickle
 import struct
 import sys
+import tempfile
 from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -27,6 +28,7 @@ from hikeshi.model.text import Text
 from hikeshi.model.tlp import Tlp
 
 HERE = Path(__file__).parent
+OWNED = Path(tempfile.gettempdir()) / f"hikeshi-owned-{os.getpid()}"
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner), max_leaves=20)
@@ -110,7 +112,7 @@ def make_call(*arguments: Any) -> bytes:
 
 
 @pytest.mark.parametrize("frame", [
-    pickle.dumps(Evil(os.system, "touch /tmp/owned")),
+    pickle.dumps(Evil(os.system, f"touch {OWNED}")),
     pickle.dumps(Evil(eval, "1+1")), pickle.dumps(Evil(exec, "x=1")), pickle.dumps(Evil(getattr, "a", "upper")),
     pickle.dumps(Evil(os.system, "true"), protocol=0), pickle.dumps(Evil(__import__, "os")),
     pickle.dumps(RecordRef("a", "b", line=1)), pickle.dumps(np.arange(3)), pickle.dumps(Path("/a")),
@@ -124,7 +126,7 @@ def make_call(*arguments: Any) -> bytes:
 def test_a_pickle_that_names_anything_else_is_refused(frame: bytes) -> None:
     with pytest.raises(wire.Refused):
         wire.load(frame)
-    assert not Path("/tmp/owned").exists()
+    assert not OWNED.exists()
 
 
 @pytest.mark.parametrize("arguments", [

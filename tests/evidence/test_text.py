@@ -79,6 +79,9 @@ def test_unknown_bytes_survive_as_escapes(tmp_path: Path) -> None:
     # A lead byte whose second byte is missing must not swallow the line end.
     assert [x.text for x in lines_of(tmp_path / "a", b"x\x81\ny", "cp932")] == ["x\\x81", "y"]
     assert [x.text for x in lines_of(tmp_path / "a", b"x\xa4\ny", "euc_jp")] == ["x\\xa4", "y"]
+    # One that wants two more bytes takes the line end with it when a whole block is decoded.
+    assert [x.text for x in lines_of(tmp_path / "a", b"x\x8f\n", "euc_jp")] == ["x\\x8f"]
+    assert [x.text for x in lines_of(tmp_path / "a", b"x\x8f\ny\n", "euc_jp")] == ["x\\x8f", "y"]
     # An unpaired surrogate before a line end, and an odd last byte.
     odd = lines_of(tmp_path / "a", b"x\0\x00\xd8\n\0y\0z", "utf-16-le")
     assert [line.text for line in odd] == ["x\\x00\\xd8", "y\\x7a"]
@@ -109,10 +112,10 @@ def test_a_cut_line_does_not_end_in_half_a_character(tmp_path: Path) -> None:
 def test_a_utf16_line_beyond_the_limit_keeps_the_code_units_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_module, "_BLOCK", 999)
     monkeypatch.setattr(text_module, "_ENOUGH", 1)
-    # U+0A0A holds a byte pair that looks like a line end at an odd place.
-    data = ("\u0a0a" * 3000 + "\nend\n").encode("utf-16-le")
+    # U+0A41 U+4100 holds a byte pair that looks like a line end at an odd place.
+    data = ("\u0a41\u4100" * 1500 + "\nend\n").encode("utf-16-le")
     lines = lines_of(tmp_path / "a", data, "utf-16-le", max_line=100)
-    assert [(x.text, x.offset, x.truncated) for x in lines] == [("\u0a0a" * 50, 0, True), ("end", 6002, False)]
+    assert [(x.text, x.offset, x.truncated) for x in lines] == [("\u0a41\u4100" * 25, 0, True), ("end", 6002, False)]
 
 
 def test_an_endless_line_needs_little_memory(tmp_path: Path) -> None:
