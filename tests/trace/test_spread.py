@@ -329,3 +329,21 @@ def test_encrypted_files_belong_to_the_machine_whose_folder_they_lie_in(broken_i
     assert hosts(story) == {"SRV1", "SRV2", "PC1"}
     (remark,) = [r for r in story.unexplained if "encrypted files" in r.reason.en]
     assert [r.path for r in remark.records] == ["samples/b.docx.locked"]
+
+
+def test_work_as_the_system_is_traced_to_the_held_account_that_sat_there(scene):
+    scene.rdp("SRV1", "2026-06-08 00:40:00", "t.mori", "10.212.134.61")
+    scene.rdp("SRV1", "2026-06-08 00:45:00", "k.abe", "PC3")
+    scene.dump("SRV1", "2026-06-08 01:20:00")
+    scene.program(
+        "SRV1",
+        "2026-06-08 01:30:00",
+        "t.mori",
+        "C:\\PerfLogs\\PsExec.exe",
+        "PsExec.exe \\\\SRV2 -s cmd /c vssadmin delete shadows /all",
+        logon_id="0x5",
+    )
+    story = scene.story()
+    assert ("10.212.134.61", "SRV1", "t.mori", "unknown") not in steps(story)
+    assert ("10.212.134.61", "SRV1", "t.mori", "rdp") in steps(story)
+    assert "k.abe" not in accounts(story) and "PC3" not in hosts(story)

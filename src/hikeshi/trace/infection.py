@@ -314,9 +314,9 @@ class Infection:
         aims: list[tuple[int, str, str, int]] = []
         for row in self.around.all("explicit", host):
             account, actor = (account_name(self.rows.text(n, row)) for n in ("account", "actor"))
-            held = self.accounts.get(account) or self.accounts.get(actor)
-            if held is not None and held.first <= int(self.rows.time[row]) + MINUTE:
-                aims.append((int(self.rows.time[row]), self.rows.text("target", row), account, row))
+            time = int(self.rows.time[row])
+            if any(h is not None and h.first <= time + MINUTE for h in map(self.accounts.get, (account, actor))):
+                aims.append((time, self.rows.text("target", row), account, row))
         for row in self.around.all("process", host):
             actor = account_name(self.rows.text("account", row))
             aim = remote_target(self.rows.text("detail", row))
@@ -501,6 +501,14 @@ class Infection:
                 method, _, odd = self.around.method(session)
                 if method is not None and odd and not self.sessions.habitual(number):
                     candidates.append((True, session.start, number))
+            elif (
+                session.kind != "network"
+                and session.account in self.accounts
+                and session.start <= mark.time
+                and not self.sessions.habitual(number)
+            ):
+                # What ran as the system was started by somebody: an account known to be the attacker's sat there.
+                candidates.append((False, session.start, number))
         return max(candidates)[2] if candidates else None
 
     def _suspect(self) -> None:
