@@ -45,7 +45,7 @@ PLAIN = {
     "log.gz": gzip.compress(prose(200_000)), "data.7z": b"7z\xbc\xaf\x27\x1c" + noise(40_000), "old.doc": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + prose(40_000),
     "notes.txt": prose(20_000), "table.csv": b"a,b,c\n1,2,3\n" * 900, "short.txt": b"hello\n", "page.html": b"<html>" + prose(900),
     "japanese.txt": "復旧の手順を書いたファイルです。\n".encode("cp932") * 40, "image.png": b"\x89PNG\r\n\x1a\n" + noise(30_000),
-    "stream.bin": zlib.compress(prose(300_000)), "zeros.bin": bytes(40_000), "music.mp3": b"ID3\x04" + noise(60_000),
+    "stream.bin": zlib.compress(prose(300_000)), "zeros.bin": bytes(40_000), "ramp.log": bytes(range(256)) * 80, "music.mp3": b"ID3\x04" + noise(60_000),
 }
 
 

@@ -41,7 +41,8 @@ def command(ctx: click.Context, check: bool, out: Path, only: str | None, worker
         for child in ("evidence", "result", "truth.json", "indicators.txt"):
             target = folder / child
             shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-        print(f"\n■ {scenario.title.ja} / {scenario.title.en}\n  {scenario.description.ja}\n  {scenario.description.en}\n")
+        print(f"\n■ {scenario.title.ja} / {scenario.title.en}")
+        print(f"  {scenario.description.ja}\n  {scenario.description.en}\n")
         say(f"writing the evidence to {folder / 'evidence'} …")
         truth = write_scenario(scenario.name, folder / "evidence")
         lists = [p for p in [folder / "indicators.txt"] if p.exists()]

@@ -24,7 +24,8 @@ HEAD_BLOCKS, MIDDLE_BLOCKS, TAIL_BLOCKS = 8, 4, 4
 TAIL_KEPT = 64
 
 # 255 degrees of freedom: mean 255, deviation 22.6. Compressed data rarely stays below 340 for a whole 4 KiB block.
-_UNIFORM = 340.0
+# Bytes that are spread more evenly than chance allows come from a counter or a pattern, not from a cipher.
+_UNIFORM, _TOO_EVEN = 340.0, 150.0
 _SMALL = 256
 
 # What a file with this extension begins with (offset, bytes). Layouts as the formats' specifications give them.
@@ -353,7 +354,7 @@ def _classes(data: bytes) -> str:
         counts = np.bincount(np.frombuffer(block, dtype=np.uint8), minlength=256)
         expected = len(block) / 256
         chi = float(((counts - expected) ** 2).sum() / expected)
-        if chi < _UNIFORM:
+        if _TOO_EVEN < chi < _UNIFORM:
             letters.append("E")
         elif counts[0] > len(block) * 0.95:
             letters.append("0")

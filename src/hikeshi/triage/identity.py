@@ -62,6 +62,6 @@ def encrypted_files(
     out = []
     for e in examined:
         if e.is_note or e.facts.is_encrypted:
-            parts = e.facts.path.replace("\\", "/").split("!")[-1].strip("/").split("/")
+            parts = e.facts.path.replace("\\", "/").rsplit("!/", 1)[-1].strip("/").split("/")
             out.append((parts[0] if len(parts) > 1 else None, RecordRef(e.facts.path, e.facts.sha256), named.family))
     return out
