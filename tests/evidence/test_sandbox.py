@@ -346,6 +346,16 @@ def test_it_works_with_less_on_a_machine_without_limits() -> None:
             "from hikeshi.evidence.sandbox.child import peak_bytes\n"
             "assert not protection().rlimits and peak_bytes() >= 0\n"
             "print([o.value for o in run('sandbox_victims:act', [Task('a', ('echo', 5))])])")
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60,
                          env=os.environ | {"PYTHONPATH": f"{SOURCE}{os.pathsep}{HERE}"})
     assert out.stdout.strip() == "[5]"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_the_pool_itself_is_raised_and_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object) -> None:
+        raise RuntimeError("our own fault")
+
+    monkeypatch.setattr("hikeshi.evidence.sandbox.pool._Child.end", broken)
+    with pytest.raises((RuntimeError, ChildError)):
+        list(run("sandbox_victims:pid", [Task("a", 0)], workers=1))

@@ -139,7 +139,10 @@ class _Pool:
             try:
                 result = self._results.get(timeout=0.5)  # with a timeout Ctrl-C also works on Windows
             except queue.Empty:
-                continue
+                if any(thread.is_alive() for thread in self._threads) or not self._results.empty():
+                    continue
+                raise ChildError("the sandbox's own threads ended without an answer",
+                                 hint="this is a fault in Hikeshi; please report it") from None
             if result is None:
                 running -= 1
             elif isinstance(result, BaseException):
@@ -377,6 +380,8 @@ class _Child:
             self._process.returncode = os.waitstatus_to_exitcode(status)
         except ChildProcessError:
             self._process.returncode = 0
+        except ImportError:  # a Python built without the resource module
+            self._process.wait()
 
 
 class _Tail:
