@@ -6,11 +6,11 @@ import stat
 import pytest
 from detect_helpers import PROCESS, SYSMON, compiled, fired, rows_of, rule_file, table
 
-from hikeshi.detect import cache as rule_cache
 from hikeshi.detect.compile import compile_rules
 from hikeshi.detect.match import Matcher
 from hikeshi.detect.rules import RuleFile, RuleSet, load_rules
 from hikeshi.errors import RuleError
+from hikeshi.knowledge import cache as rule_cache
 
 SIMPLE = {"selection": {"Image": "a"}, "condition": "selection"}
 

@@ -12,7 +12,7 @@ from hikeshi.knowledge.cache import cached
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HIKESHI_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    return tmp_path / "cache" / "knowledge"
 
 
 def test_the_second_call_reads_what_the_first_built(folder):

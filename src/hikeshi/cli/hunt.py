@@ -38,12 +38,12 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, .
 
     EVIDENCE: files, folders or archives. Exit code 0 nothing found, 1 found, 3 an event log could not be read.
     """
-    from hikeshi.detect.cache import default_folder
+    from hikeshi.knowledge.cache import cache_folder
     from hikeshi.triage.hunt import Hunt
 
     with progress() as advance:
         hunt = Hunt(evidence, rules or (own_rules(),), workers=workers, level=level,
-                    cache=None if no_cache else default_folder(), on_progress=advance)
+                    cache=None if no_cache else cache_folder("rules"), on_progress=advance)
         _pass_on(hunt.lines(), as_json=as_json)
     summary = hunt.summary
     if not as_json:

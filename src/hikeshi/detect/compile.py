@@ -30,11 +30,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from hikeshi.detect import cache as rule_cache
 from hikeshi.detect import regex
 from hikeshi.detect.logsource import LogSources, Place, load_log_sources
 from hikeshi.detect.rules import ParsedRule, RuleInfo, RuleSet
 from hikeshi.errors import Location, RuleError
+from hikeshi.knowledge import cache as cache_files
 
 # Part of the cache key, with the text of the modules below: a cache is never older than the code.
 ENGINE_VERSION = 1
@@ -105,7 +105,7 @@ def compile_rules(ruleset: RuleSet, *, cache: Path | None = None,
     sources = load_log_sources()
     digest = _digest(ruleset, placeholders or {})
     if cache is not None:
-        stored = rule_cache.read(cache, digest)
+        stored = cache_files.read(cache, digest)
         if stored is not None:
             try:
                 return from_plain(stored, from_cache=True)
@@ -113,7 +113,7 @@ def compile_rules(ruleset: RuleSet, *, cache: Path | None = None,
                 pass                # an older or foreign layout: compile anew and overwrite
     compiled = _compile(ruleset, sources, placeholders or {}, digest)
     if cache is not None:
-        rule_cache.write(cache, digest, compiled.to_plain())
+        cache_files.write(cache, digest, compiled.to_plain())
     return compiled
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from hikeshi.detect.cache import default_folder
 from hikeshi.detect.compile import CompiledRules, compile_rules
 from hikeshi.detect.rules import RuleSet, load_rules
+from hikeshi.knowledge.cache import cache_folder
 from hikeshi.model.text import Text
 from hikeshi.triage.findings import RuleText
 
@@ -48,7 +48,7 @@ class Rules:
 def load_rule_sets(folders: Sequence[Path]) -> Rules:
     """All folders as one set. Raises RuleError where a folder is missing."""
     files = load_rules(folders)
-    return Rules(files, compile_rules(files, cache=default_folder()))
+    return Rules(files, compile_rules(files, cache=cache_folder("rules")))
 
 
 def _told(ruleset: RuleSet, paths: set[str]) -> dict[str, dict[str, Any]]:
