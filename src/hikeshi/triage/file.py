@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,14 @@ from hikeshi.detect.match import Match, Matcher
 from hikeshi.errors import HikeshiError, UnsupportedFormat
 from hikeshi.events.schema import NAMES
 from hikeshi.events.table import ARROW_SCHEMA, Column, EventTable, Reject, Rows
-from hikeshi.events.time import NO_TIME, format_utc, parse_zone, zone_name
+from hikeshi.events.time import NO_TIME, format_utc, zone_name
 from hikeshi.evidence.source import Source
 from hikeshi.parse.registry import detect_format, parse_source
 from hikeshi.parse.windows import add_ecs_columns
 from hikeshi.sweep import Compiled, Sweeper
 from hikeshi.trace import Digest, digest
 from hikeshi.triage.findings import RECORDS_KEPT, Detection
+from hikeshi.triage.reading import Zone
 
 HOUR_US = 3_600_000_000
 REASONS_KEPT = 20
@@ -40,8 +40,7 @@ class Settings:
 
     rules: CompiledRules
     indicators: Compiled | None
-    zone: tzinfo
-    zone_assumed: bool
+    zone: Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,14 @@ class Order:
 @dataclass(slots=True)
 class FileResult:
     """What one file gave. `hours` are hours since 1970 UTC → records; `first`, `last` UTC ISO 8601;
-    `rejected` counts all damaged parts, `reasons` names the most frequent."""
+    `rejected` counts all damaged parts, `reasons` names the most frequent; `undated` records have no
+    time that can be read, so they are searched but have no place in the story."""
 
     format: str
     zone: str
     records: int = 0
     rejected: int = 0
+    undated: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     detections: list[Detection] = field(default_factory=list)
     sightings: list[dict[str, Any]] = field(default_factory=list)
@@ -93,15 +94,13 @@ def analyse(context: Context, order: Order) -> str:
     """Reads one file and leaves events.parquet, digest.arrow and result.json in its folder."""
     source, folder = order.source, order.folder
     folder.mkdir(parents=True)
-    zone, assumed = context.settings.zone, context.settings.zone_assumed
-    if source.zone_hint and assumed:
-        zone, assumed = parse_zone(source.zone_hint), False
+    zone = context.settings.zone.of(source)
     try:
         name, _ = detect_format(source)
     except UnsupportedFormat:
         name = source.kind
-    result = FileResult(name, "UTC" if name == "evtx" else zone_name(zone, assumed=assumed))
-    _Analysis(context, source, folder, result).run(zone, assumed)
+    result = FileResult(name, "UTC" if name == "evtx" else zone_name(zone.zone, assumed=zone.assumed))
+    _Analysis(context, source, folder, result).run(zone)
     (folder / "result.json").write_bytes(orjson.dumps(asdict(result)))
     return name
 
@@ -119,10 +118,10 @@ class _Analysis:
         self.seen: dict[tuple[str, str], Detection] = {}
         self.first, self.last = NO_TIME, NO_TIME
 
-    def run(self, zone: tzinfo, assumed: bool) -> None:
+    def run(self, zone: Zone) -> None:
         writer = pq.ParquetWriter(self.folder / "events.parquet", ARROW_SCHEMA, compression="zstd")
         try:
-            for table in parse_source(self.source, zone=zone, zone_assumed=assumed):
+            for table in parse_source(self.source, zone=zone.zone, zone_assumed=zone.assumed):
                 self.add(table)
                 writer.write_table(table.to_arrow())
         except HikeshiError as error:
@@ -162,6 +161,7 @@ class _Analysis:
 
     def _count_hours(self, table: EventTable) -> None:
         times = table.times[table.times != NO_TIME]
+        self.result.undated += table.row_count - len(times)
         if not len(times):
             return
         hours, counts = np.unique(times // HOUR_US, return_counts=True)

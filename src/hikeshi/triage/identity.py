@@ -2,37 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from hikeshi.errors import InputError
 from hikeshi.evidence import sandbox
 from hikeshi.evidence.source import Source
 from hikeshi.identify import Answer, Examined, merge
-from hikeshi.model.case import Candidate, Identification
+from hikeshi.model.case import Candidate, Identification, NotRead
 from hikeshi.model.evidence import RecordRef
+from hikeshi.triage.reading import not_read, readable, workers_for
 
 # Looking at a file's head, middle and tail is quick; an hour would mean a loop.
 LIMITS = sandbox.Limits(cpu_s=300, wall_s=900, memory_bytes=2 * 2**30)
 NOTE_BYTES = 4 * 2**20
+BATCH = 64  # files a task: a look takes a millisecond, handing over a task a tenth of that
 
 
 def examine_all(sources: Sequence[Source], *, workers: int | None = None,
-                on_progress: Callable[[str, int, int], None] = lambda what, done, total: None) -> list[Examined]:
-    """Facts of every file that could be a note or encrypted, in order of name; logs are too large to be notes."""
+                on_progress: Callable[[str, int, int], None] = lambda what, done, total: None
+                ) -> tuple[list[Examined], list[NotRead]]:
+    """Facts of every file that could be a note or encrypted, by name, and what could not be looked at.
+
+    Event logs and texts of megabytes are neither. A batch whose child died is tried again file by file.
+    """
     wanted = [s for s in sources if s.size and s.kind not in ("evtx", "sparse", "archive")
               and not (s.kind == "text" and s.size > NOTE_BYTES)]
-    if not wanted:
-        return []
-    readable = sorted({s.path.resolve().parent for s in wanted})
-    out: dict[int, Examined] = {}
-    tasks = (sandbox.Task(str(number), source) for number, source in enumerate(wanted))
-    cores = min(workers or sandbox.usable_cores(), len(wanted))
-    for done, outcome in enumerate(sandbox.run(
-            "hikeshi.identify:examine", tasks, setup="hikeshi.identify:prepare", setup_argument=(), workers=cores,
-            limits=LIMITS, readable=readable), 1):
-        if outcome.error is None:
-            out[int(outcome.key)] = outcome.value
-        on_progress("files", done, len(wanted))
-    return [out[number] for number in sorted(out)]
+    found: dict[str, Examined] = {}
+    failed: list[NotRead] = []
+    batches = [wanted[n:n + BATCH] for n in range(0, len(wanted), BATCH)]
+    while batches:
+        again: list[list[Source]] = []
+        for batch, outcome in _run(batches, wanted, workers):
+            if outcome.error is None:
+                for source, (examined, why) in zip(batch, outcome.value, strict=True):
+                    if examined is None:
+                        failed.append(not_read(source, InputError(why)))
+                    else:
+                        found[source.name] = examined
+            elif len(batch) > 1:
+                again += [[source] for source in batch]
+            else:
+                failed.append(not_read(batch[0], outcome.error))
+            on_progress("files", len(found) + len(failed), len(wanted))
+        batches = again
+    return [found[name] for name in sorted(found)], failed
+
+
+def _run(batches: list[list[Source]], wanted: Sequence[Source], workers: int | None
+         ) -> Iterator[tuple[list[Source], sandbox.Outcome]]:
+    tasks = [sandbox.Task(str(number), batch) for number, batch in enumerate(batches)]
+    for outcome in sandbox.run("hikeshi.identify.child:examine_batch", tasks, setup="hikeshi.identify.child:set_up",
+                               setup_argument=(), workers=workers_for(workers, len(tasks)), limits=LIMITS,
+                               readable=readable(wanted)):
+        yield batches[int(outcome.key)], outcome
 
 
 def identification(examined: Sequence[Examined]) -> Identification:

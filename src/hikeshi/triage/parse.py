@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +18,6 @@ import orjson
 
 from hikeshi.errors import HikeshiError, UnsupportedFormat, UsageError
 from hikeshi.events.table import EventTable, Reject
-from hikeshi.events.time import parse_zone
 from hikeshi.evidence import sandbox
 from hikeshi.evidence.acquire import acquire
 from hikeshi.evidence.source import Source
@@ -27,9 +25,8 @@ from hikeshi.model.case import NotRead
 from hikeshi.model.text import Text
 from hikeshi.parse.registry import BY_NAME, detect_format, parse_source
 from hikeshi.parse.windows import add_ecs_columns
+from hikeshi.triage.reading import LIMITS, Zone, is_log, left_out, readable, workers_for
 
-# Files of other kinds are no logs; a file that was named alone is still told about.
-_LOGS = frozenset({"text", "evtx"})
 _FIRST_ROWS = 5
 _REJECTS_SHOWN = 20
 
@@ -38,8 +35,7 @@ _REJECTS_SHOWN = 20
 class Settings:
     """What a child needs beside the file. `rows_to` is the folder for JSON Lines, or None for a summary."""
 
-    zone: tzinfo
-    zone_assumed: bool
+    zone: Zone
     format: str | None
     rows_to: Path | None
 
@@ -89,16 +85,16 @@ def parse_evidence(
     """
     if format is not None and format not in BY_NAME:
         raise UsageError(f"unknown format '{format}'", hint="`hikeshi parse --formats` lists them")
-    own_zone, assumed = (parse_zone(zone), False) if zone else (datetime.now().astimezone().tzinfo or UTC, True)
+    settings_zone = Zone.named(zone)
     with tempfile.TemporaryDirectory(prefix="hikeshi-") as folder:
         work = Path(folder).resolve()
         out = work / "rows"
         out.mkdir()
         acquired = acquire(list(paths), work / "evidence", workers=workers)
-        not_read = [NotRead(confidence="high", path=name, reason=reason) for name, reason in acquired.not_read]
-        settings = Settings(own_zone, assumed, format, out if rows else None)
-        wanted = [s for s in acquired.sources if s.kind in _LOGS and s.size]
-        not_read += [_unread(s.name, _not_a_log(s)) for s in acquired.sources if s.kind not in _LOGS or not s.size]
+        not_read = [left_out(name, reason) for name, reason in acquired.not_read]
+        settings = Settings(settings_zone, format, out if rows else None)
+        wanted = [s for s in acquired.sources if is_log(s)]
+        not_read += [_unread(s.name, _not_a_log(s)) for s in acquired.sources if not is_log(s)]
         yield Parsed(_files(wanted, settings, out, workers, not_read, on_progress), not_read)
 
 
@@ -120,8 +116,9 @@ def _files(
         tasks,
         setup="hikeshi.triage.parse:prepare",
         setup_argument=settings,
-        workers=min(workers or sandbox.usable_cores(), len(sources)),
-        readable=_readable(sources),
+        workers=workers_for(workers, len(sources)),
+        limits=LIMITS,
+        readable=readable(sources),
         writable=[out],
     )
     for count, outcome in enumerate(outcomes, 1):
@@ -149,11 +146,9 @@ def prepare(settings: Settings) -> Settings:
 def parse_file(settings: Settings, task: tuple[int, Source]) -> ParsedFile:
     """Parse one file; runs in the child."""
     number, source = task
-    zone, assumed = settings.zone, settings.zone_assumed
-    if source.zone_hint and assumed:
-        zone, assumed = parse_zone(source.zone_hint), False
+    zone = settings.zone.of(source)
     name = settings.format or detect_format(source)[0]
-    tables = parse_source(source, zone=zone, zone_assumed=assumed, format=name)
+    tables = parse_source(source, zone=zone.zone, zone_assumed=zone.assumed, format=name)
     counted = _Count(source.name, name)
     if settings.rows_to is None:
         for table in tables:
@@ -204,12 +199,6 @@ class _Count:
 def _write(table: EventTable, out: IO[bytes]) -> None:
     for row in table.iter_rows():
         out.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
-
-
-def _readable(sources: Sequence[Source]) -> list[Path]:
-    """The files themselves, or their folders where there are many."""
-    files = [source.path for source in sources]
-    return files if len(files) < 100 else sorted({path.parent for path in files})
 
 
 def _not_a_log(source: Source) -> HikeshiError:

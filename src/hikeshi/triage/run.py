@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import hikeshi
-from hikeshi.errors import HikeshiError, UsageError
-from hikeshi.events.time import parse_zone
+from hikeshi.errors import UsageError
 from hikeshi.evidence import sandbox
 from hikeshi.evidence.acquire import Acquired, acquire
 from hikeshi.evidence.manifest import manifest
@@ -35,15 +34,22 @@ from hikeshi.triage import output
 from hikeshi.triage.file import FileResult, Order, Settings
 from hikeshi.triage.findings import detection_findings, sighting_findings, story_findings
 from hikeshi.triage.identity import encrypted_files, examine_all, identification
+from hikeshi.triage.reading import (
+    LIMITS,
+    Zone,
+    is_log,
+    largest_first,
+    left_out,
+    not_read,
+    readable,
+    remark,
+    workers_for,
+)
 from hikeshi.triage.rules import Rules, load_rule_sets
 from hikeshi.triage.unknowns import unknowns
 from hikeshi.triage.workplace import Workplace, open_workplace
 
 OWN_RULES = DATA / "rules"
-LOGS = frozenset({"text", "evtx"})
-# A ten-gigabyte log takes hours of one core; a loop without end must still end.
-LIMITS = sandbox.Limits(cpu_s=4 * 3600, wall_s=8 * 3600, memory_bytes=3 * 2**30)
-REMARK_BYTES = 64 * 1024
 
 Advance = Callable[[str, int, int], None]
 
@@ -72,14 +78,14 @@ def triage(paths: Sequence[Path], out: Path, *, indicators: Sequence[Path] = (),
     report carries (default: now). Raises UsageError, InputError, RuleError, OutputError.
     """
     _refuse_own_output(paths, out)
-    reading_zone, assumed = _zone(zone)
+    reading_zone = Zone.named(zone)
     rule_sets = load_rule_sets((OWN_RULES, *rules))
     compiled, told = _indicators(indicators)
     with open_workplace(out, _settings_key(rule_sets, indicators, zone)) as place:
         on_progress("evidence", 0, 1)
         acquired = acquire(paths, place.evidence, workers=workers,
                            on_progress=lambda p: on_progress("evidence", p.done, max(p.total, 1)))
-        run = _Run(place, acquired, Settings(rule_sets.compiled, compiled, reading_zone, assumed), rule_sets, workers,
+        run = _Run(place, acquired, Settings(rule_sets.compiled, compiled, reading_zone), rule_sets, workers,
                    on_progress)
         return run.complete(out, told, made_at or datetime.now(UTC))
 
@@ -90,12 +96,6 @@ def _refuse_own_output(paths: Sequence[Path], out: Path) -> None:
         if str(path) != "-" and path.is_dir() and target.is_relative_to(path.resolve()):
             raise UsageError(f"{out} lies inside the evidence {path}",
                              hint="the evidence stays as it is: give a folder elsewhere with --out")
-
-
-def _zone(name: str | None) -> tuple[tzinfo, bool]:
-    if name:
-        return parse_zone(name), False
-    return datetime.now().astimezone().tzinfo or UTC, True
 
 
 def _indicators(paths: Sequence[Path]) -> tuple[Compiled | None, int]:
@@ -121,14 +121,15 @@ class _Run:
                  on_progress: Advance) -> None:
         self.place, self.acquired, self.settings, self.rules = place, acquired, settings, rules
         self.workers, self.on_progress = workers, on_progress
-        self.not_read: list[NotRead] = [_not_read(name, reason) for name, reason in acquired.not_read]
+        self.not_read: list[NotRead] = [left_out(name, reason) for name, reason in acquired.not_read]
         self.results: dict[str, FileResult] = {}
         self.folders: dict[str, Path] = {}
 
     def complete(self, out: Path, skipped_indicators: int, made_at: datetime) -> Triage:
-        examined = examine_all(self.acquired.sources, workers=self.workers, on_progress=self.on_progress)
+        examined, failed = examine_all(self.acquired.sources, workers=self.workers, on_progress=self.on_progress)
+        self.not_read += failed
         notes = {e.facts.path for e in examined if e.is_note or e.facts.is_encrypted}
-        self.analyse([s for s in self.acquired.sources if s.kind in LOGS and s.size and s.name not in notes])
+        self.analyse([s for s in self.acquired.sources if is_log(s) and s.name not in notes])
         self.on_progress("story", 0, 1)
         named = identification(examined)
         sightings = self.sightings()
@@ -149,20 +150,18 @@ class _Run:
     def analyse(self, logs: Sequence[Source]) -> None:
         """Every log that has no finished part yet, largest first, one child task each."""
         keys = {self.place.key(s): s for s in logs}
-        todo = sorted((k for k in keys if not self.place.is_done(k)), key=lambda k: (-keys[k].size, keys[k].name))
+        todo = [self.place.key(s) for s in largest_first(s for k, s in keys.items() if not self.place.is_done(k))]
         done = len(keys) - len(todo)
         self.on_progress("logs", done, len(keys))
         tasks = [sandbox.Task(key, Order(keys[key], self.place.doing / key)) for key in todo]
         if tasks:
-            cores = min(self.workers or sandbox.usable_cores(), len(tasks))
-            readable = (self.place.evidence, *sorted({s.path.resolve().parent for s in logs}))
             for outcome in sandbox.run("hikeshi.triage.file:analyse", tasks, setup="hikeshi.triage.file:prepare",
-                                       setup_argument=self.settings, workers=cores, limits=LIMITS,
-                                       readable=readable, writable=(self.place.doing,)):
+                                       setup_argument=self.settings, workers=workers_for(self.workers, len(tasks)),
+                                       limits=LIMITS, readable=readable(logs), writable=(self.place.doing,)):
                 if outcome.error is None:
                     self.place.finish(outcome.key)
                 else:
-                    self.not_read.append(_failed(keys[outcome.key], outcome.error))
+                    self.not_read.append(not_read(keys[outcome.key], outcome.error))
                 done += 1
                 self.on_progress("logs", done, len(keys))
         for key, source in sorted(keys.items(), key=lambda item: item[1].name):
@@ -182,8 +181,9 @@ class _Run:
         out = []
         for source in self.acquired.sources:
             result = self.results.get(source.name)
-            if result and result.format == "text" and source.size <= REMARK_BYTES and source.name not in notes:
-                out.append(source.path.read_bytes().decode(source.encoding or "utf-8", "replace"))
+            text = remark(source, result.format) if result and source.name not in notes else None
+            if text is not None:
+                out.append(text)
         return out
 
     def item(self, source: Source, examined: dict[str, Examined]) -> EvidenceItem:
@@ -197,6 +197,8 @@ class _Run:
             looked = "note" if known.is_note else "encrypted" if known.facts.is_encrypted else source.kind
             return replace(base, format=looked)
         problems = [*source.problems, *(f"{reason} ({count:,})" for reason, count in result.reasons.items())]
+        if result.undated:
+            problems.append(f"records without a readable time ({result.undated:,})")
         if result.stopped:
             problems.append(f"reading stopped: {result.stopped}")
         return replace(base, format=result.format, zone=result.zone, records=result.records, rejected=result.rejected,
@@ -245,10 +247,3 @@ def _versions() -> dict[str, str]:
     return {"hikeshi": hikeshi.__version__, "evtx": version("evtx"), "pySigma": version("pysigma"),
             "pymispgalaxies": version("pymispgalaxies")}
 
-
-def _not_read(name: str, reason: Text) -> NotRead:
-    return NotRead(confidence="high", path=name, reason=reason)
-
-
-def _failed(source: Source, error: HikeshiError) -> NotRead:
-    return _not_read(source.name, Text(f"読み取れませんでした: {error.what}", f"could not be read: {error.what}"))

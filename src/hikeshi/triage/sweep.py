@@ -8,24 +8,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
-from hikeshi.errors import HikeshiError
-from hikeshi.events.time import parse_zone
 from hikeshi.evidence import sandbox
 from hikeshi.evidence.acquire import acquire
 from hikeshi.evidence.source import Source
 from hikeshi.indicators import IndicatorSet, warning_lists
 from hikeshi.model.case import NotRead
 from hikeshi.model.sighting import Sighting
-from hikeshi.model.text import Text
 from hikeshi.parse.registry import parse_source
 from hikeshi.parse.windows import add_ecs_columns
 from hikeshi.sweep import Compiled, Sweeper, compile_indicators, merge
-
-# Kinds that hold no records: they are neither read nor reported as missing.
-LOGS = frozenset({"text", "evtx"})
+from hikeshi.triage.reading import LIMITS, Zone, is_log, largest_first, left_out, not_read, readable, workers_for
 
 
 @dataclass(slots=True)
@@ -46,8 +40,7 @@ class Settings:
     """What a child needs beside the file: the tables, the zone, the format if the user named one."""
 
     compiled: Compiled
-    zone: tzinfo
-    zone_assumed: bool
+    zone: Zone
     format: str | None = None
 
 
@@ -67,12 +60,10 @@ def prepare(settings: Settings) -> Settings:
 
 def sweep_file(settings: Settings, source: Source) -> FileResult:
     """All sightings of one file; runs in the child."""
-    zone, assumed = settings.zone, settings.zone_assumed
-    if source.zone_hint and assumed:
-        zone, assumed = parse_zone(source.zone_hint), False
+    zone = settings.zone.of(source)
     sweeper = Sweeper(settings.compiled)
     records = rejected = 0
-    for table in parse_source(source, zone=zone, zone_assumed=assumed, format=settings.format):
+    for table in parse_source(source, zone=zone.zone, zone_assumed=zone.assumed, format=settings.format):
         add_ecs_columns(table)
         sweeper.add(source, table)
         records += table.row_count
@@ -84,19 +75,19 @@ def sweep_sources(sources: Sequence[Source], indicators: IndicatorSet, *, worker
                   zone: str | None = None, format: str | None = None,
                   on_progress: Callable[[str, int, int], None] | None = None) -> SweepResult:
     """Sweep files that evidence.acquire has already opened. Largest files first, one a child."""
-    settings = Settings(compile_indicators(indicators), *_zone(zone), format)
-    wanted = sorted((s for s in sources if s.kind in LOGS and s.size), key=lambda s: -s.size)
-    result = SweepResult(skipped=[s.name for s in sources if s.kind not in LOGS and s.size])
+    settings = Settings(compile_indicators(indicators), Zone.named(zone), format)
+    wanted = largest_first(s for s in sources if is_log(s))
+    result = SweepResult(skipped=[s.name for s in sources if s.size and not is_log(s)])
     by_key = {str(number): source for number, source in enumerate(wanted)}
     tasks = (sandbox.Task(key, source) for key, source in by_key.items())
     parts: list[tuple[Sighting, ...]] = []
     if by_key:
-        cores = min(workers or sandbox.usable_cores(), len(by_key))
         for done, outcome in enumerate(sandbox.run(
                 "hikeshi.triage.sweep:sweep_file", tasks, setup="hikeshi.triage.sweep:prepare",
-                setup_argument=settings, workers=cores, readable=_readable(wanted)), 1):
+                setup_argument=settings, workers=workers_for(workers, len(by_key)), limits=LIMITS,
+                readable=readable(wanted)), 1):
             if outcome.error is not None:
-                result.not_read.append(_not_read(by_key[outcome.key], outcome.error))
+                result.not_read.append(not_read(by_key[outcome.key], outcome.error))
             else:
                 part: FileResult = outcome.value
                 parts.append(part.sightings)
@@ -119,28 +110,9 @@ def sweep_evidence(paths: Iterable[Path], indicators: IndicatorSet, *, workers: 
         acquired = acquire(list(paths), Path(work), workers=workers)
         result = sweep_sources(acquired.sources, indicators, workers=workers, zone=zone, format=format,
                                on_progress=on_progress)
-        closed = [NotRead(confidence="high", path=name, reason=reason) for name, reason in acquired.not_read]
+        closed = [left_out(name, reason) for name, reason in acquired.not_read]
         result.not_read = sorted([*closed, *result.not_read], key=lambda n: n.path)
         return result
-
-
-def _zone(name: str | None) -> tuple[tzinfo, bool]:
-    """The zone the user named, or this machine's, which is only assumed."""
-    if name:
-        return parse_zone(name), False
-    return datetime.now().astimezone().tzinfo or UTC, True
-
-
-def _readable(sources: Sequence[Source]) -> list[Path]:
-    """What the children may open: the files themselves, or their folders where there are many."""
-    if len(sources) < 100:
-        return [s.path for s in sources]
-    return sorted({s.path.resolve().parent for s in sources})
-
-
-def _not_read(source: Source, error: HikeshiError) -> NotRead:
-    return NotRead(confidence="high", path=source.name,
-                   reason=Text(f"読み取れませんでした({error.what})", f"could not be read: {error.what}"))
 
 
 def marked(sightings: list[Sighting]) -> list[Sighting]:

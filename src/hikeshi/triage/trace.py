@@ -8,25 +8,28 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
-from hikeshi.errors import HikeshiError, UnsupportedFormat
-from hikeshi.events.time import parse_zone
+from hikeshi.errors import HikeshiError, InputError, UnsupportedFormat
 from hikeshi.evidence import sandbox
 from hikeshi.evidence.acquire import acquire
 from hikeshi.evidence.source import Source
 from hikeshi.model.case import Identification, NotRead, Story
-from hikeshi.model.text import Text
 from hikeshi.parse.registry import detect_format, parse_source
 from hikeshi.parse.windows import add_ecs_columns
 from hikeshi.trace import Digest, build_story, digest
 from hikeshi.triage.identity import encrypted_files, examine_all, identification
-
-LOGS = frozenset({"text", "evtx"})
-# A ten-gigabyte log takes hours of one core; a loop without end must still end.
-LIMITS = sandbox.Limits(cpu_s=4 * 3600, wall_s=8 * 3600, memory_bytes=3 * 2**30)
-_REMARK_BYTES = 64 * 1024
+from hikeshi.triage.reading import (
+    LIMITS,
+    Zone,
+    is_log,
+    largest_first,
+    left_out,
+    not_read,
+    readable,
+    remark,
+    workers_for,
+)
 
 Advance = Callable[[str, int, int], None]
 
@@ -41,12 +44,6 @@ class Traced:
     rejected: int = 0
     formats: dict[str, int] = field(default_factory=dict)
     not_read: list[NotRead] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    zone: tzinfo
-    zone_assumed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +62,15 @@ class FileResult:
     stopped: str
 
 
-def prepare(settings: Settings) -> Settings:
+def prepare(zone: Zone) -> Zone:
     """Runs in each child before it is locked down; everything a task imports is imported by now."""
-    return settings
+    return zone
 
 
-def digest_file(settings: Settings, order: Order) -> FileResult:
+def digest_file(settings: Zone, order: Order) -> FileResult:
     """Digests one file into the folder the child may write to; runs in the child."""
     source = order.source
-    zone, assumed = settings.zone, settings.zone_assumed
-    if source.zone_hint and assumed:
-        zone, assumed = parse_zone(source.zone_hint), False
+    zone = settings.of(source)
     try:
         name, _ = detect_format(source)
     except UnsupportedFormat:
@@ -84,7 +79,7 @@ def digest_file(settings: Settings, order: Order) -> FileResult:
     records = rejected = 0
     stopped = ""
     try:
-        for table in parse_source(source, zone=zone, zone_assumed=assumed):
+        for table in parse_source(source, zone=zone.zone, zone_assumed=zone.assumed):
             add_ecs_columns(table)
             parts.append(digest(source, table))
             records += table.row_count
@@ -114,24 +109,20 @@ def trace_evidence(
         evidence.mkdir()
         digests.mkdir()
         acquired = acquire(list(paths), evidence, workers=workers)
-        examined = examine_all(acquired.sources, workers=workers, on_progress=on_progress)
+        examined, failed = examine_all(acquired.sources, workers=workers, on_progress=on_progress)
         named = identification(examined)
         left = {e.facts.path for e in examined if e.is_note or e.facts.is_encrypted}
-        logs = sorted(
-            (s for s in acquired.sources if s.kind in LOGS and s.size and s.name not in left),
-            key=lambda s: (-s.size, s.name),
-        )
+        logs = largest_first(s for s in acquired.sources if is_log(s) and s.name not in left)
         traced = Traced(
             Story(),
             named,
-            not_read=[NotRead(confidence="high", path=name, reason=reason) for name, reason in acquired.not_read],
+            not_read=[*(left_out(name, reason) for name, reason in acquired.not_read), *failed],
         )
         files, remarks = _digest_all(
             logs,
             digests,
-            (evidence, *(s.path.resolve().parent for s in logs)),
             workers,
-            _zone(zone),
+            Zone.named(zone),
             traced,
             on_progress,
         )
@@ -147,9 +138,8 @@ def trace_evidence(
 def _digest_all(
     logs: Sequence[Source],
     folder: Path,
-    readable: Iterable[Path],
     workers: int | None,
-    settings: Settings,
+    zone: Zone,
     traced: Traced,
     on_progress: Advance,
 ) -> tuple[list[Path], list[str]]:
@@ -165,17 +155,17 @@ def _digest_all(
             "hikeshi.triage.trace:digest_file",
             tasks,
             setup="hikeshi.triage.trace:prepare",
-            setup_argument=settings,
-            workers=min(workers or sandbox.usable_cores(), len(tasks)),
+            setup_argument=zone,
+            workers=workers_for(workers, len(tasks)),
             limits=LIMITS,
-            readable=sorted(set(readable)),
+            readable=readable(logs),
             writable=(folder,),
         ),
         1,
     ):
         order = orders[outcome.key]
         if outcome.error is not None:
-            traced.not_read.append(_not_read(order.source, outcome.error.what))
+            traced.not_read.append(not_read(order.source, outcome.error))
         else:
             part: FileResult = outcome.value
             files.append(order.digest)
@@ -183,20 +173,10 @@ def _digest_all(
             traced.rejected += part.rejected
             traced.formats[part.format] = traced.formats.get(part.format, 0) + 1
             if part.stopped:
-                traced.not_read.append(_not_read(order.source, part.stopped))
-            if part.format == "text" and order.source.size <= _REMARK_BYTES:
-                remarks.append(order.source.path.read_bytes().decode(order.source.encoding or "utf-8", "replace"))
+                traced.not_read.append(not_read(order.source, InputError(part.stopped)))
+            text = remark(order.source, part.format)
+            if text is not None:
+                remarks.append(text)
         on_progress("logs", done, len(tasks))
     return files, sorted(remarks)
 
-
-def _zone(name: str | None) -> Settings:
-    if name:
-        return Settings(parse_zone(name), False)
-    return Settings(datetime.now().astimezone().tzinfo or UTC, True)
-
-
-def _not_read(source: Source, what: str) -> NotRead:
-    return NotRead(
-        confidence="high", path=source.name, reason=Text(f"読み取れませんでした: {what}", f"could not be read: {what}")
-    )
