@@ -105,7 +105,8 @@ def build_view(report: ReportInput, language: Language) -> View:
 def _table_block(columns: tuple[str, ...], rows: Sequence[tuple[Cell, ...]], more: str = "") -> Block:
     # Short values never wrap; sentences share the rest: half the longest cell counts, half the average.
     def width(index: int) -> int:
-        cells = [min(_shown_width(row[index].text) + 2 * len(row[index].refs), 64) for row in rows]
+        cells = [min(_shown_width(row[index].text) + 2 * len(row[index].refs) + 3 * bool(row[index].mark), 64)
+                 for row in rows]
         longest = max(cells)
         needed = longest if longest <= 20 else (longest + sum(cells) // len(cells)) // 2
         return max(_shown_width(columns[index]), needed) + 3
@@ -126,12 +127,16 @@ class _Builder:
 
     # values
 
-    def time(self, text: str | None, *, seconds: bool = True) -> str:
+    def time(self, text: str | None) -> str:
         """A UTC ISO time in the reader's zone; "unknown" where there is none."""
-        if not text:
-            return self.w("unknown")
-        local = datetime.fromisoformat(text).astimezone(self.report.zone)
-        return local.strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M")
+        return self._local(text, "%Y-%m-%d %H:%M:%S")
+
+    def time_with_zone(self, text: str | None) -> str:
+        """The same with the zone's short name, for where no line beside it says the zone."""
+        return self._local(text, "%Y-%m-%d %H:%M %Z")
+
+    def _local(self, text: str | None, form: str) -> str:
+        return datetime.fromisoformat(text).astimezone(self.report.zone).strftime(form) if text else self.w("unknown")
 
     def bytes(self, count: int | None) -> str:
         if count is None:
@@ -154,7 +159,7 @@ class _Builder:
         times = [a.first for a in self.report.activity if a.first] + [a.last for a in self.report.activity if a.last]
         if not times:
             return ""
-        return f"{self.time(min(times), seconds=False)} – {self.time(max(times), seconds=False)}"
+        return f"{self.time_with_zone(min(times))} – {self.time_with_zone(max(times))}"
 
     # the first screen
 
@@ -192,7 +197,8 @@ class _Builder:
         unknown = self.w("unknown")
         answer = self.w("entry_answer", kind=self.w.of("kind", best.kind), source=plain(best.source or unknown),
                         account=plain(best.account or unknown), host=plain(best.host or unknown))
-        details = [self.cell(f"{self.time(best.time)} · {self.w('col_confidence')}: {self.w(best.confidence)}", best)]
+        when = f"{self.time_with_zone(best.time)} · {self.w('col_confidence')}: {self.w(best.confidence)}"
+        details = [self.cell(when, best)]
         details += [Cell(plain(self.w.text(r))) for r in best.reasons[:3]]
         if len(found) > 1:
             details.append(Cell(self.w("entry_also", count=len(found) - 1)))
@@ -206,8 +212,8 @@ class _Builder:
         details = []
         if story.spread:
             first, last = story.spread[0], story.spread[-1]
-            details.append(self.cell(self.w("spread_detail", first=self.time(first.time), last=self.time(last.time),
-                                            steps=len(story.spread)), first))
+            details.append(self.cell(self.w("spread_detail", first=self.time_with_zone(first.time),
+                                            last=self.time_with_zone(last.time), steps=len(story.spread)), first))
         details += [self.cell(self.w("exfiltration_answer", source=e.source, destination=defang(e.destination),
                                      bytes=self.bytes(e.bytes)), e) for e in story.exfiltration[:2]]
         answer = self.w("spread_answer", hosts=f"{hosts:,}", encrypted=f"{len(story.encrypted_hosts):,}")
@@ -231,6 +237,8 @@ class _Builder:
             return Answer(question, self.w("no_events"), "unknown", details)
         if not self.case.not_read and not rejected:
             return Answer(question, self.w("unread_none"), "plain")
+        if not self.case.not_read:
+            return Answer(question, self.w("unread_records", rejected=f"{rejected:,}"), "unknown")
         return Answer(question, self.w("unread_answer", files=f"{len(self.case.not_read):,}", rejected=f"{rejected:,}"),
                       "unknown", details)
 

@@ -11,6 +11,7 @@ from hikeshi.model.evidence import RecordRef
 from hikeshi.model.finding import SEVERITIES, Confidence, Finding, Severity
 from hikeshi.model.sighting import Sighting
 from hikeshi.model.text import Text
+from hikeshi.report.words import Words
 
 RECORDS_KEPT = 100
 _CHECK = Text("記録を確認し、心当たりがなければ侵害として扱います。",
@@ -99,8 +100,8 @@ def story_findings(identification: Identification, story: Story) -> list[Finding
         out.append(_of("identification", "critical", title, None, records, reason, identification.confidence,
                        identification.family))
     for entry in story.entry_candidates:
-        title = Text(f"侵入経路の候補 {entry.rank}: {entry.kind}",
-                     f"Candidate {entry.rank} for the way in: {entry.kind}")
+        title = Text(f"侵入経路の候補 {entry.rank}: {Words('ja').of('kind', entry.kind)}",
+                     f"Candidate {entry.rank} for the way in: {Words('en').of('kind', entry.kind)}")
         reason = entry.reasons[0] if entry.reasons else title
         found = _of("entry", "high" if entry.rank == 1 else "medium", title, entry.time, entry.records, reason,
                     entry.confidence, str(entry.rank))
@@ -114,8 +115,8 @@ def _gap(gap: LogGap) -> Finding:
     cleared = gap.kind == "cleared"
     title = Text("ログの消去", "Log cleared") if cleared else Text("ログの途切れ", "Silence in a log")
     reason = Text(f"{gap.host} の {gap.log}", f"{gap.log} of {gap.host}")
-    found = _of("log_gap", "high" if cleared else "low", title, gap.first, gap.records, reason, gap.confidence,
-                f"{gap.host}/{gap.log}/{gap.kind}/{gap.first}")
+    found = _of("log_gap", "high" if cleared else "low", title, gap.first or gap.last, gap.records, reason,
+                gap.confidence, f"{gap.host}/{gap.log}/{gap.kind}/{gap.first}")
     return replace(found, hosts=(gap.host,))
 
 
