@@ -28,7 +28,7 @@ from hikeshi.model.text import Text
 from hikeshi.model.tlp import Tlp
 
 HERE = Path(__file__).parent
-OWNED = Path(tempfile.gettempdir()) / f"hikeshi-owned-{os.getpid()}"
+OWNED = Path(tempfile.gettempdir()) / f"hikeshi-owned-{os.getpid():010}"
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner), max_leaves=20)
@@ -111,7 +111,8 @@ def make_call(*arguments: Any) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("frame", [
+# Named by length: the first frame differs from process to process.
+@pytest.mark.parametrize("frame", ids=lambda frame: f"{len(frame)} bytes", argvalues=[
     pickle.dumps(Evil(os.system, f"touch {OWNED}")),
     pickle.dumps(Evil(eval, "1+1")), pickle.dumps(Evil(exec, "x=1")), pickle.dumps(Evil(getattr, "a", "upper")),
     pickle.dumps(Evil(os.system, "true"), protocol=0), pickle.dumps(Evil(__import__, "os")),
