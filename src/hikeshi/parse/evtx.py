@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import evtx
 import numpy as np
@@ -40,6 +40,8 @@ _ROUND_ROWS = 256
 _BATCH_TEXT = 192 << 20
 _FLUSH_VALUES = 1024
 _MISSING_SHOWN = 1000
+# 32 MiB: a second's work, so that cores share a large log evenly.
+_PART_CHUNKS = 512
 
 
 def parse_evtx(source: Source, *, batch_rows: int = 100_000) -> Iterator[EventTable]:
@@ -59,20 +61,38 @@ def parse_evtx(source: Source, *, batch_rows: int = 100_000) -> Iterator[EventTa
         yield batch.build()
 
 
-def read_records(source: Source, batch: EvtxBatch) -> Iterator[None]:
-    """Read a file into a batch; yields whenever the batch may be built and emptied."""
-    layout = read_layout(source.path)
-    if not layout.header_ok and not layout.chunks:
+def read_records(source: Source, batch: EvtxBatch, part: Part | None = None) -> Iterator[None]:
+    """Read a file, or one part of it, into a batch; yields whenever the batch may be built and emptied.
+
+    A whole file is read part by part too: what its parts say apart is what it says at once.
+    """
+    for each in parts_of(source.size) if part is None else [part]:
+        yield from _read_part(source, batch, each)
+
+
+def parts_of(size: int) -> list[Part]:
+    """The parts of a file of `size` bytes, in file order; one at least."""
+    slots = max(1, -(-(size - HEADER_BYTES) // CHUNK_BYTES))
+    return [Part(first, min(first + _PART_CHUNKS, slots)) for first in range(0, slots, _PART_CHUNKS)]
+
+
+def _read_part(source: Source, batch: EvtxBatch, part: Part) -> Iterator[None]:
+    layout = read_layout(source.path, part)
+    if not layout.header_ok and not layout.any_chunk:
         raise _no_event_log(source)
     batch.rejects.extend(layout.problems)
+    if not layout.chunks:
+        return
     seen: list[np.ndarray[Any, Any]] = []
     collecting = gc.isenabled()
     gc.disable()                # a hundred thousand short-lived dicts a second: the collector finds nothing
     try:
-        for opened in _streams(source, layout, batch.rejects):
-            for ids in batch.consume(opened):
+        with _PartFile(source.path, part) as file:
+            for ids in batch.consume(evtx.PyEvtxParser(file, number_of_threads=1).records_json(), part.first):
                 seen.append(ids)
                 yield
+    except (RuntimeError, OSError) as error:
+        batch.rejects.append(Reject(_plain(error), offset=part.offset))
     finally:
         if collecting:
             gc.enable()
@@ -91,6 +111,22 @@ def _no_event_log(source: Source) -> UnsupportedFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Chunks `first` up to and without `stop`, counted from 0 by their place in the file."""
+
+    first: int
+    stop: int
+
+    @property
+    def offset(self) -> int:
+        return HEADER_BYTES + self.first * CHUNK_BYTES
+
+    @property
+    def end(self) -> int:
+        return HEADER_BYTES + self.stop * CHUNK_BYTES
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A chunk header: where it lies, and the record ids it announces."""
 
@@ -102,14 +138,20 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
+    """`any_chunk`: there is a chunk somewhere in the file, maybe in another part."""
+
     header_ok: bool
     chunks: list[Chunk]
     problems: list[Reject]
     size: int
+    any_chunk: bool
 
 
-def read_layout(path: Path) -> Layout:
-    """File header and chunk headers, and what is wrong with them."""
+def read_layout(path: Path, part: Part | None = None) -> Layout:
+    """File header and chunk headers, and what is wrong with them.
+
+    Of a part: its own chunks; what concerns the file as a whole is told with the first part only.
+    """
     problems: list[Reject] = []
     chunks: list[Chunk] = []
     with path.open("rb") as file:
@@ -117,61 +159,100 @@ def read_layout(path: Path) -> Layout:
         file.seek(0)
         header = file.read(128)
         header_ok = len(header) == 128 and header[:8] == FILE_MAGIC and size >= HEADER_BYTES
-        if header_ok and zlib.crc32(header[:120]) != struct.unpack_from("<I", header, 124)[0]:
-            # Windows leaves it stale on logs cut off at the mains; records don't depend on it.
-            problems.append(Reject("the file header's checksum is wrong", offset=0))
-        for offset in range(HEADER_BYTES, size, CHUNK_BYTES):
+        start, end = (HEADER_BYTES, size) if part is None else (part.offset, min(part.end, size))
+        if start == HEADER_BYTES:
+            problems.extend(_file_problems(file, header, size, header_ok=header_ok))
+        for offset in range(start, end, CHUNK_BYTES):
             file.seek(offset)
-            start = file.read(128)
+            head = file.read(128)
             whole = offset + CHUNK_BYTES <= size
-            if start[:8] == CHUNK_MAGIC and len(start) == 128:
-                _, _, first_id, last_id = struct.unpack_from("<4Q", start, 8)
+            if head[:8] == CHUNK_MAGIC and len(head) == 128:
+                _, _, first_id, last_id = struct.unpack_from("<4Q", head, 8)
                 chunks.append(Chunk(offset, first_id, last_id, whole))
-            elif any(start):
+            elif any(head):
                 problems.append(Reject("a chunk without its magic number", offset=offset))
             if not whole:
                 problems.append(Reject(
                     f"the file ends inside a chunk: {size - offset:,} of {CHUNK_BYTES:,} bytes", offset=offset))
-    if not header_ok and chunks:
-        problems.append(Reject("the file header is damaged; records were read chunk by chunk", offset=0))
-    if header_ok:
-        expected = struct.unpack_from("<H", header, 42)[0]
-        dirty = struct.unpack_from("<I", header, 120)[0] & 1
-        present = len(chunks)
-        # Logs over 4 GiB wrap the 16-bit count; a dirty log's count is stale by design.
-        if present < expected and not dirty and size < 1 << 32 and not any("ends inside" in p.reason for p in problems):
-            problems.append(Reject(f"the header announces {expected} chunks, {present} are there"))
-    return Layout(header_ok, chunks, problems, size)
+        any_chunk = bool(chunks) or start > HEADER_BYTES or _count_chunks(file, size, enough=1) > 0
+    return Layout(header_ok, chunks, problems, size, any_chunk)
 
 
-def _streams(source: Source, layout: Layout, rejects: list[Reject]) -> Iterator[Iterator[Any]]:
-    """Record iterators that together cover the file."""
-    damaged_end = [c for c in layout.chunks if not c.whole]
-    if layout.header_ok:
-        try:
-            # A cut-off last chunk is read below, padded: the package alone would lose its records.
-            yield evtx.PyEvtxParser(str(source.path), number_of_threads=1).records_json()
-        except (RuntimeError, OSError) as error:
-            rejects.append(Reject(_plain(error)))
-            damaged_end = layout.chunks
-    else:
-        damaged_end = layout.chunks
-    for chunk in damaged_end:
-        with source.path.open("rb") as file:
-            file.seek(chunk.offset)
-            body = file.read(CHUNK_BYTES)
-        image = _lone_file(body)
-        try:
-            yield evtx.PyEvtxParser(io.BytesIO(image), number_of_threads=1).records_json()
-        except (RuntimeError, OSError) as error:
-            rejects.append(Reject(_plain(error), offset=chunk.offset))
+def _file_problems(file: BinaryIO, header: bytes, size: int, *, header_ok: bool) -> Iterator[Reject]:
+    if not header_ok:
+        if _count_chunks(file, size, enough=1):
+            yield Reject("the file header is damaged; records were read chunk by chunk", offset=0)
+        return
+    if zlib.crc32(header[:120]) != struct.unpack_from("<I", header, 124)[0]:
+        # Windows leaves it stale on logs cut off at the mains; records don't depend on it.
+        yield Reject("the file header's checksum is wrong", offset=0)
+    expected = struct.unpack_from("<H", header, 42)[0]
+    dirty = struct.unpack_from("<I", header, 120)[0] & 1
+    cut = (size - HEADER_BYTES) % CHUNK_BYTES
+    # Logs over 4 GiB wrap the 16-bit count; a dirty log's count is stale by design.
+    if not dirty and not cut and size < 1 << 32:
+        present = _count_chunks(file, size, enough=expected)
+        if present < expected:
+            yield Reject(f"the header announces {expected} chunks, {present} are there")
 
 
-def _lone_file(chunk: bytes) -> bytes:
-    """A file that holds just this chunk."""
-    start = struct.pack("<8s3QI4H76x", FILE_MAGIC, 0, 0, 1, 128, 1, 3, HEADER_BYTES, 1)
-    header = start + struct.pack("<II", 0, zlib.crc32(start)) + bytes(HEADER_BYTES - 128)
-    return header + chunk.ljust(CHUNK_BYTES, b"\0")
+def _count_chunks(file: BinaryIO, size: int, *, enough: int) -> int:
+    """How many chunks have their magic number; not looking further than `enough`."""
+    found = 0
+    for offset in range(HEADER_BYTES, size, CHUNK_BYTES):
+        if found >= enough:
+            break
+        file.seek(offset)
+        head = file.read(128)
+        found += head[:8] == CHUNK_MAGIC and len(head) == 128
+    return found
+
+
+class _PartFile(io.RawIOBase):
+    """A part as a file of its own: a sound header, then the part's chunks.
+
+    The header is ours: the records don't depend on the file's, which may be damaged. A last
+    chunk that is cut off is filled up with zeros: the package alone would lose its records.
+    """
+
+    def __init__(self, path: Path, part: Part) -> None:
+        start = struct.pack("<8s3QI4H76x", FILE_MAGIC, 0, 0, 1, 128, 1, 3, HEADER_BYTES,
+                            min(part.stop - part.first, 0xFFFF))
+        self._header = start + struct.pack("<II", 0, zlib.crc32(start)) + bytes(HEADER_BYTES - 128)
+        self._file = path.open("rb")
+        self._file.seek(part.offset)
+        self._part = part
+        self._size = HEADER_BYTES + (part.stop - part.first) * CHUNK_BYTES
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._size - self._at)
+        wanted = left if size is None or size < 0 else min(size, left)
+        if self._at < HEADER_BYTES:
+            data = self._header[self._at:self._at + wanted]
+        else:
+            self._file.seek(self._part.offset + self._at - HEADER_BYTES)
+            data = self._file.read(wanted).ljust(wanted, b"\0")
+        self._at += len(data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _announced_but_missing(layout: Layout, seen: Sequence[np.ndarray[Any, Any]]) -> Iterator[Reject]:
@@ -199,6 +280,15 @@ def _announced(chunk: Chunk) -> int:
     # A chunk holds at most 65,024 / 28 records: a header that says more is damaged itself.
     count = chunk.last_id - chunk.first_id + 1
     return count if 0 < count <= 2400 else 0
+
+
+def _in_file(reason: str, first_chunk: int) -> str:
+    """The decoder's words, with the chunk's number in the file rather than in the part."""
+    before, mark, after = reason.partition("chunk number ")
+    number, colon, rest = after.partition(":")
+    if not mark or not number.isdecimal():
+        return reason
+    return f"{before}{mark}{int(number) + first_chunk}{colon}{rest}"
 
 
 def _plain(error: BaseException) -> str:
@@ -255,8 +345,11 @@ class EvtxBatch:
     def wants(self, name: str) -> bool:
         return self._want is None or name in self._want
 
-    def consume(self, records: Iterator[Any]) -> Iterator[np.ndarray[Any, Any]]:
-        """Read on; after each round the record ids of it. The batch may be built in between."""
+    def consume(self, records: Iterator[Any], first_chunk: int = 0) -> Iterator[np.ndarray[Any, Any]]:
+        """Read on; after each round the record ids of it. The batch may be built in between.
+
+        `first_chunk` is the place in the file of what the decoder calls chunk 0.
+        """
         loads = orjson.loads
         events: list[dict[str, Any]] = []
         heads: list[dict[str, Any]] = []
@@ -275,7 +368,7 @@ class EvtxBatch:
                 else:
                     more = False
             except (RuntimeError, OSError) as error:
-                self.rejects.append(Reject(_plain(error)))
+                self.rejects.append(Reject(_in_file(_plain(error), first_chunk)))
             except (orjson.JSONDecodeError, KeyError, TypeError) as error:
                 self.rejects.append(Reject(f"a record without the usual parts: {_plain(error)}",
                                            record=record["event_record_id"], raw=record["data"][:200]))
