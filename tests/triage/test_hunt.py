@@ -111,7 +111,7 @@ def test_a_dying_child_loses_only_the_file_that_kills_it(evidence, rules, monkey
     def run(function, tasks, *, setup_argument, **options):
         context = module.prepare(setup_argument)
         for task in tasks:
-            if any(s.name == deadly for s in task.argument[1]):
+            if any(s.name == deadly for s, _ in task.argument[1]):
                 yield Answer(task.key, None, ChildKilled("the child was killed by SIGSEGV"))
             else:
                 yield Answer(task.key, module.hunt_files(context, task.argument), None)
@@ -131,8 +131,8 @@ def test_files_in_one_batch_keep_their_own_figures(files, rules, tmp_path):
     context = module.prepare({"rules": orjson.dumps(compiled.to_plain()), "levels": ["high", "low"],
                               "spool": str(tmp_path)})
     sources = [Source(p, p.name, "", p.stat().st_size, kind="evtx") for p in files]
-    together = module.hunt_files(context, ["t", sources])
-    alone = [module.hunt_files(context, [f"a{n}", [s]]) for n, s in enumerate(sources)]
+    together = module.hunt_files(context, ["t", [(s, None) for s in sources]])
+    alone = [module.hunt_files(context, [f"a{n}", [(s, None)]]) for n, s in enumerate(sources)]
     assert together["files"] == [a["files"][0] for a in alone]
     lines = b"".join(Path(a["spools"][0]).read_bytes() for a in alone)
     assert Path(together["spools"][0]).read_bytes() == lines

@@ -1,10 +1,11 @@
 """Windows event logs × Sigma rules, from paths to hits.
 
-Files are dealt to sandbox children: a big one alone, small ones together, so that their events
-share one set of columns. A child writes its hits as JSON Lines into a scratch folder and gives
-back only counts; the parent passes them on in file order. Memory stays flat, the order is the
-same in every run. When a child dies, its files are tried again one by one: only the file that
-kills is lost.
+Event logs are EVTX files, and Windows events that were exported as XML or JSON Lines; whether a
+text is such an export, the child decides. Files are dealt to sandbox children: a large EVTX file
+in parts, one a task; small files together, so that their events share one set of columns. A
+child writes its hits as JSON Lines into a scratch folder and gives back only counts; the parent
+passes them on in file order. Memory stays flat, the order is the same in every run. When a child
+dies, its files are tried again one by one: only the file, or the part, that kills is lost.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +26,28 @@ from hikeshi.detect.match import Match, Matcher, read_names
 from hikeshi.detect.result import result_rows
 from hikeshi.detect.rules import LEVELS, load_rules
 from hikeshi.errors import ChildError, HikeshiError, RuleError
-from hikeshi.events.table import Column, EventTable
-from hikeshi.events.time import NO_TIME
+from hikeshi.events.table import Column, EventTable, Reject
+from hikeshi.events.time import NO_TIME, parse_zone
 from hikeshi.evidence.acquire import acquire
-from hikeshi.evidence.sandbox import Task, run
+from hikeshi.evidence.sandbox import Limits, Task, run
 from hikeshi.evidence.source import Source
-from hikeshi.parse.evtx import EvtxBatch, read_records
+from hikeshi.parse.evtx import EvtxBatch, Part, parts_of, read_records
 
 # Small enough that two cores share a folder evenly, large enough that a task is worth its start.
 _GROUP_BYTES = 24 << 20
 _GROUP_FILES = 256
+# From here on a file is dealt in parts, so that all cores share it.
+_SPLIT_BYTES = 64 << 20
 _BATCH_ROWS = 100_000
 _BATCH_TEXT = 192 << 20
+_EXPORT_ROWS = 10_000
+# A child that needs longer than this for its largest piece is caught in a loop.
+_SLOWEST_BYTES_PER_S = 128 << 10
 _PROBLEMS_KEPT = 20
+_EXPORTS = ("windows-xml", "windows-json")
 _SCHEMA_COLUMNS = frozenset(("winlog.record_id", "event.code", "winlog.channel", "host.name", "event.provider"))
+
+Piece = tuple[Source, Part | None]     # a whole file where there is no part
 
 
 @dataclass(slots=True)
@@ -126,9 +136,11 @@ class Hunt:
         with tempfile.TemporaryDirectory(prefix="hikeshi-hunt-") as folder:
             work = Path(folder)
             acquired = acquire(self._paths, work / "work", workers=self._workers)
-            logs = [s for s in acquired.sources if _may_be_log(s)]
+            logs = [s for s in acquired.sources if _may_be_log(s) or s.kind == "text"]
             self.summary.not_read = [(name, str(text.en)) for name, text in acquired.not_read]
-            self._name_others([s for s in acquired.sources if not _may_be_log(s)])
+            for source in acquired.sources:
+                if not _may_be_log(source) and source.kind != "text":
+                    self._name_other(source)
             spool = work / "hits"
             spool.mkdir()
             yield from self._hunt(logs, compiled, spool)
@@ -140,32 +152,32 @@ class Hunt:
         summary.skipped, summary.rule_errors = compiled.skipped, compiled.errors
         summary.rules_from_cache = compiled.from_cache
 
-    def _name_others(self, others: list[Source]) -> None:
+    def _name_other(self, source: Source) -> None:
         """A file called .evtx that is none deserves a line; a text file beside the logs doesn't."""
-        for source in others:
-            if source.name.lower().endswith(".evtx"):
-                what = "empty" if source.kind == "empty" else f"not a Windows event log (its content: {source.kind})"
-                self.summary.files.append(FileReport(source.name, error=f"the file is {what}"))
-            else:
-                self.summary.other_files += 1
+        if source.name.lower().endswith(".evtx"):
+            what = "empty" if source.kind == "empty" else f"not a Windows event log (its content: {source.kind})"
+            self.summary.files.append(FileReport(source.name, error=f"the file is {what}"))
+        else:
+            self.summary.other_files += 1
 
     def _hunt(self, logs: list[Source], compiled: CompiledRules, spool: Path) -> Iterator[bytes]:
         if not logs:
             return
         setup = {"rules": orjson.dumps(compiled.to_plain()), "levels": self._levels, "spool": str(spool)}
         total, done = sum(s.size for s in logs), 0
+        by_name = {s.name: s for s in logs}
         waiting: dict[int, dict[str, Any]] = {}
         following = 0
         groups = _grouped(logs)
         for number, answer in self._answers(groups, setup, logs, spool):
             waiting[number] = answer
-            done += sum(s.size for s in groups[number])
+            done += sum(map(_bytes_of, groups[number]))
             self._on_progress("event logs", done, total)
             while following in waiting:
-                yield from self._account(waiting.pop(following))
+                yield from self._account(waiting.pop(following), by_name)
                 following += 1
 
-    def _answers(self, groups: list[list[Source]], setup: Mapping[str, Any], logs: list[Source], spool: Path
+    def _answers(self, groups: list[list[Piece]], setup: Mapping[str, Any], logs: list[Source], spool: Path
                  ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Each group's answer as it arrives; groups whose child died come last, file by file."""
         died: list[int] = []
@@ -174,33 +186,37 @@ class Hunt:
                 yield int(key), value
             else:
                 died.append(int(key))
-        again = [(f"{n}.{i}", [source]) for n in died for i, source in enumerate(groups[n])]
+        again = [(f"{n}.{i}", [piece]) for n in died for i, piece in enumerate(groups[n])]
         parts: dict[int, dict[int, dict[str, Any]]] = {n: {} for n in died}
         for key, value, error in self._run(again, setup, logs, spool) if again else ():
             number, index = (int(part) for part in key.split("."))
-            source = groups[number][index]
-            parts[number][index] = value if error is None else _lost(source, error)
+            parts[number][index] = value if error is None else _lost(groups[number][index], error)
             if len(parts[number]) == len(groups[number]):
                 yield number, _joined([parts[number][i] for i in sorted(parts[number])])
 
-    def _run(self, tasks: list[tuple[str, list[Source]]], setup: Mapping[str, Any], logs: list[Source], spool: Path
+    def _run(self, tasks: list[tuple[str, list[Piece]]], setup: Mapping[str, Any], logs: list[Source], spool: Path
              ) -> Iterator[tuple[str, Any, HikeshiError | None]]:
         # One folder rather than ten thousand files: the lock lists every path it is given.
         readable = sorted({s.path.parent for s in logs} if len(logs) > 100 else {s.path for s in logs})
-        largest_first = sorted(tasks, key=lambda t: -sum(s.size for s in t[1]))
+        largest_first = sorted(tasks, key=lambda t: -sum(map(_bytes_of, t[1])))
+        largest = max(_bytes_of(piece) for _, pieces in tasks for piece in pieces)
+        limits = Limits(cpu_s=600 + largest / _SLOWEST_BYTES_PER_S, wall_s=1800 + 3 * largest / _SLOWEST_BYTES_PER_S)
         workers = None if self._workers is None else max(1, self._workers)
         if workers is None and len(tasks) == 1:
             workers = 1
-        for outcome in run("hikeshi.triage.hunt:hunt_files", (Task(k, [k, sources]) for k, sources in largest_first),
+        for outcome in run("hikeshi.triage.hunt:hunt_files", (Task(k, [k, pieces]) for k, pieces in largest_first),
                            setup="hikeshi.triage.hunt:prepare", setup_argument=dict(setup), workers=workers,
-                           readable=readable, writable=[spool]):
+                           limits=limits, readable=readable, writable=[spool]):
             self.summary.cpu_s += outcome.cpu_s
             self.summary.protection = outcome.protection
             yield outcome.key, outcome.value, outcome.error
 
-    def _account(self, answer: dict[str, Any]) -> Iterator[bytes]:
+    def _account(self, answer: dict[str, Any], by_name: Mapping[str, Source]) -> Iterator[bytes]:
         """Add an answer to the summary and pass its lines on."""
-        self.summary.files.extend(FileReport(**f) for f in answer["files"])
+        for name in answer["others"]:
+            self._name_other(by_name[name])
+        for told in answer["files"]:
+            self._add_report(FileReport(**told))
         for rule in answer["rules"]:
             mine = self.summary.rules.setdefault(rule["title"] + rule["rule_id"], RuleCount(
                 rule["rule_id"], rule["title"], rule["author"], rule["level"]))
@@ -214,32 +230,56 @@ class Hunt:
                 yield from file
             Path(name).unlink()
 
+    def _add_report(self, report: FileReport) -> None:
+        """The parts of a file follow each other: together they are one report."""
+        files = self.summary.files
+        if not files or files[-1].name != report.name:
+            files.append(report)
+            return
+        whole = files[-1]
+        whole.events += report.events
+        whole.rejected += report.rejected
+        whole.hits += report.hits
+        whole.problems = (*whole.problems, *report.problems)[:_PROBLEMS_KEPT]
+        whole.error = whole.error or report.error
+
 
 def _may_be_log(source: Source) -> bool:
     """Event logs, and files called so whose header may be wiped: their chunks can still be read."""
     return source.kind == "evtx" or (source.name.lower().endswith(".evtx") and source.kind in ("binary", "sparse"))
 
 
-def _grouped(logs: list[Source]) -> list[list[Source]]:
-    """Files in name order, small neighbours together."""
-    groups: list[list[Source]] = []
+def _grouped(logs: list[Source]) -> list[list[Piece]]:
+    """Files in name order, small neighbours together, the parts of a large one each alone."""
+    groups: list[list[Piece]] = []
     size = _GROUP_BYTES
     for source in logs:
+        if source.size > _SPLIT_BYTES and source.kind != "text":
+            groups.extend([(source, part)] for part in parts_of(source.size))
+            size = _GROUP_BYTES
+            continue
         if size + source.size > _GROUP_BYTES or len(groups[-1]) >= _GROUP_FILES:
             groups.append([])
             size = 0
-        groups[-1].append(source)
+        groups[-1].append((source, None))
         size += source.size
     return groups
 
 
-def _lost(source: Source, error: HikeshiError) -> dict[str, Any]:
-    what = error.what if isinstance(error, ChildError) else str(error)
-    return {"files": [_report(source.name, error=" ".join(what.split()))], "rules": [], "spools": []}
+def _bytes_of(piece: Piece) -> int:
+    source, part = piece
+    return source.size if part is None else min(part.end, source.size) - part.offset
+
+
+def _lost(piece: Piece, error: HikeshiError) -> dict[str, Any]:
+    source, part = piece
+    what = " ".join((error.what if isinstance(error, ChildError) else str(error)).split())
+    where = "" if part is None else f"bytes {part.offset:,} to {min(part.end, source.size):,}: "
+    return {"files": [_report(source.name, error=where + what)], "rules": [], "spools": [], "others": []}
 
 
 def _joined(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    return {key: [item for answer in answers for item in answer[key]] for key in ("files", "rules", "spools")}
+    return {key: [item for answer in answers for item in answer[key]] for key in ("files", "rules", "spools", "others")}
 
 
 def _report(name: str, **values: Any) -> dict[str, Any]:
@@ -269,15 +309,19 @@ def prepare(argument: Mapping[str, Any]) -> _Context:
 
 
 def hunt_files(context: _Context, argument: Sequence[Any]) -> dict[str, Any]:
-    """Hunt through some files; hits go to a file in the spool folder, the figures come back."""
-    key, sources = argument
+    """Hunt through some pieces; hits go to a file in the spool folder, the figures come back."""
+    key, pieces = argument
     path = context.spool / f"{key}.jsonl"
     with open(path, "wb") as out:
         job = _Job(context, out)
-        for source in sources:
-            job.read(source)
+        for source, part in pieces:
+            if source.kind == "text":
+                job.read_text(source)
+            else:
+                job.read(source, part)
         job.flush()
-    return {"files": list(job.files.values()), "rules": list(job.rules.values()), "spools": [str(path)]}
+    return {"files": list(job.files.values()), "rules": list(job.rules.values()), "spools": [str(path)],
+            "others": job.others}
 
 
 class _Job:
@@ -289,29 +333,55 @@ class _Job:
         self._starts: list[tuple[int, str]] = []
         self.files: dict[str, dict[str, Any]] = {}
         self.rules: dict[int, dict[str, Any]] = {}
+        self.others: list[str] = []
 
-    def read(self, source: Source) -> None:
+    def read(self, source: Source, part: Part | None) -> None:
         report = self.files[source.name] = _report(source.name)
         self._starts.append((self._batch.rows, source.name))
         before = self._batch.rows
         try:
-            for _ in read_records(source, self._batch):
+            for _ in read_records(source, self._batch, part):
                 if self._batch.rows >= _BATCH_ROWS or self._batch.text_size >= _BATCH_TEXT:
                     report["events"] += self._batch.rows - before
-                    self._take_rejects(report)
+                    self._take_rejects(report, self._batch.rejects)
                     self.flush()
                     self._starts, before = [(0, source.name)], 0
         except HikeshiError as error:
             report["error"] = error.what
         report["events"] += self._batch.rows - before
-        self._take_rejects(report)
+        self._take_rejects(report, self._batch.rejects)
 
-    def _take_rejects(self, report: dict[str, Any]) -> None:
-        rejects = self._batch.rejects
+    def read_text(self, source: Source) -> None:
+        """Windows events that were exported as text; any other text is only named."""
+        # The text formats cost a child its start-up time: only where there is a text.
+        from hikeshi.parse.registry import detect_format, parse_source
+
+        try:
+            name, _ = detect_format(source)
+        except HikeshiError:
+            name = ""
+        if name not in _EXPORTS:
+            self.others.append(source.name)
+            return
+        self.flush()            # what was read before comes first
+        report = self.files[source.name] = _report(source.name)
+        zone = parse_zone(source.zone_hint) if source.zone_hint else UTC
+        try:
+            for table in parse_source(source, zone=zone, zone_assumed=not source.zone_hint, format=name,
+                                      batch_rows=_EXPORT_ROWS):
+                self._take_rejects(report, table.rejects)
+                if "winlog.channel" in table.columns:
+                    report["events"] += table.row_count
+                    self._match(table)
+        except HikeshiError as error:
+            report["error"] = error.what
+
+    def _take_rejects(self, report: dict[str, Any], rejects: list[Reject]) -> None:
         report["rejected"] += len(rejects)
         room = _PROBLEMS_KEPT - len(report["problems"])
         report["problems"] += tuple(
             f"record {r.record}: {r.reason}" if r.record is not None else
+            f"line {r.line:,}: {r.reason}" if r.line is not None else
             f"at byte {r.offset:,}: {r.reason}" if r.offset is not None else r.reason for r in rejects[:max(room, 0)])
         rejects.clear()
 
@@ -323,6 +393,9 @@ class _Job:
             return
         table = self._batch.build()
         table.columns["log.file.path"] = _file_column(starts, table.row_count)
+        self._match(table)
+
+    def _match(self, table: EventTable) -> None:
         matches = [m for m in self._context.matcher.match(table) if m.rule.level in self._context.levels]
         if not matches:
             return
