@@ -34,11 +34,11 @@ def cli_page() -> str:
         "1 found something, 2 usage, 3 input unreadable, 4 own failure. "
         "Results go to standard output, conversation to standard error.\n",
     ]
-    context = click.Context(cli, info_name="hikeshi")
+    context = click.Context(cli, info_name="hikeshi", help_option_names=["-h", "--help"])
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None
-        usage = click.Context(command, info_name=f"hikeshi {name}", max_content_width=100, terminal_width=100)
+        usage = click.Context(command, info_name=name, parent=context, max_content_width=100, terminal_width=100)
         parts.append(f"## {name}\n\n```\n{command.get_help(usage)}\n```\n")
     return "\n".join(parts)
 

@@ -99,6 +99,11 @@ def test_a_defanged_end_belongs_to_the_stretch():
     assert (one.value, one.text) == ("http://bad.example/", "hxxp://bad[.]example[/]")
 
 
+def test_a_dot_behind_the_host_stays_outside():
+    (one,) = extract("http://bad[.]example[.]net[.]例え.jpｅ")
+    assert (one.value, one.text) == ("http://bad.example.net", "http://bad[.]example[.]net")
+
+
 def test_a_bitcoin_address_with_a_slip_counts_only_where_money_is_the_subject():
     slip = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb"
     assert found(slip) == []

@@ -145,6 +145,8 @@ class _Search:
                 continue
             end = self._place_end(match)
             if end is not None:
+                # A dot behind the host belongs to the sentence, or to a label that is no part of the name.
+                end -= len(self.text[match.start("place"):end]) - len(self.text[match.start("place"):end].rstrip("."))
                 end = self._path_end(match.start(), end) if end == match.end() else end
                 value = norm.url(self.text[match.start():end])
                 if value:
