@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -46,5 +47,9 @@ def cli_page() -> str:
 PAGES = {"events.md": events_page, "cli.md": cli_page}
 
 if __name__ == "__main__":
-    for page, make in PAGES.items():
-        (DOCS / page).write_text(make(), "utf-8")
+    made = {page: make() for page, make in PAGES.items()}
+    if sys.argv[1:] == ["--check"]:
+        stale = [page for page, text in made.items() if (DOCS / page).read_text("utf-8") != text]
+        sys.exit(f"not current: {', '.join(stale)}; run tools/generate_docs.py" if stale else 0)
+    for page, text in made.items():
+        (DOCS / page).write_text(text, "utf-8")

@@ -145,8 +145,6 @@ class _Search:
                 continue
             end = self._place_end(match)
             if end is not None:
-                # A dot behind the host belongs to the sentence, or to a label that is no part of the name.
-                end -= len(self.text[match.start("place"):end]) - len(self.text[match.start("place"):end].rstrip("."))
                 end = self._path_end(match.start(), end) if end == match.end() else end
                 value = norm.url(self.text[match.start():end])
                 if value:
@@ -169,7 +167,8 @@ class _Search:
         named = _WIDE_NAME.match(self.text, start)
         if named and is_public_name(norm.host(named[0]) or ""):
             return named.end() if named.end() < end else end
-        return start + wide if wide else None
+        # A dot before the Japanese belongs to the sentence, or to a label that is no part of the name.
+        return start + len(place[:wide].rstrip(".")) if wide else None
 
     def _path_end(self, start: int, at: int) -> int:
         """Where path and query end; closing brackets and punctuation of the sentence stay outside."""
