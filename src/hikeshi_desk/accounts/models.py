@@ -1,0 +1,101 @@
+"""Organisations, people, memberships and the desk's groups."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.db import models
+
+
+class OrganisationKind(models.TextChoices):
+    """The roles of the field; one organisation may hold several."""
+
+    VICTIM = "victim", "被害組織"
+    FIRST_RESPONDER = "first_responder", "ファーストレスポンダー"
+    EXPERT = "expert", "専門組織"
+    COORDINATOR = "coordinator", "調整機関（JPCERT/CCなど）"
+    AUTHORITY = "authority", "監督官庁"
+    RESEARCHER = "researcher", "研究者"
+    FOREIGN_CSIRT = "foreign_csirt", "海外CSIRT"
+
+
+class Role(models.TextChoices):
+    """What a person may do. Handler, lead and auditor belong to the desk; partner and reader may be outside."""
+
+    HANDLER = "handler", "担当者"
+    LEAD = "lead", "責任者"
+    READER = "reader", "閲覧者"
+    PARTNER = "partner", "連携先"
+    AUDITOR = "auditor", "監査者"
+
+
+class Organisation(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=200)
+    name_en = models.CharField(max_length=200, blank=True)
+    kinds = models.JSONField(default=list)  # of OrganisationKind
+    is_desk = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: object) -> User:
+        """E-mail is the name people sign in with; it is kept in one spelling."""
+        user = self.model(email=self.normalise(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    @staticmethod
+    def normalise(email: str) -> str:
+        import unicodedata
+
+        return unicodedata.normalize("NFKC", email).strip().casefold()
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email=self.normalise(username or ""))
+
+
+class User(AbstractBaseUser):
+    """A person of the desk or of a partner. Consultees have no account: they have a receipt code."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    email = models.EmailField(max_length=254, unique=True)
+    name = models.CharField(max_length=100)
+    language = models.CharField(max_length=5, default="ja")
+    zone = models.CharField(max_length=64, default="Asia/Tokyo")
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[UserManager] = UserManager()
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A person's role in an organisation."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    organisation = models.ForeignKey(Organisation, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role.choices)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "organisation", "role"], name="one_membership_each")]
+
+
+class Team(models.Model):
+    """A group inside the desk: early warning, incident response, policy."""
+
+    name = models.CharField(max_length=100, unique=True)
+    name_en = models.CharField(max_length=100, blank=True)
+    members = models.ManyToManyField(User, related_name="teams", blank=True)
+    is_on_call = models.BooleanField(default=False)

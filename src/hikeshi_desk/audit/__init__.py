@@ -1,0 +1,1 @@
+"""Who did what and when, as a chain of hashes that shows every later change."""

@@ -1,0 +1,1 @@
+"""Cases: conversation, triage, clocks, queue and search."""

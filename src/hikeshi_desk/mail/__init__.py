@@ -1,0 +1,1 @@
+"""Mail in and out: parsed in a limited child, threads by message id and token."""

@@ -1,0 +1,15 @@
+"""The desk's tests run on a data folder of their own, made before Django reads its settings."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+os.environ["HIKESHI_DATA"] = tempfile.mkdtemp(prefix="hikeshi-test-")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hikeshi_desk.settings")
+
+
+def pytest_configure() -> None:
+    import django
+
+    django.setup()
