@@ -44,6 +44,15 @@ class Phase(models.TextChoices):
     PREVENTION = "prevention", "再発防止"
 
 
+class Rank(models.IntegerChoices):
+    """What must be answered next; kept by `cases.clocks.settle`, the queue's first order."""
+
+    URGENT = 0, "至急"
+    OWED = 1, "回答待ち"
+    NOT_OWED = 2, "相談者の番"
+    FINISHED = 9, "終了"
+
+
 class Case(models.Model):
     """One consultation. Fields that the queue shows are kept here, so that a list is one query.
 
@@ -55,6 +64,9 @@ class Case(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     number = models.CharField(max_length=16, unique=True)
+    serial = models.BigIntegerField(unique=True, editable=False)  # the number as one: 2026-000123 is 2026000123
+    rank = models.PositiveSmallIntegerField(default=1, choices=Rank.choices)
+    order_at = models.DateTimeField()  # when the next answer is due, else the last word
     title = models.CharField(max_length=200)
     state = models.CharField(max_length=12, choices=State.choices, default=State.NEW)
     phase = models.CharField(max_length=12, choices=Phase.choices, default=Phase.DETECTION)
@@ -69,6 +81,7 @@ class Case(models.Model):
     verdict = models.CharField(max_length=16, choices=Verdict.choices, default=Verdict.UNJUDGED, blank=True)
     urgency = models.CharField(max_length=8, choices=Urgency.choices, default=Urgency.UNJUDGED, blank=True)
     rsit = models.CharField(max_length=64, blank=True)
+    facts = models.JSONField(default=dict)  # what the form asked for, by its own keys
     tlp = models.CharField(max_length=20, default="TLP:AMBER")
     basis = models.CharField(max_length=24, default="none")
     organisation = models.ForeignKey(Organisation, models.SET_NULL, null=True, blank=True, related_name="cases")
@@ -80,13 +93,14 @@ class Case(models.Model):
     due_at = models.DateTimeField(null=True, blank=True)
     answered_at = models.DateTimeField(null=True, blank=True)
     closed_at = models.DateTimeField(null=True, blank=True)
+    close_reason = models.CharField(max_length=500, blank=True)
     last_word_at = models.DateTimeField()
     last_word_by = models.CharField(max_length=12, default="asker")  # asker, desk
 
     class Meta:
         ordering = ["-opened_at"]
         indexes = [
-            models.Index(fields=["state", "urgency", "due_at"], name="queue_order"),
+            models.Index(fields=["rank", "order_at"], name="queue_order"),
             models.Index(fields=["-last_word_at"], name="newest_word"),
             models.Index(fields=["owner", "state"], name="by_owner"),
         ]
@@ -155,6 +169,8 @@ class Clock(models.Model):
 
     case = models.ForeignKey(Case, models.CASCADE, related_name="clocks")
     rule = models.CharField(max_length=32)
+    amount = models.PositiveSmallIntegerField()
+    unit = models.CharField(max_length=16)  # business_days, hours
     started_at = models.DateTimeField()
     due_at = models.DateTimeField()
     paused_at = models.DateTimeField(null=True, blank=True)
@@ -205,11 +221,39 @@ class Referral(models.Model):
     answered_at = models.DateTimeField(null=True, blank=True)
 
 
-class SearchGram(models.Model):
-    """Bigrams of everything searchable of a case: Japanese has no spaces, so words are pairs of signs."""
+class OpinionPoint(models.Model):
+    """One point of the asker's hypothesis, and what the desk thinks of it."""
 
-    case = models.ForeignKey(Case, models.CASCADE)
-    gram = models.CharField(max_length=2)
+    class Stance(models.TextChoices):
+        OPEN = "", "未回答"
+        AGREE = "agree", "同意"
+        DISAGREE = "disagree", "不同意"
+        MISSING = "missing", "根拠が不足"
+
+    case = models.ForeignKey(Case, models.CASCADE, related_name="points")
+    position = models.PositiveSmallIntegerField()
+    claim = models.TextField()
+    stance = models.CharField(max_length=8, choices=Stance.choices, default=Stance.OPEN, blank=True)
+    comment = models.TextField(blank=True)
+    by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True)
+    at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["gram", "case"], name="gram_then_case")]
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["case", "position"], name="a_point_once")]
+
+
+class SearchGram(models.Model):
+    """Pairs of signs of everything searchable of a case: Japanese has no spaces, so a word is its pairs.
+
+    `internal` is true for what only the desk may find (notes, contact, reasons).
+    The serial stands for the case, so that the newest come first out of the key itself.
+    """
+
+    pk = models.CompositePrimaryKey("gram", "internal", "serial")
+    gram = models.CharField(max_length=2)
+    internal = models.BooleanField()
+    serial = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["serial"], name="grams_of_a_case")]
