@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from hikeshi.cli.indicators import _BLOCK, command
+from hikeshi.cli.indicators import command
 from hikeshi.errors import InputError
+from hikeshi.indicators.child import BLOCK
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,7 @@ def test_json_gives_value_type_place_and_lists(tmp_path):
 
 
 def test_offsets_hold_beyond_the_first_block(tmp_path):
-    text = ("あ" * 99 + "\n") * (_BLOCK // 100 + 50) + "evil.example\n"
+    text = ("あ" * 99 + "\n") * (BLOCK // 100 + 50) + "evil.example\n"
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
     (row,) = rows(run(tmp_path / "a.txt", "--json", "--no-warning-lists"))
     assert text[row["start"]:row["end"]] == "evil.example"

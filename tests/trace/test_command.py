@@ -45,7 +45,7 @@ def test_it_prints_the_answer_first_and_the_next_step_last(evidence):
     assert result.exit_code == 1, result.output
     lines = result.stdout.strip().splitlines()
     assert lines[0].startswith("侵入経路 Entry: vpn_credential  203[.]0[.]113[.]7")
-    assert lines[-1].startswith("次:")
+    assert lines[-1].startswith("次 Next:")
     assert "Windows event logs would tell" in result.stdout
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import click
 
-from hikeshi.cli.output import say
+from hikeshi.cli.output import count, say
 from hikeshi.cli.progress import progress
 from hikeshi.cli.story import print_story
+from hikeshi.errors import Location, OutputError, UsageError
 from hikeshi.model.text import plain
+
+_MARK = ".hikeshi-demo"  # says that an earlier demo made the folder
 
 
 @click.command("demo")
@@ -37,6 +41,7 @@ def command(ctx: click.Context, check: bool, out: Path, only: str | None, worker
     began, wrong = time.monotonic(), 0
     for scenario in chosen:
         folder = out / scenario.name
+        _claim(folder)
         # Only what an earlier demo wrote here is replaced.
         for child in ("evidence", "result", "truth.json", "indicators.txt"):
             target = folder / child
@@ -57,7 +62,21 @@ def command(ctx: click.Context, check: bool, out: Path, only: str | None, worker
         print("  検証: 正解と一致しました / equal to the truth" if not differences
               else f"  検証: {len(differences)} か所が違います / {len(differences)} differences")
         wrong += bool(differences)
-    say(f"{len(chosen)} incidents, {len(chosen) - wrong} equal to their truth, {time.monotonic() - began:.0f} s")
-    say(f"Next: open {out / chosen[0].name / 'result' / 'report.html'}, "
-        f"or look at your own evidence: ./hikeshi triage FOLDER")
+    sys.stdout.flush()
+    say(f"{count(len(chosen), 'incident')}, {len(chosen) - wrong} equal to their truth, "
+        f"{time.monotonic() - began:.0f} s")
+    say(f"次 Next: open {plain(out / chosen[0].name / 'result' / 'report.html')}\n"
+        "         or your own evidence: hikeshi triage EVIDENCE --out RESULT")
     ctx.exit(1 if check and wrong else 0)
+
+
+def _claim(folder: Path) -> None:
+    """An earlier demo is replaced; somebody's own evidence of the same name is not."""
+    if (folder / "evidence").exists() and not (folder / _MARK).exists():
+        raise UsageError(f"{folder} holds evidence that no demo wrote", hint="choose another folder with --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _MARK).touch()
+    except OSError as error:
+        raise OutputError(f"can't write: {error.strerror}", source=Location(str(folder)),
+                          hint="choose another folder with --out") from error

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hikeshi.cli.output import plain, say
+from hikeshi.cli.output import count, plain, say, short_name, wrapped
 from hikeshi.cli.progress import progress
+from hikeshi.errors import RuleError
 
 if TYPE_CHECKING:
     from hikeshi.triage.hunt import HuntSummary, RuleCount
 
 _LEVELS = ("critical", "high", "medium", "low", "informational")
 _SHOWN_REASONS, _SHOWN_FILES = 8, 20
+_WIDTH = 69  # beside the count
 
 
 @click.command("hunt")
@@ -41,12 +43,16 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, .
     from hikeshi.knowledge.cache import cache_folder
     from hikeshi.triage.hunt import Hunt
 
-    with progress() as advance:
+    with progress(printing=as_json) as advance:
         hunt = Hunt(evidence, rules or (own_rules(),), workers=workers, level=level,
                     cache=None if no_cache else cache_folder("rules"), on_progress=advance)
         _pass_on(hunt.lines(), as_json=as_json)
     summary = hunt.summary
-    if not as_json:
+    if not summary.rules_loaded:
+        # "Nothing found" by no rule at all would be a false comfort.
+        _say_rule_errors(summary)
+        raise RuleError("no usable rule", hint="give a folder with Sigma rules (.yml), or leave --rules out")
+    if not as_json and summary.files:
         _print_table(summary)
     _say_summary(summary, all_skipped=all_skipped)
     if summary.hits:
@@ -62,39 +68,43 @@ def own_rules() -> Path:
     return Path(hikeshi.knowledge.__file__).parent / "data" / "rules"
 
 
-def _pass_on(lines: object, *, as_json: bool) -> None:
+def _pass_on(lines: Iterable[bytes], *, as_json: bool) -> None:
     out = sys.stdout.buffer
-    try:
-        for line in lines:  # type: ignore[attr-defined]
-            if as_json:
-                out.write(line)
-        out.flush()
-    except BrokenPipeError:
-        # `hikeshi hunt --json … | head`: the reader has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for line in lines:
+        if as_json:
+            out.write(line)
+    out.flush()
 
 
 def _print_table(summary: HuntSummary) -> None:
     rules = sorted(summary.rules.values(), key=lambda r: (-r.count, r.title))
     if not rules:
-        print("検知なし。Nothing found.")
+        print("検知なし。 Nothing found.")
         return
+    hosts = {host for rule in rules for host in rule.hosts}
+    print(f"{summary.hits:,} 件の検知(ルール {len(rules):,} 件、機器 {len(hosts):,} 台)。 "
+          f"{count(summary.hits, 'hit')} by {count(len(rules), 'rule')} on {count(len(hosts), 'host')}.")
     for level in _LEVELS:
         chosen = [r for r in rules if r.level == level]
         if chosen:
             hits = sum(r.count for r in chosen)
-            print(f"\n{level}: {len(chosen):,} rules, {hits:,} hits")
-            print(f"  {'count':>7}  {'first (UTC)':16}  {'last (UTC)':16}  rule, author, hosts")
+            print(f"\n{level}: {count(len(chosen), 'rule')}, {count(hits, 'hit')}")
+            print(f"  {'count':>7}  rule; first and last time (UTC), hosts; author")
         for rule in chosen:
             _print_rule(rule)
 
 
 def _print_rule(rule: RuleCount) -> None:
-    print(f"  {rule.count:>7,}  {_minute(rule.first):16}  {_minute(rule.last):16}  {plain(rule.title)}")
     hosts = sorted(rule.hosts)
     shown = ", ".join(plain(h) for h in hosts[:4]) + (f" and {len(hosts) - 4:,} more" if len(hosts) > 4 else "")
-    by = f"by {plain(rule.author)}" if rule.author else ""
-    print(f"{'':45}  {'; '.join(part for part in (shown, by) if part)}")
+    first, last = _minute(rule.first), _minute(rule.last)
+    when = first if first == last else f"{first} – {last}"
+    lines = [*wrapped(plain(rule.title), _WIDTH), *wrapped(f"{when}  {shown}", _WIDTH)]
+    if rule.author:
+        lines += wrapped(f"by {plain(rule.author)}", _WIDTH)
+    print(f"  {rule.count:>7,}  {lines[0]}")
+    for line in lines[1:]:
+        print(f"{'':11}{line}")
 
 
 def _minute(time: int | None) -> str:
@@ -107,19 +117,18 @@ def _minute(time: int | None) -> str:
 
 
 def _say_summary(summary: HuntSummary, *, all_skipped: bool) -> None:
-    for report in summary.files:
-        if report.error:
-            say(f"not read  {plain(report.name)}: {plain(report.error)}")
+    closed = [(report.name, report.error) for report in summary.files if report.error] + summary.not_read
+    for name, reason in closed[:_SHOWN_FILES]:
+        say(f"not read  {short_name(name)}: {plain(reason)}")
+    if len(closed) > _SHOWN_FILES:
+        say(f"not read  {len(closed) - _SHOWN_FILES:,} further files")
     damaged = [f for f in summary.files if f.rejected]
     for report in damaged[:_SHOWN_FILES]:
         first = f"; first: {plain(report.problems[0])}" if report.problems else ""
-        say(f"damaged   {plain(report.name)}: {report.rejected:,} places, {report.events:,} events read{first}")
+        say(f"damaged   {short_name(report.name)}: {report.rejected:,} places, {report.events:,} events read{first}")
     if len(damaged) > _SHOWN_FILES:
         say(f"damaged   {len(damaged) - _SHOWN_FILES:,} further files")
-    for name, reason in summary.not_read:
-        say(f"not read  {plain(name)}: {plain(reason)}")
-    for error in summary.rule_errors:
-        say(f"rule file {plain(error)}")
+    _say_rule_errors(summary)
     _say_skipped(summary, all_skipped=all_skipped)
     read = [f for f in summary.files if not f.error]
     levels = Counter({r.level: 0 for r in summary.rules.values()})
@@ -133,9 +142,18 @@ def _say_summary(summary: HuntSummary, *, all_skipped: bool) -> None:
         f"{summary.seconds:.1f} s{other}")
     say(f"hits      {summary.hits:,} ({found}) by {len(summary.rules):,} rules")
     if not summary.files:
-        say("No Windows event log among the evidence. Next: give .evtx files, or a folder that holds them.")
+        say("Windowsのイベントログがありません。 No Windows event log among the evidence.")
+        say("次 Next: give .evtx files or their exports (XML, JSON), or a folder that holds them.")
     elif summary.hits:
-        say("Next: hikeshi triage EVIDENCE --out RESULT puts them into the story.")
+        say("次 Next: hikeshi triage EVIDENCE --out RESULT   (puts them into the story)")
+
+
+def _say_rule_errors(summary: HuntSummary) -> None:
+    for error in summary.rule_errors[:_SHOWN_FILES]:
+        where = f" ({plain(error.source)})" if error.source else ""
+        say(f"rule file {plain(error.what)}{where}")
+    if len(summary.rule_errors) > _SHOWN_FILES:
+        say(f"rule file {len(summary.rule_errors) - _SHOWN_FILES:,} further files can't be used")
 
 
 def _say_skipped(summary: HuntSummary, *, all_skipped: bool) -> None:
@@ -144,8 +162,8 @@ def _say_skipped(summary: HuntSummary, *, all_skipped: bool) -> None:
             say(f"skipped   {plain(skipped.title)} ({plain(skipped.path)}): {plain(skipped.reason)}")
         return
     reasons = Counter(s.reason for s in summary.skipped)
-    for reason, count in reasons.most_common(_SHOWN_REASONS):
-        say(f"skipped   {count:,} rules: {plain(reason)}")
+    for reason, number in reasons.most_common(_SHOWN_REASONS):
+        say(f"skipped   {number:,} rules: {plain(reason)}")
     if len(reasons) > _SHOWN_REASONS:
         rest = sum(n for _, n in reasons.most_common()[_SHOWN_REASONS:])
         say(f"skipped   {rest:,} rules for {len(reasons) - _SHOWN_REASONS:,} further reasons; --skipped lists all")

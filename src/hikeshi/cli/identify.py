@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,15 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.cells import cell_len
 
-from hikeshi.cli.output import plain, say, write_json_lines
+from hikeshi.cli.output import count, plain, say, say_not_read, wrapped, write_json_lines
 from hikeshi.cli.progress import progress
+from hikeshi.model.text import Text
 
 if TYPE_CHECKING:
     from hikeshi.evidence.source import Source
     from hikeshi.identify import Answer, Examined
-    from hikeshi.model.text import Text
 
 _SHOWN_REASONS = 4
 _SHOWN_STEPS = 4
@@ -41,13 +39,12 @@ def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool, workers:
     with tempfile.TemporaryDirectory(prefix="hikeshi-") as folder, progress() as advance:
         acquired = acquire(paths, Path(folder), workers=workers,
                            on_progress=lambda p: advance("reading", p.done, p.total))
-        not_read = [(name, why.en) for name, why in acquired.not_read]
+        not_read = list(acquired.not_read)
         examined: list[Examined] = []
         for done, one in enumerate(_examine(acquired.sources, Path(folder), paths, workers, not_read), 1):
             examined.append(one)
             advance("looking", done, len(acquired.sources))
-    for name, why in not_read:
-        say(f"not read: {plain(name)}: {plain(why)}")
+    say_not_read(not_read)
     examined.sort(key=lambda one: one.facts.path)
     given_singly = len(acquired.sources) == len(paths)
     shown = [one for one in examined if given_singly or one.answer.is_worth_a_line]
@@ -59,13 +56,15 @@ def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool, workers:
         if whole is not None:
             _print_answer(whole, shown)
         found = whole is not None and whole.verdict in ("identified", "candidates")
-    if not examined and not_read:
+    if not examined:
+        say("調べられるファイルがありません。 Nothing here could be examined.")
+        say("Next: give ransom notes, encrypted files, or a folder that holds them.")
         ctx.exit(3)
     ctx.exit(1 if found else 0)
 
 
 def _examine(sources: Sequence[Source], folder: Path, paths: Sequence[Path], workers: int | None,
-             not_read: list[tuple[str, str]]) -> Iterator[Examined]:
+             not_read: list[tuple[str, Text]]) -> Iterator[Examined]:
     """Each file in a limited child; what a child can't read is added to `not_read`."""
     from hikeshi.evidence.sandbox import Limits, Task, run
 
@@ -82,9 +81,10 @@ def _examine(sources: Sequence[Source], folder: Path, paths: Sequence[Path], wor
                 if one is not None:
                     yield one
                 else:
-                    not_read.append((source.name, why))
+                    not_read.append((source.name, Text(why, why)))
         else:
-            not_read.extend((source.name, outcome.error.what) for source in batch)
+            what = outcome.error.what
+            not_read.extend((source.name, Text(what, what)) for source in batch)
 
 
 def _print_answer(answer: Answer, examined: Sequence[Examined]) -> None:
@@ -104,25 +104,15 @@ def _print_answer(answer: Answer, examined: Sequence[Examined]) -> None:
     notes = sum(1 for one in examined if one.is_note)
     encrypted = sum(1 for one in examined if one.facts.is_encrypted)
     sys.stdout.flush()
-    say(f"files shown: {len(examined):,}, notes: {notes:,}, encrypted: {encrypted:,}")
-    say("Next: hikeshi triage EVIDENCE --out hikeshi-result   (how they got in, how far)")
+    say(f"{count(len(examined), 'file')} shown, {count(notes, 'note')}, {encrypted:,} encrypted")
+    say("次 Next: hikeshi triage EVIDENCE --out RESULT   (how they got in, how far)")
 
 
 def _put(lead: str, text: Text) -> None:
     """Both languages, Japanese first, under a common indent."""
-    for line in (*_wrap(plain(text.ja)), *_wrap(plain(text.en))):
+    for line in (*wrapped(plain(text.ja), _WIDTH), *wrapped(plain(text.en), _WIDTH)):
         print(lead + line)
         lead = " " * len(lead)
-
-
-def _wrap(text: str) -> list[str]:
-    """Lines of at most 74 cells (a Japanese sign takes two), broken at spaces where there are any."""
-    lines = [""]
-    for piece in re.findall(r"[!-~]+ ?|.", text):
-        if cell_len(lines[-1]) + cell_len(piece.rstrip()) > _WIDTH and lines[-1] and piece not in "。、）」":
-            lines.append("")
-        lines[-1] += piece
-    return [line.strip() for line in lines if line.strip()]
 
 
 def _headline(answer: Answer) -> None:

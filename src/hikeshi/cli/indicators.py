@@ -3,109 +3,117 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hikeshi.cli.output import defang, plain, say, write_json_lines
-from hikeshi.errors import InputError, Location
+from hikeshi.cli.output import count, defang, plain, say, say_not_read, write_json_lines
+from hikeshi.cli.progress import progress
+from hikeshi.errors import UnsupportedFormat
+from hikeshi.model.text import Text
 
 if TYPE_CHECKING:
-    from hikeshi.indicators import Found
+    from hikeshi.evidence.source import Source
 
-_BLOCK = 1 << 20  # characters searched at a time, cut at a line end
-_LARGEST = 1 << 30
 _DEFANGED = frozenset({"ipv4", "ipv6", "cidr", "domain", "url", "email"})
+_SEARCHED = ("text", "binary")  # "binary" may be a text with control characters; the child looks
+_NO_TEXT = Text("文章ではありません(PDFなどはテキストで保存してください)",
+                "not a text (save a PDF or office file as text first)")
 
 
 @click.command("indicators")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line. JSON Lines")
 @click.option("--no-warning-lists", is_flag=True, help="Do not look at the warning lists. 警告リストを見ない")
+@click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.pass_context
-def command(ctx: click.Context, files: tuple[Path, ...], as_json: bool, no_warning_lists: bool) -> None:
+def command(ctx: click.Context, files: tuple[Path, ...], as_json: bool, no_warning_lists: bool,
+            workers: int | None) -> None:
     """Find indicators in reports, mails and notes, also defanged and in Japanese prose. 文章からの指標抽出
 
-    Offsets count characters of the original text. "-" reads standard input.
+    FILES: texts, folders or archives; "-" reads standard input. Offsets count characters of the
+    original text.
     """
-    rows = _rows(files, not no_warning_lists)
-    if as_json:
-        ctx.exit(1 if write_json_lines(rows) else 0)
-    ctx.exit(1 if _print(list(rows)) else 0)
+    from hikeshi.evidence.acquire import acquire
 
-
-def _rows(files: tuple[Path, ...], marked: bool) -> Iterator[dict[str, Any]]:
-    from hikeshi.indicators import warning_lists
-
-    lists = warning_lists() if marked else None
-    for path in files:
-        for found in _found(_read(path)):
-            marks = list(lists.of(found.type, found.value)) if lists else []
-            row: dict[str, Any] = {"value": found.value, "type": found.type, "start": found.start, "end": found.end,
-                                   "text": found.text, "warning_lists": marks}
-            if len(files) > 1:
-                row["file"] = str(path)
-            yield row
-
-
-def _found(text: str) -> Iterator[Found]:
-    """Finds in order; a large text is searched in blocks so that memory stays small."""
-    from hikeshi.indicators import Found, extract
-
-    at = 0
-    while at < len(text):
-        end = len(text)
-        if end - at > _BLOCK:
-            end = text.rfind("\n", at, at + _BLOCK) + 1 or at + _BLOCK
-        for found in extract(text[at:end]):
-            yield Found(found.value, found.type, found.start + at, found.end + at, found.text)
-        at = end
-
-
-def _read(path: Path) -> str:
-    """The text as it is: line ends stay, so that offsets are those of the file."""
-    try:
-        if str(path) == "-":
-            data = sys.stdin.buffer.read(_LARGEST + 1)
+    with tempfile.TemporaryDirectory(prefix="hikeshi-") as folder, progress(printing=as_json) as advance:
+        acquired = acquire(files, Path(folder), workers=workers,
+                           on_progress=lambda p: advance("reading", p.done, p.total))
+        not_read = [*acquired.not_read,
+                    *((s.name, _NO_TEXT) for s in acquired.sources if s.kind not in (*_SEARCHED, "empty"))]
+        readable = [Path(folder), *(path for path in files if str(path) != "-")]
+        single = len(files) == 1 and len(acquired.sources) == 1
+        rows = _rows([s for s in acquired.sources if s.kind in _SEARCHED], readable, not_read, workers=workers,
+                     marked=not no_warning_lists, named=not single)
+        if as_json:
+            found = write_json_lines(rows)
         else:
-            with path.open("rb") as file:
-                data = file.read(_LARGEST + 1)
-    except OSError as error:
-        raise InputError(f"can't be read: {error.strerror}", source=Location(str(path))) from error
-    if len(data) > _LARGEST:
-        raise InputError("a text of more than 1 GiB", source=Location(str(path)),
-                         hint="split it; logs belong to `hikeshi sweep`")
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    return data.decode("utf-8") if _is_utf8(data) else data.decode("cp932", "replace")
+            kept = list(rows)
+            found = len(kept)
+    read = bool(acquired.sources) and len(not_read) < len(acquired.sources) + len(acquired.not_read)
+    if not as_json and read:
+        _print(kept)
+    sys.stdout.flush()
+    say_not_read(not_read)
+    if not read:
+        say("読める文章がありません。 No text to search.")
+        say("次 Next: give a text file; for logs hikeshi sweep LOGS --indicators LIST")
+    ctx.exit(1 if found else 0 if read else 3)
 
 
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def _rows(sources: Sequence[Source], readable: Sequence[Path], not_read: list[tuple[str, Text]], *, marked: bool,
+          named: bool, workers: int | None) -> Iterator[dict[str, Any]]:
+    """In the order of the texts; each is searched in a limited child, what a child can't read joins `not_read`."""
+    from hikeshi.evidence.sandbox import Limits, Task, run
+
+    tasks = [Task(str(number), (source.path, _encoding(source))) for number, source in enumerate(sources)]
+    if not tasks:
+        return
+    waiting: dict[int, list[dict[str, Any]]] = {}
+    next_one = 0
+    for outcome in run("hikeshi.indicators.child:find", tasks, setup="hikeshi.indicators.child:set_up",
+                       setup_argument=marked, workers=min(workers or len(tasks), len(tasks)), readable=readable,
+                       limits=Limits(cpu_s=1800, wall_s=3600)):
+        source = sources[int(outcome.key)]
+        if outcome.error is not None:
+            why = outcome.error.what
+            said = _NO_TEXT if isinstance(outcome.error, UnsupportedFormat) else Text(why, why)
+            not_read.append((source.name, said))
+        waiting[int(outcome.key)] = [
+            {"value": value, "type": kind, "start": start, "end": end, "text": text, "warning_lists": list(marks),
+             **({"file": source.name} if named else {})}
+            for value, kind, start, end, text, marks in outcome.value or ()]
+        while next_one in waiting:
+            yield from waiting.pop(next_one)
+            next_one += 1
 
 
-def _print(rows: list[dict[str, Any]]) -> int:
+def _encoding(source: Source) -> str | None:
+    """A byte order mark counts as a character: offsets are those of the file."""
+    if source.kind != "text":
+        return None
+    return {"utf-8-sig": "utf-8"}.get(source.encoding or "utf-8", source.encoding or "utf-8")
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
     """For people: how many, then each once with how often it stands there."""
     if not rows:
         click.echo("指標は見つかりませんでした。 No indicator in the text.")
-        return 0
+        return
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
         key = (row["type"], row["value"])
         counts[key] = counts.get(key, 0) + 1
     marks = {(r["type"], r["value"]): r["warning_lists"] for r in rows}
-    click.echo(f"{len(counts):,} 件の指標({len(rows):,} か所)。 {len(counts):,} indicators in {len(rows):,} places.\n")
-    for (kind, value), count in counts.items():
+    click.echo(f"{len(counts):,} 件の指標({len(rows):,} か所)。 "
+               f"{count(len(counts), 'indicator')} in {count(len(rows), 'place')}.\n")
+    for (kind, value), times in counts.items():
         shown = plain(defang(value) if kind in _DEFANGED else value)
         note = f"  * {', '.join(marks[kind, value][:3])}" if marks[kind, value] else ""
-        click.echo(f"{kind:7} {count:>4}  {shown}{note}")
+        click.echo(f"{kind:7} {times:>4}  {shown}{note}")
     if any(marks.values()):
-        say("* on warning lists: probably harmless, or shared by many. 誤検知に注意")
-    click.echo("\n次: ログと突き合わせます。 Next: hikeshi sweep LOGS --indicators FILE")
-    return len(rows)
+        click.echo("\n* on warning lists: probably harmless, or shared by many. 誤検知に注意")
+    click.echo("\n次 Next: hikeshi sweep LOGS --indicators FILE   (ログとの突合)")

@@ -11,10 +11,12 @@ from typing import Any
 
 import click
 
-from hikeshi.cli.output import plain, say
+from hikeshi.cli.output import count, fitted, plain, say, say_not_read, short_name
 from hikeshi.cli.progress import progress
 from hikeshi.errors import UsageError
 
+_FILES = 20  # shown with their first events
+_REJECTING = 20  # files whose rejects are told
 _SHOWN = (
     "source.ip",
     "source.domain",
@@ -48,7 +50,7 @@ def command(
     """Logs as a table of events: one set of names, times in UTC. ログの正規化
 
     Reads files, folders and archives. What can't be read stays as an event of dataset "unparsed".
-    Exit code 0, or 3 if nothing could be read.
+    Exit codes: 0 read, 3 nothing could be read.
     """
     if formats:
         _print_formats()
@@ -60,7 +62,7 @@ def command(
     began = time.monotonic()
     done: list[ParsedFile] = []
     with (
-        progress() as advance,
+        progress(printing=as_json) as advance,
         parse_evidence(
             evidence, zone=zone, format=format_name, rows=as_json, workers=workers, on_progress=advance
         ) as parsed,
@@ -70,22 +72,32 @@ def command(
             if as_json and file.rows is not None:
                 with file.rows.open("rb") as rows:
                     shutil.copyfileobj(rows, sys.stdout.buffer, 1 << 20)
-            elif not as_json:
-                _print_file(file)
         sys.stdout.flush()
         not_read = list(parsed.not_read)
-    _tell_rejects(done)
-    for item in not_read:
-        say(f"not read: {plain(item.path)}: {item.reason.en}")
     events, rejected = sum(f.events for f in done), sum(f.rejected for f in done)
-    if not as_json:
-        _print_summary(done)
+    if not as_json and done:
+        _print_summary(done, events)
+    sys.stdout.flush()
+    _tell_rejects(done)
+    say_not_read([(item.path, item.reason) for item in not_read])
     say(
-        f"{events:,} events in {len(done):,} files, {rejected:,} rejected, {len(not_read):,} files not read, "
-        f"{time.monotonic() - began:.1f} s"
+        f"{count(events, 'event')} in {count(len(done), 'file')}, {rejected:,} rejected, "
+        f"{count(len(not_read), 'file')} not read, {time.monotonic() - began:.1f} s"
     )
     if not done:
+        say("読めるログがありません。 No log among the evidence.")
+        say("次 Next: hikeshi parse --formats   (what can be read)")
         ctx.exit(3)
+    if not as_json:
+        say("次 Next: hikeshi parse EVIDENCE --json, or hikeshi triage EVIDENCE --out RESULT")
+
+
+def known_format(name: str) -> None:
+    """Raises UsageError for a format that nobody reads."""
+    from hikeshi.parse.registry import BY_NAME
+
+    if name not in BY_NAME:
+        raise UsageError(f"unknown format '{name}'", hint="hikeshi parse --formats lists them")
 
 
 def _print_formats() -> None:
@@ -96,32 +108,38 @@ def _print_formats() -> None:
         print(f"{row.name:{width}}  {row.title.en} / {row.title.ja}")
 
 
-def _print_file(file: Any) -> None:
-    print(f"{plain(file.name)}: {file.events:,} events, read as {file.format}")
-    for row in file.first_rows:
-        parts = [f"{name}={plain(row[name])[:60]}" for name in _SHOWN if row.get(name) is not None]
-        print(f"  {row.get('@timestamp', 'no time'):27}  {'  '.join(parts)}"[:200])
-    print()
-
-
-def _print_summary(files: list[Any]) -> None:
+def _print_summary(files: list[Any], events: int) -> None:
+    """How many of what; then the first events of the first files."""
     total: Counter[str] = Counter()
     for file in files:
         total.update(file.datasets)
-    if not total:
-        return
-    width = max(len(plain(name)) for name in total)
-    print("Events by dataset / 種類別の件数")
-    for name, count in total.most_common():
-        print(f"  {plain(name):{width}}  {count:>12,}")
+    print(f"{events:,} 件のイベント(ファイル {len(files):,} 件)。 "
+          f"{count(events, 'event')} in {count(len(files), 'file')}.")
+    width = max((len(plain(name)) for name in total), default=0)
+    for name, number in total.most_common():
+        print(f"  {plain(name):{width}}  {number:>12,}")
+    for file in files[:_FILES]:
+        _print_file(file)
+    if len(files) > _FILES:
+        print(f"\n… 他 {count(len(files) - _FILES, 'file')} more (--json)")
+
+
+def _print_file(file: Any) -> None:
+    print(f"\n{short_name(file.name)}: {count(file.events, 'event')}, read as {file.format}")
+    for row in file.first_rows:
+        print(f"  {row.get('@timestamp', '時刻なし no time')}")
+        parts = [f"{name}={plain(row[name])}" for name in _SHOWN if row.get(name) is not None]
+        if parts:
+            print(fitted(f"    {'  '.join(parts)}"))
 
 
 def _tell_rejects(files: list[Any]) -> None:
     """Rejects go to standard error: counted, and the first ones with their place and reason."""
-    for file in files:
-        if not file.rejected:
-            continue
-        say(f"{plain(file.name)}: {file.rejected:,} rejected")
+    rejecting = [file for file in files if file.rejected]
+    if len(rejecting) > _REJECTING:
+        say(f"rejected: in {len(rejecting):,} files; the first {_REJECTING}:")
+    for file in rejecting[:_REJECTING]:
+        say(f"rejected: {short_name(file.name)}: {file.rejected:,}")
         for reject in file.rejects[:5]:
             place = (
                 f"line {reject.line}"

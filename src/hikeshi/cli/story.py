@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from hikeshi.cli.output import count, fitted, plain, short_name, wrapped
 from hikeshi.model.case import Case
 from hikeshi.model.finding import Finding
-from hikeshi.model.text import defang, plain
+from hikeshi.model.text import defang
 
 SHOWN = 12
 
@@ -24,7 +25,8 @@ def print_story(case: Case, findings: Sequence[Finding]) -> None:
                              f"{best.time or ''} [{best.confidence}]")
     else:
         _line("侵入経路 Entry", "わかりません unknown")
-    _line("広がり Spread", f"{len(story.spread):,} moves, {len(story.compromised_hosts):,} hosts compromised, "
+    _line("広がり Spread", f"{count(len(story.spread), 'move')}, "
+                        f"{count(len(story.compromised_hosts), 'host')} compromised, "
                         f"{len(story.encrypted_hosts):,} encrypted")
     _many("機器 Hosts", [h.name for h in story.compromised_hosts])
     _many("アカウント Accounts", [a.name for a in story.compromised_accounts])
@@ -33,25 +35,24 @@ def print_story(case: Case, findings: Sequence[Finding]) -> None:
     _many("読めないもの Not read", [n.path for n in case.not_read])
     severe = [f for f in findings if f.severity in ("critical", "high")]
     if severe:
-        print(f"\n{len(findings):,} findings, {len(severe):,} of them critical or high:")
+        print(f"\n所見 {len(findings):,} 件 {count(len(findings), 'finding')}, "
+              f"{len(severe):,} of them critical or high:")
     for finding in severe[:SHOWN]:
-        print(f"  {finding.severity:8} {plain(finding.title.en)[:44]:44} {(finding.when or '')[:16]:16} "
-              f"{plain(', '.join(finding.hosts))[:20]}")
+        when = (finding.when or "")[:16].replace("T", " ")
+        print(fitted(f"  {finding.severity:8} {fitted(plain(finding.title.en), 38):38} {when:16} "
+                     f"{plain(', '.join(finding.hosts))}"))
     if len(severe) > SHOWN:
         print(f"  … {len(severe) - SHOWN:,} more in findings.jsonl")
 
 
 def _line(label: str, text: str) -> None:
-    print(f"{label}: {plain(text)}")
+    """Under 80 columns; what goes on is indented."""
+    for number, line in enumerate(wrapped(f"{label}: {plain(text)}", 78)):
+        print(f"  {line}" if number else line)
 
 
 def _many(label: str, values: Iterable[str]) -> None:
     names = list(dict.fromkeys(values))
     if names:
         more = f" … +{len(names) - SHOWN}" if len(names) > SHOWN else ""
-        _line(f"{label} ({len(names)})", ", ".join(_short(n) for n in names[:SHOWN]) + more)
-
-
-def _short(name: str) -> str:
-    """A long path keeps its beginning and its end."""
-    return name if len(name) <= 60 else f"{name[:24]}…{name[-35:]}"
+        _line(f"{label} ({len(names)})", ", ".join(short_name(n) for n in names[:SHOWN]) + more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hikeshi.cli.output import defang, plain, say, write_json_lines
+from hikeshi.cli.output import count, defang, plain, say, say_not_read, short_name, write_json_lines
 from hikeshi.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -37,10 +38,13 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], lists: tuple[Path, .
     Reads proxy, firewall, web, DNS, VPN and Windows logs, also inside archives. A destination is told
     from a mere mention (in a query, a referrer, a command line). Warning lists mark, they drop nothing.
     """
+    from hikeshi.cli.parse import known_format
     from hikeshi.indicators import load_indicators
     from hikeshi.triage.sweep import sweep_evidence
 
     began = time.monotonic()
+    if format_name is not None:
+        known_format(format_name)
     indicators = load_indicators(lists)
     _say_problems(indicators)
     with progress() as advance:
@@ -48,29 +52,28 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], lists: tuple[Path, .
                                 on_progress=advance)
     if not result.files:
         _say_closed(result)
-        say("No log to search. 検索できるログがありません")
+        say("検索できるログがありません。 No log to search.")
+        say("次 Next: hikeshi parse --formats   (what can be read)")
         ctx.exit(3)
     if as_json:
         write_json_lines(s.to_dict() for s in result.sightings)
     else:
         _print(result.sightings)
+    sys.stdout.flush()
     _say_closed(result)
-    say(f"{len(indicators):,} indicators, {result.files:,} files, {result.records:,} records "
-        f"({result.rejected:,} unparsed, searched as text), {len(result.not_read):,} not read, "
+    say(f"{count(len(indicators), 'indicator')}, {count(result.files, 'file')}, {count(result.records, 'record')}, "
+        f"{result.rejected:,} unparsed but searched, {len(result.not_read):,} not read, "
         f"{time.monotonic() - began:.1f} s")
     ctx.exit(1 if result.sightings else 0)
 
 
 def _say_closed(result: SweepResult) -> None:
     """What was not searched, and why."""
-    for item in result.not_read[:20]:
-        say(f"not read: {plain(item.path)}: {plain(item.reason.en)}")
-    if len(result.not_read) > 20:
-        say(f"... and {len(result.not_read) - 20:,} more files not read")
+    say_not_read([(item.path, item.reason) for item in result.not_read])
     if result.skipped:
-        names = ", ".join(plain(n) for n in result.skipped[:5])
+        names = ", ".join(short_name(n) for n in result.skipped[:5])
         more = f" and {len(result.skipped) - 5:,} more" if len(result.skipped) > 5 else ""
-        say(f"{len(result.skipped):,} files are no logs and were not searched: {names}{more}")
+        say(f"not searched: ログではない no log: {names}{more}")
 
 
 def _say_problems(indicators: IndicatorSet) -> None:
@@ -88,15 +91,18 @@ def _print(sightings: Sequence[Sighting]) -> None:
     gone = [s for s in sightings if s.role == "destination"]
     if not sightings:
         click.echo("該当なし: リストの指標はログにありませんでした。 No listed indicator was seen in these logs.")
+        click.echo("次 Next: hikeshi triage EVIDENCE --out RESULT   (looks without a list)")
         return
     clients = {s.client for s in gone if s.client}
-    click.echo(f"{len(gone):,} 件の通信(端末 {len(clients):,} 台)、{len(sightings) - len(gone):,} 件の言及。 "
-               f"{len(gone):,} contacts by {len(clients):,} clients, {len(sightings) - len(gone):,} mentions.")
+    click.echo(f"{len(gone):,} 件の通信(端末 {len(clients):,} 台)、{len(sightings) - len(gone):,} 件の言及。\n"
+               f"{count(len(gone), 'contact')} by {count(len(clients), 'client')}, "
+               f"{count(len(sightings) - len(gone), 'mention')}.")
     for title, rows in (("通信 destination", gone), ("言及 mention", [s for s in sightings if s.role == "mention"])):
         if rows:
             click.echo(f"\n{title} (時刻は UTC, times UTC)")
             _groups(rows)
-    click.echo("\n次: 通信した端末を調べてください。 Next: hikeshi sweep ... --json gives every line number.")
+    click.echo("\n通信した端末を調べてください。 Examine these clients (--json: every line).")
+    click.echo("次 Next: hikeshi triage EVIDENCE --indicators LIST --out RESULT")
 
 
 def _groups(rows: Sequence[Sighting]) -> None:

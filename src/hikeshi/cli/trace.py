@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hikeshi.cli.output import defang, plain, say, write_json_lines
+from hikeshi.cli.output import count, defang, fitted, plain, say, say_not_read, short_name, wrapped, write_json_lines
 from hikeshi.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -44,16 +45,15 @@ def command(
         write_json_lines(json_rows(story))
     else:
         _print(traced)
-    for item in traced.not_read[:20]:
-        say(f"not read: {plain(item.path)}: {plain(item.reason.en)}")
-    if len(traced.not_read) > 20:
-        say(f"... and {len(traced.not_read) - 20:,} more files not read")
+    sys.stdout.flush()
+    say_not_read([(item.path, item.reason) for item in traced.not_read])
     say(
-        f"{sum(traced.formats.values()):,} files, {traced.records:,} records, {traced.rejected:,} damaged, "
-        f"{len(traced.not_read):,} not read, {time.monotonic() - began:.1f} s"
+        f"{count(sum(traced.formats.values()), 'file')}, {count(traced.records, 'record')}, "
+        f"{traced.rejected:,} damaged, {count(len(traced.not_read), 'file')} not read, "
+        f"{time.monotonic() - began:.1f} s"
     )
-    if not traced.records and not story.compromised_hosts:
-        ctx.exit(3 if traced.not_read else 0)
+    if not traced.records and not found(story):
+        ctx.exit(3)
     ctx.exit(1 if found(story) else 0)
 
 
@@ -207,13 +207,15 @@ def _row(
 def _print(traced: Traced) -> None:
     """The answer, the steps, what is unknown, the next command."""
     story = traced.story
-    if not found(story):
+    if not traced.records and not found(story):
+        _put("", "調べられる記録がありません。", "No record was read: nothing can be said about an intrusion.")
+    elif not found(story):
         click.echo("侵害の跡は見つかりませんでした。 No trace of an intrusion was found.")
     else:
         _answer(story)
         _steps(story)
     _unknown(traced)
-    click.echo("\n次: hikeshi triage で報告書を作れます。 Next: hikeshi triage EVIDENCE --out OUT writes the report.")
+    click.echo("\n次 Next: hikeshi triage EVIDENCE --out RESULT   (報告書 writes the report)")
 
 
 def _answer(story: Story) -> None:
@@ -225,18 +227,16 @@ def _answer(story: Story) -> None:
             f"{best.account or ''}  {_short(best.time)}  [{best.confidence}]",
         )
         for reason in best.reasons[:4]:
-            click.echo(f"    {plain(reason.ja)} {plain(reason.en)}")
+            _put("    ", reason.ja, reason.en)
     else:
         _line("侵入経路 Entry", "わかりません unknown")
     if story.spread:
         click.echo(f"広がり Spread ({len(story.spread)}):")
         for s in story.spread[:_STEPS]:
-            click.echo(
-                plain(
-                    f"  {_short(s.time)}  {s.source or '?'} → {s.destination}  {s.method}  {s.account or ''}  "
-                    f"[{s.confidence}]"
-                )
-            )
+            step = plain(f"{s.source or '?'} → {s.destination}  {s.method}  {s.account or ''}  [{s.confidence}]")
+            click.echo(f"  {_short(s.time)}  {fitted(step, 57)}")
+        if len(story.spread) > _STEPS:
+            click.echo(f"  … 他 {len(story.spread) - _STEPS:,} 件 more (--json)")
     _many("侵害された機器 Hosts", (h.name for h in story.compromised_hosts))
     _many("接触だけの機器 Touched", (h.name for h in story.touched_hosts))
     _many("暗号化 Encrypted", (h.name for h in story.encrypted_hosts))
@@ -259,13 +259,10 @@ def _steps(story: Story) -> None:
     for step in story.timeline[:_STEPS]:
         where = step.records[0]
         place = where.record_id if where.record_id is not None else where.line
-        click.echo(plain(f"  {_short(step.time)}  {step.ja} {step.en}"))
-        click.echo(
-            plain(
-                f"      {where.path}{f' #{place}' if place is not None else ''}"
-                f"{f' +{len(step.records) - 1}' if len(step.records) > 1 else ''}"
-            )
-        )
+        click.echo(f"  {_short(step.time)}")
+        _put("    ", step.ja, step.en)
+        more = f" +{len(step.records) - 1}" if len(step.records) > 1 else ""
+        click.echo(f"    {short_name(where.path)}{f' #{place}' if place is not None else ''}{more}")
     if len(story.timeline) > _STEPS:
         click.echo(f"  … 他 {len(story.timeline) - _STEPS:,} 件 more (--json)")
 
@@ -308,7 +305,7 @@ def _unknown(traced: Traced) -> None:
     if open_:
         click.echo("\nわからないこと Unknown")
         for ja, en in open_:
-            click.echo(plain(f"  {ja} {en}"))
+            _put("  ", ja, en)
 
 
 def _many(label: str, values: Iterable[str]) -> None:
@@ -319,7 +316,15 @@ def _many(label: str, values: Iterable[str]) -> None:
 
 
 def _line(label: str, text: str) -> None:
-    click.echo(f"{label}: {plain(text)}")
+    for number, line in enumerate(wrapped(f"{label}: {plain(text)}", 78)):
+        click.echo(f"  {line}" if number else line)
+
+
+def _put(lead: str, *sentences: str) -> None:
+    """Each language on its own lines, under one indent, in 80 columns."""
+    for sentence in sentences:
+        for line in wrapped(plain(sentence), 80 - len(lead)):
+            click.echo(lead + line)
 
 
 def _short(time: str | None) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
 import click
 
-from hikeshi.cli.output import say
+from hikeshi.cli.output import count, plain, say, say_not_read
 from hikeshi.cli.progress import progress
 from hikeshi.cli.story import print_story
+from hikeshi.errors import UsageError
 
 
 @click.command("triage")
@@ -33,15 +35,26 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], out: Path, indicator
     """
     from hikeshi.triage.run import triage
 
+    _refuse_foreign(out)
     began = time.monotonic()
     with progress() as advance:
         result = triage(evidence, out, indicators=indicators, rules=rules, zone=zone, workers=workers,
                         on_progress=advance)
-    print_story(result.case, result.findings)
     records, rejected = sum(i.records for i in result.items), sum(i.rejected for i in result.items)
-    say(f"{len(result.items):,} files, {records:,} records, {rejected:,} damaged, "
-        f"{len(result.case.not_read):,} files not read, {time.monotonic() - began:.1f} s")
-    say(f"Next: open {out / 'report.html'}")
-    if not records and not result.found:
-        ctx.exit(3 if result.case.not_read or not result.items else 0)
-    ctx.exit(1 if result.found else 0)
+    nothing = not records and not result.found
+    if nothing:
+        print("調べられる記録がありません。\nNo record was read: nothing can be said about an intrusion.\n")
+    print_story(result.case, result.findings)
+    sys.stdout.flush()
+    say_not_read([(item.path, item.reason) for item in result.case.not_read])
+    say(f"{count(len(result.items), 'file')}, {count(records, 'record')}, {rejected:,} damaged, "
+        f"{count(len(result.case.not_read), 'file')} not read, {time.monotonic() - began:.1f} s")
+    say(f"次 Next: open {plain(out / 'report.html')}")
+    ctx.exit(3 if nothing else 1 if result.found else 0)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """A result replaces OUT/events as a whole; a folder of that name which no run made stays."""
+    if (out / "events").exists() and not any((out / name).exists() for name in ("manifest.json", "case.json", ".work")):
+        raise UsageError(f"{out} holds a folder 'events' that is no result of Hikeshi",
+                         hint="choose another folder with --out")

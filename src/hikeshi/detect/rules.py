@@ -6,6 +6,7 @@ pySigma parses; its regular expressions are checked with RE2, never with Python'
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -123,15 +124,23 @@ def load_rules(paths: Iterable[Path | str]) -> RuleSet:
     return ruleset
 
 
+_MAX_DEPTH = 50
+_INDENTED = re.compile(rb"[ \t?:-]{50}")  # block nesting needs indentation: without this there is none to fear
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _documents(data: bytes) -> list[Any]:
-    """The YAML documents of a file; aliases are refused: Sigma needs none, and they can blow up."""
-    if b"&" in data:
+    """The YAML documents of a file. Aliases are refused: Sigma needs none, and they can blow up; so is
+    deep nesting, which ends libyaml's recursive composer with a crash of the whole process."""
+    if b"&" in data or data.count(b"[") + data.count(b"{") > _MAX_DEPTH or _INDENTED.search(data):
+        depth = 0
         for event in yaml.parse(data, Loader=_Loader):
             if isinstance(event, yaml.events.AliasEvent):
                 raise ValueError("aliases are not used in rules")
+            depth += isinstance(event, yaml.events.CollectionStartEvent)
+            depth -= isinstance(event, yaml.events.CollectionEndEvent)
+            if depth > _MAX_DEPTH:
+                raise ValueError(f"nested more than {_MAX_DEPTH} deep")
     return [d for d in yaml.load_all(data, Loader=_Loader) if d is not None]
 
 
