@@ -196,12 +196,16 @@ def damaged(data: bytearray, damage: str) -> bytearray:
         data[4096 + 5 * 65536] ^= 255
     elif damage == "chunk":
         data[4096 + 4 * 65536 + 520:4096 + 4 * 65536 + 3000] = b"\xff" * 2480
+    elif damage == "header and end":
+        data[:4096] = bytes(4096)
+        data[4096 + 2 * 65536:] = bytes(len(data) - 4096 - 2 * 65536)
     elif damage == "wiped end":
         data[4096 + 6 * 65536:] = bytes(len(data) - 4096 - 6 * 65536)
     return data
 
 
-@pytest.mark.parametrize("damage", ["none", "header", "checksum", "cut", "magic", "chunk", "wiped end"])
+@pytest.mark.parametrize("damage", ["none", "header", "checksum", "cut", "magic", "chunk", "wiped end",
+                                    "header and end"])
 def test_a_log_in_parts_gives_what_it_gives_whole(large, rules, damage, request):
     large.write_bytes(damaged(bytearray(large.read_bytes()), damage))
     rows, whole = run(large, rules)
@@ -222,6 +226,18 @@ def test_a_log_in_parts_gives_what_it_gives_whole(large, rules, damage, request)
     assert again == rows
     assert figures(parts) == figures(whole)
     assert counts(parts) == counts(whole)
+
+
+def test_the_records_of_a_last_chunk_that_is_cut_off_are_read(large, rules):
+    data = large.read_bytes()
+    large.write_bytes(data[:4096 + 3 * 65536])
+    _, three = run(large, rules)
+    large.write_bytes(data[:4096 + 3 * 65536 + 40_000])
+    _, cut = run(large, rules)
+    large.write_bytes(data[:4096 + 4 * 65536])
+    _, four = run(large, rules)
+    assert three.events + 20 < cut.events < four.events
+    assert any("ends inside a chunk" in problem for problem in cut.files[0].problems)
 
 
 def test_a_part_that_kills_its_child_is_the_only_one_lost(large, rules, parted, monkeypatch):
