@@ -36,7 +36,7 @@ _WIDTH = 69  # beside the count
 @click.pass_context
 def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, ...], as_json: bool, level: str,
             all_skipped: bool, workers: int | None, no_cache: bool) -> None:
-    """Match Windows event logs (.evtx) against Sigma rules. イベントログをSigmaルールで検知
+    """Match Windows event logs against Sigma rules. イベントログの検知
 
     EVIDENCE: files, folders or archives. Exit code 0 nothing found, 1 found, 3 an event log could not be read.
     """
