@@ -6,6 +6,8 @@ import os
 import tempfile
 
 os.environ["HIKESHI_DATA"] = tempfile.mkdtemp(prefix="hikeshi-test-")
+# Tests of the second factor switch it on; everybody else signs in with one step.
+os.environ["HIKESHI_SECOND_FACTOR"] = "optional"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hikeshi_desk.settings")
 
 

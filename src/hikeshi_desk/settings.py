@@ -4,6 +4,7 @@ HIKESHI_DATA       the data folder (default ./hikeshi-data): database, spool, ev
 DATABASE_URL       postgres://user:password@host:port/name for a team; default: SQLite in the data folder
 HIKESHI_HOSTS      host names the desk answers to, with commas (default: localhost and 127.0.0.1)
 HIKESHI_HTTPS      1 behind TLS: secure cookies and HSTS
+HIKESHI_SECOND_FACTOR  required (default) or optional: an authenticator app for people of the desk
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "hikeshi_desk.accounts.headers.HeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -104,6 +106,7 @@ TEMPLATES = [{
         "django.template.context_processors.i18n",
         "django.contrib.auth.context_processors.auth",
         "django.contrib.messages.context_processors.messages",
+        "hikeshi_desk.accounts.context.viewer",
     ]},
 }]
 DATABASES = {"default": _database()}
@@ -139,6 +142,11 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "hikeshi_desk.accounts.errors.csrf_failed"
+# Handlers, leads and auditors see victims' data: a password alone is not enough unless the desk says so.
+SECOND_FACTOR = os.environ.get("HIKESHI_SECOND_FACTOR", "required")
+if SECOND_FACTOR not in ("required", "optional"):
+    raise ImproperlyConfigured(f"HIKESHI_SECOND_FACTOR is required or optional, not '{SECOND_FACTOR}'")
 CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
     "default-src": ["'none'"], "script-src": ["'self'"], "style-src": ["'self'"], "img-src": ["'self'"],
     "connect-src": ["'self'"], "form-action": ["'self'"], "base-uri": ["'none'"], "frame-ancestors": ["'none'"],
@@ -153,5 +161,5 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
 }
-LOGIN_URL = "/desk/sign-in/"
+LOGIN_URL = "/desk/account/sign-in/"
 LOGIN_REDIRECT_URL = "/desk/"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 import uuid
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 
 class OrganisationKind(models.TextChoices):
@@ -53,9 +55,9 @@ class UserManager(BaseUserManager["User"]):
 
     @staticmethod
     def normalise(email: str) -> str:
-        import unicodedata
-
-        return unicodedata.normalize("NFKC", email).strip().casefold()
+        # Twice: folding case can give signs that have a compatible spelling themselves.
+        folded = unicodedata.normalize("NFKC", email).strip().casefold()
+        return unicodedata.normalize("NFKC", folded).casefold()
 
     def get_by_natural_key(self, username: str | None) -> User:
         return self.get(email=self.normalise(username or ""))
@@ -71,6 +73,8 @@ class User(AbstractBaseUser):
     zone = models.CharField(max_length=64, default="Asia/Tokyo")
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Part of every session's hash: one more, and all sessions of the person are over.
+    session_epoch = models.PositiveIntegerField(default=0)
 
     objects: ClassVar[UserManager] = UserManager()
     USERNAME_FIELD = "email"
@@ -79,6 +83,15 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.name
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        return salted_hmac("hikeshi_desk.accounts.session", f"{self.session_epoch}:{self.password}",
+                           secret=secret, algorithm="sha256").hexdigest()
+
+    def end_sessions(self) -> None:
+        """Every session of this person stops working with its next request."""
+        User.objects.filter(pk=self.pk).update(session_epoch=models.F("session_epoch") + 1)
+        self.refresh_from_db(fields=["session_epoch"])
 
 
 class Membership(models.Model):
@@ -99,3 +112,50 @@ class Team(models.Model):
     name_en = models.CharField(max_length=100, blank=True)
     members = models.ManyToManyField(User, related_name="teams", blank=True)
     is_on_call = models.BooleanField(default=False)
+
+
+class OneTimeLink(models.Model):
+    """A link that works once: set-up of the desk (no user), invitation, new password.
+
+    Only the token's HMAC is kept; the link itself is shown once, to the person who made it.
+    """
+
+    class Purpose(models.TextChoices):
+        SETUP = "setup", "初期設定"
+        INVITE = "invite", "招待"
+        RESET = "reset", "パスワード再設定"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    purpose = models.CharField(max_length=8, choices=Purpose.choices)
+    user = models.ForeignKey(User, models.CASCADE, null=True, blank=True, related_name="links")
+    token = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+
+class SecondFactor(models.Model):
+    """A person's authenticator app. `secret` is encrypted with the desk's key; it counts once confirmed."""
+
+    user = models.OneToOneField(User, models.CASCADE, related_name="second_factor")
+    secret = models.TextField()
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    last_step = models.BigIntegerField(default=0)  # a code is good once, and no older one after it
+
+
+class RecoveryCode(models.Model):
+    """A code for the day the telephone is lost; only its HMAC is kept, and a used one is deleted."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="recovery_codes")
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "digest"], name="one_recovery_code_each")]
+
+
+class Attempts(models.Model):
+    """Sign-in attempts since the last success. `key` is an HMAC: names that were tried are not kept."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    count = models.PositiveIntegerField(default=0)
+    last_at = models.DateTimeField()
+    blocked_until = models.DateTimeField(null=True, blank=True)
