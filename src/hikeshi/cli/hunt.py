@@ -25,7 +25,7 @@ _WIDTH = 69  # beside the count
 @click.command("hunt")
 @click.argument("evidence", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--rules", multiple=True, type=click.Path(path_type=Path),
-              help="Folder or file of Sigma rules; several times if wanted. [default: Hikeshi's own] Sigmaルール")
+              help="Folder or file of Sigma rules; may be repeated. [default: Hikeshi's own] ルール")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per rule and record. JSON Lines形式")
 @click.option("--level", type=click.Choice(_LEVELS[::-1]), default="informational", show_default=True,
               help="The lowest level to report. 報告する最低レベル")
