@@ -32,7 +32,8 @@ def cli_page() -> str:
     parts = [
         "# Commands\n",
         "Generated from the commands' own help by `tools/generate_docs.py`. Exit codes: 0 nothing found, "
-        "1 found something, 2 usage, 3 input unreadable, 4 own failure. "
+        "1 found something, 2 usage, 3 input unreadable, 4 own failure; 128 and more: stopped by a signal "
+        "(130 Ctrl-C, 141 the reader of a pipe went away). "
         "Results go to standard output, conversation to standard error.\n",
     ]
     context = click.Context(cli, info_name="hikeshi", help_option_names=["-h", "--help"])

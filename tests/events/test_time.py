@@ -15,6 +15,7 @@ from hikeshi.events.time import (
     format_utc,
     from_datetime,
     from_epoch_seconds,
+    machine_zone,
     parse_iso,
     parse_offset,
     parse_zone,
@@ -85,3 +86,15 @@ def test_an_unknown_zone_is_a_usage_error(text):
 def test_an_assumed_zone_says_so():
     assert zone_name(TOKYO, assumed=True) == "Asia/Tokyo (assumed)"
     assert zone_name(timezone(timedelta(hours=9)), assumed=False) == "UTC+09:00"
+
+
+def test_the_machines_zone_knows_summer_time(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    zone = machine_zone()
+    assert datetime(2026, 5, 1, tzinfo=zone).utcoffset() != datetime(2026, 12, 1, tzinfo=zone).utcoffset()
+
+
+@pytest.mark.parametrize("name", ["Nowhere/Here", "../../etc/passwd", "EST5EDT,M3.2.0,M11.1.0"])
+def test_a_zone_nobody_knows_falls_back_to_todays_offset(monkeypatch, name):
+    monkeypatch.setenv("TZ", name)
+    assert datetime(2026, 5, 1, tzinfo=machine_zone()).utcoffset() is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ from hikeshi.cli.progress import progress
 from hikeshi.model.text import Text
 
 if TYPE_CHECKING:
-    from hikeshi.evidence.source import Source
     from hikeshi.identify import Answer, Examined
 
 _SHOWN_REASONS = 4
@@ -35,17 +34,13 @@ def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool, workers:
     """
     from hikeshi.evidence.acquire import acquire
     from hikeshi.identify import merge
+    from hikeshi.triage.identity import examine_all
 
     with tempfile.TemporaryDirectory(prefix="hikeshi-") as folder, progress() as advance:
         acquired = acquire(paths, Path(folder), workers=workers,
                            on_progress=lambda p: advance("reading", p.done, p.total))
-        not_read = list(acquired.not_read)
-        examined: list[Examined] = []
-        for done, one in enumerate(_examine(acquired.sources, Path(folder), paths, workers, not_read), 1):
-            examined.append(one)
-            advance("looking", done, len(acquired.sources))
-    say_not_read(not_read)
-    examined.sort(key=lambda one: one.facts.path)
+        examined, failed = examine_all(acquired.sources, workers=workers, on_progress=advance)
+    say_not_read([*acquired.not_read, *((n.path, n.reason) for n in failed)])
     given_singly = len(acquired.sources) == len(paths)
     shown = [one for one in examined if given_singly or one.answer.is_worth_a_line]
     if as_json:
@@ -61,30 +56,6 @@ def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool, workers:
         say("Next: give ransom notes, encrypted files, or a folder that holds them.")
         ctx.exit(3)
     ctx.exit(1 if found else 0)
-
-
-def _examine(sources: Sequence[Source], folder: Path, paths: Sequence[Path], workers: int | None,
-             not_read: list[tuple[str, Text]]) -> Iterator[Examined]:
-    """Each file in a limited child; what a child can't read is added to `not_read`."""
-    from hikeshi.evidence.sandbox import Limits, Task, run
-
-    readable = [folder, *(path for path in paths if str(path) != "-")]
-    batches = [sources[start:start + 64] for start in range(0, len(sources), 64)]
-    tasks = [Task(str(number), batch) for number, batch in enumerate(batches)]
-    outcomes = run("hikeshi.identify.child:examine_batch", tasks, setup="hikeshi.identify.child:set_up",
-                   workers=min(workers or len(tasks), len(tasks)) if tasks else 1,
-                   limits=Limits(cpu_s=300, wall_s=900, memory_bytes=2**30), readable=readable)
-    for outcome in outcomes:
-        batch = batches[int(outcome.key)]
-        if outcome.error is None:
-            for source, (one, why) in zip(batch, outcome.value, strict=True):
-                if one is not None:
-                    yield one
-                else:
-                    not_read.append((source.name, Text(why, why)))
-        else:
-            what = outcome.error.what
-            not_read.extend((source.name, Text(what, what)) for source in batch)
 
 
 def _print_answer(answer: Answer, examined: Sequence[Examined]) -> None:

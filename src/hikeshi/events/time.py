@@ -6,9 +6,11 @@ time that is absent or can't be read; it sorts last in every list made for peopl
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hikeshi.errors import UsageError
@@ -101,6 +103,20 @@ def parse_zone(text: str) -> tzinfo:
         return ZoneInfo({"JST": "Asia/Tokyo", "Z": "UTC"}.get(text.upper(), text))
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UsageError(f"unknown time zone '{text}'", hint="write +09:00, UTC or Asia/Tokyo") from error
+
+
+def machine_zone() -> tzinfo:
+    """This machine's zone, with its summer times where its name can be found out."""
+    name = os.environ.get("TZ", "").lstrip(":")
+    if not name:
+        # On Unix the zone is a link into the zone database; Windows only tells today's offset.
+        _, _, name = str(Path("/etc/localtime").resolve()).partition("/zoneinfo/")
+    if name:
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass
+    return datetime.now().astimezone().tzinfo or UTC
 
 
 def zone_name(zone: tzinfo, *, assumed: bool) -> str:

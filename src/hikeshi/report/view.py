@@ -399,8 +399,10 @@ class _Builder:
             (self.cell(r.subject, r), Cell(plain(self.w.text(r.reason)))) for r in remarks])
 
     def _not_read_table(self) -> Block | None:
-        return self._table(("path", "why"), [
-            (self.cell(n.path, mono=True), Cell(plain(self.w.text(n.reason)))) for n in self.case.not_read])
+        rows = [(self.cell(n.path, mono=True), Cell(plain(self.w.text(n.reason)))) for n in self.case.not_read]
+        rows += [(self.cell(i.path, mono=True), Cell(plain(f"{self.w('partly')}: {'; '.join(i.problems)}")))
+                 for i in self.report.items if i.problems]
+        return self._table(("path", "why"), rows, "manifest.json")
 
     def _evidence_table(self) -> Block | None:
         return self._table(

@@ -15,18 +15,18 @@ from hikeshi.triage.reading import not_read, readable, workers_for
 # Looking at a file's head, middle and tail is quick; an hour would mean a loop.
 LIMITS = sandbox.Limits(cpu_s=300, wall_s=900, memory_bytes=2 * 2**30)
 NOTE_BYTES = 4 * 2**20
+_NO_NOTE = frozenset({"evtx", "sparse", "archive"})
 BATCH = 64  # files a task: a look takes a millisecond, handing over a task a tenth of that
 
 
 def examine_all(sources: Sequence[Source], *, workers: int | None = None,
                 on_progress: Callable[[str, int, int], None] = lambda what, done, total: None
                 ) -> tuple[list[Examined], list[NotRead]]:
-    """Facts of every file that could be a note or encrypted, by name, and what could not be looked at.
+    """Facts of the files, by name, and what could not be looked at.
 
-    Event logs and texts of megabytes are neither. A batch whose child died is tried again file by file.
+    A batch whose child died is tried again file by file: only the file that kills is lost.
     """
-    wanted = [s for s in sources if s.size and s.kind not in ("evtx", "sparse", "archive")
-              and not (s.kind == "text" and s.size > NOTE_BYTES)]
+    wanted = list(sources)
     found: dict[str, Examined] = {}
     failed: list[NotRead] = []
     batches = [wanted[n:n + BATCH] for n in range(0, len(wanted), BATCH)]
@@ -55,6 +55,11 @@ def _run(batches: list[list[Source]], wanted: Sequence[Source], workers: int | N
                                setup_argument=(), workers=workers_for(workers, len(tasks)), limits=LIMITS,
                                readable=readable(wanted)):
         yield batches[int(outcome.key)], outcome
+
+
+def could_matter(sources: Sequence[Source]) -> list[Source]:
+    """Files that could be a note or encrypted: event logs and texts of megabytes are neither."""
+    return [s for s in sources if s.size and s.kind not in _NO_NOTE and not (s.kind == "text" and s.size > NOTE_BYTES)]
 
 
 def identification(examined: Sequence[Examined]) -> Identification:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 
 from hikeshi.errors import HikeshiError
-from hikeshi.events.time import parse_zone
+from hikeshi.events.time import machine_zone, parse_zone
 from hikeshi.evidence import sandbox
 from hikeshi.evidence.source import Source
 from hikeshi.model.case import NotRead
@@ -31,7 +31,7 @@ class Zone:
         """The zone the user named, or this machine's, which is only assumed. Raises UsageError."""
         if name:
             return cls(parse_zone(name), False)
-        return cls(datetime.now().astimezone().tzinfo or UTC, True)
+        return cls(machine_zone(), True)
 
     def of(self, source: Source) -> Zone:
         """What the evidence's own notes say of a file beats an assumption, never the user's word."""

@@ -39,10 +39,12 @@ class Rules:
 
     def summary(self) -> Text:
         compiled = self.compiled
-        skipped = compiled.loaded - compiled.applicable
+        skipped, broken = compiled.loaded - compiled.applicable, len(compiled.errors)
         return Text(
-            f"{compiled.loaded:,} 本を読み、{compiled.applicable:,} 本を適用しました。{skipped:,} 本は対象外です。",
-            f"{compiled.loaded:,} loaded, {compiled.applicable:,} applicable, {skipped:,} not applicable.")
+            f"{compiled.loaded:,} 本を読み、{compiled.applicable:,} 本を適用しました。{skipped:,} 本は対象外、"
+            f"{broken:,} 件は読めないファイルです。",
+            f"{compiled.loaded:,} loaded, {compiled.applicable:,} applicable, {skipped:,} not applicable, "
+            f"{broken:,} files not readable.")
 
 
 def load_rule_sets(folders: Sequence[Path]) -> Rules:

@@ -33,7 +33,7 @@ from hikeshi.trace import Digest, build_story
 from hikeshi.triage import output
 from hikeshi.triage.file import FileResult, Order, Settings
 from hikeshi.triage.findings import detection_findings, sighting_findings, story_findings
-from hikeshi.triage.identity import encrypted_files, examine_all, identification
+from hikeshi.triage.identity import could_matter, encrypted_files, examine_all, identification
 from hikeshi.triage.reading import (
     LIMITS,
     Zone,
@@ -126,7 +126,8 @@ class _Run:
         self.folders: dict[str, Path] = {}
 
     def complete(self, out: Path, skipped_indicators: int, made_at: datetime) -> Triage:
-        examined, failed = examine_all(self.acquired.sources, workers=self.workers, on_progress=self.on_progress)
+        files = could_matter(self.acquired.sources)
+        examined, failed = examine_all(files, workers=self.workers, on_progress=self.on_progress)
         self.not_read += failed
         notes = {e.facts.path for e in examined if e.is_note or e.facts.is_encrypted}
         self.analyse([s for s in self.acquired.sources if is_log(s) and s.name not in notes])

@@ -18,7 +18,7 @@ from hikeshi.model.case import Identification, NotRead, Story
 from hikeshi.parse.registry import detect_format, parse_source
 from hikeshi.parse.windows import add_ecs_columns
 from hikeshi.trace import Digest, build_story, digest
-from hikeshi.triage.identity import encrypted_files, examine_all, identification
+from hikeshi.triage.identity import could_matter, encrypted_files, examine_all, identification
 from hikeshi.triage.reading import (
     LIMITS,
     Zone,
@@ -109,7 +109,7 @@ def trace_evidence(
         evidence.mkdir()
         digests.mkdir()
         acquired = acquire(list(paths), evidence, workers=workers)
-        examined, failed = examine_all(acquired.sources, workers=workers, on_progress=on_progress)
+        examined, failed = examine_all(could_matter(acquired.sources), workers=workers, on_progress=on_progress)
         named = identification(examined)
         left = {e.facts.path for e in examined if e.is_note or e.facts.is_encrypted}
         logs = largest_first(s for s in acquired.sources if is_log(s) and s.name not in left)
