@@ -1,0 +1,200 @@
+"""Mail of the desk: written into the database first, then sent, with the same message id however often.
+
+Messages are built by the header API of the standard library, from values without control signs;
+no header is ever put together as a string. What is sent automatically: one acknowledgement for a
+new consultation, at most one per address in 24 hours, none to a machine (RFC 3834).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import smtplib
+import ssl
+from datetime import datetime, timedelta
+from email import policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.utils import timezone
+
+from hikeshi.evidence.mail_text import one_line
+from hikeshi_desk.accounts.texts import text
+from hikeshi_desk.audit.log import record
+from hikeshi_desk.cases.models import Message
+from hikeshi_desk.mail import threads
+from hikeshi_desk.mail.models import MailThread, ReceivedMail, SentMail
+from hikeshi_desk.mail.post import Post, Server, is_plain_address, load_post
+
+log = logging.getLogger(__name__)
+_JST = ZoneInfo("Asia/Tokyo")
+_DAYS_JA = "月火水木金土日"
+_MOST_TRIES = 12
+_POLICY = policy.SMTP.clone(max_line_length=76)
+
+
+# -------------------------------------------------------------------------------- writing
+
+
+def acknowledge(received: ReceivedMail, thread: MailThread, due_at: datetime | None, post: Post) -> SentMail | None:
+    """The one automatic answer to a new consultation, or None where none may be given.
+
+    It repeats nothing of what was asked: the sender's address may be forged.
+    """
+    if not post.address or not is_plain_address(received.sender) or post.is_ours(received.sender):
+        return None
+    now = timezone.now()
+    known = SentMail.objects.filter(kind=SentMail.Kind.ACKNOWLEDGEMENT)
+    if known.filter(recipient_key=recipient_key(received.sender), created_at__gt=now - timedelta(hours=24)).exists():
+        return None
+    if known.filter(created_at__gt=now - timedelta(hours=1)).count() >= post.automatic_per_hour:
+        log.warning("more than %d acknowledgements in an hour: no further one is sent", post.automatic_per_hour)
+        return None
+    language = thread.language
+    promise = (text("mail.ack.by", language=language, time=_clock(due_at, language)) if due_at
+               else text("mail.ack.soon", language=language))
+    return _write(SentMail.Kind.ACKNOWLEDGEMENT, thread, post, received.sender,
+                  subject=text("mail.ack.subject", language=language),
+                  body=text("mail.ack.body", language=language, promise=promise),
+                  in_reply_to=received.message_id, answers=received)
+
+
+def queue_replies() -> int:
+    """Write a mail for every reply of the desk in a case that lives by mail; gives how many are new."""
+    post = load_post()
+    if not post.address:
+        return 0
+    keys = dict(MailThread.objects.values_list("key", "pk"))
+    waiting = Message.objects.filter(kind=Message.Kind.REPLY, sent_mail=None,
+                                     case__receipt__in=MailThread.objects.values("key"))
+    count = 0
+    for message in waiting.select_related("case").order_by("at"):
+        thread = MailThread.objects.get(pk=keys[message.case.receipt])
+        if not is_plain_address(thread.address):
+            continue
+        last = thread.received.exclude(message_id="").order_by("-received_at").first()
+        with transaction.atomic():
+            _write(SentMail.Kind.REPLY, thread, post, thread.address, subject=_reply_subject(thread.subject),
+                   body=message.body, in_reply_to=last.message_id if last else "", message=message)
+            record("mail", "mail.reply_written", f"case:{message.case_id}", message=str(message.pk))
+        count += 1
+    return count
+
+
+def _write(kind: str, thread: MailThread, post: Post, recipient: str, *, subject: str, body: str, in_reply_to: str,
+           answers: ReceivedMail | None = None, message: Message | None = None) -> SentMail:
+    now = timezone.now()
+    return SentMail.objects.create(
+        kind=kind, thread=thread, mail_id=threads.new_message_id(post), recipient=recipient,
+        recipient_key=recipient_key(recipient), subject=one_line(subject)[:200], body=body,
+        in_reply_to=in_reply_to if _is_plain_id(in_reply_to) else "", answers=answers, message=message,
+        created_at=now, next_try_at=now)
+
+
+def recipient_key(address: str) -> str:
+    """One spelling of an address: a plus part and capitals make no new person."""
+    local, _, domain = address.strip().casefold().rpartition("@")
+    return f"{local.partition('+')[0]}@{domain}"
+
+
+def _reply_subject(subject: str) -> str:
+    return subject if subject[:3].casefold() == "re:" else f"Re: {subject}".strip()
+
+
+def _is_plain_id(value: str) -> bool:
+    return len(value) <= 250 and value.isascii() and value.isprintable() and (value[:1], value[-1:]) == ("<", ">")
+
+
+def _clock(when: datetime, language: str) -> str:
+    local = when.astimezone(_JST)
+    if language == "en":
+        return f"{local:%Y-%m-%d %H:%M} JST"
+    return f"{local.year}年{local.month}月{local.day}日（{_DAYS_JA[local.weekday()]}）{local:%H:%M}（日本時間）"
+
+
+# -------------------------------------------------------------------------------- sending
+
+
+def build(sent: SentMail, post: Post) -> EmailMessage:
+    """The mail as it goes out. Raises ValueError rather than send a header with a line end."""
+    out = EmailMessage(policy=_POLICY)
+    out["From"] = Address(post.name, addr_spec=post.address)
+    out["To"] = Address(addr_spec=sent.recipient)
+    out["Reply-To"] = Address(post.name, addr_spec=threads.plus_address(post, sent.thread))
+    out["Subject"] = sent.subject
+    out["Date"] = sent.created_at
+    out["Message-ID"] = sent.mail_id
+    if sent.in_reply_to:
+        out["In-Reply-To"] = sent.in_reply_to
+        out["References"] = sent.in_reply_to
+    out["X-Loop"] = post.address
+    if sent.kind == SentMail.Kind.ACKNOWLEDGEMENT:
+        out["Auto-Submitted"] = "auto-replied"
+        out["X-Auto-Response-Suppress"] = "All"
+    out.set_content(sent.body, cte="base64" if not sent.body.isascii() else None)
+    return out
+
+
+def send_waiting() -> tuple[int, int]:
+    """Send what is written and due; (sent, failed). A failure is noted and tried again later, 12 times."""
+    post = load_post()
+    if post.smtp is None or not post.address:
+        return 0, 0
+    due = list(SentMail.objects.filter(sent_at=None, next_try_at__lte=timezone.now(), tries__lt=_MOST_TRIES)
+               .select_related("thread")[:200])
+    if not due:
+        return 0, 0
+    done = failed = 0
+    try:
+        with connect(post.smtp) as server:
+            for sent in due:
+                ok = _send_one(server, sent, post)
+                done, failed = done + ok, failed + (not ok)
+    except (OSError, smtplib.SMTPException) as error:  # no server: every mail keeps its turn
+        log.warning("the mail server can't be reached: %s", type(error).__name__)
+        for sent in due:
+            if sent.sent_at is None and not sent.problem:
+                _failed(sent, error)
+                failed += 1
+    return done, failed
+
+
+def connect(server: Server) -> smtplib.SMTP:
+    """An open, logged-in connection. Raises OSError or SMTPException."""
+    out: smtplib.SMTP
+    if server.security == "tls":
+        out = smtplib.SMTP_SSL(server.host, server.port, timeout=30, context=ssl.create_default_context())
+    else:
+        out = smtplib.SMTP(server.host, server.port, timeout=30)
+    try:
+        if server.security == "starttls":
+            out.starttls(context=ssl.create_default_context())
+        if server.user:
+            out.login(server.user, server.password)
+    except BaseException:
+        with contextlib.suppress(OSError, smtplib.SMTPException):
+            out.close()
+        raise
+    return out
+
+
+def _send_one(server: smtplib.SMTP, sent: SentMail, post: Post) -> bool:
+    # An automatic mail has no return path: nobody's machine may answer it (RFC 3834, 3.3).
+    envelope = "" if sent.kind == SentMail.Kind.ACKNOWLEDGEMENT else post.address
+    try:
+        server.send_message(build(sent, post), from_addr=envelope, to_addrs=[sent.recipient])
+    except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, ValueError) as error:
+        _failed(sent, error)
+        return False
+    sent.sent_at, sent.tries, sent.problem = timezone.now(), sent.tries + 1, ""
+    sent.save(update_fields=["sent_at", "tries", "problem"])
+    return True
+
+
+def _failed(sent: SentMail, error: Exception) -> None:
+    sent.tries += 1
+    sent.problem = one_line(f"{type(error).__name__}: {error}")[:500]
+    sent.next_try_at = timezone.now() + timedelta(minutes=min(2 ** sent.tries, 360))
+    sent.save(update_fields=["tries", "problem", "next_try_at"])
