@@ -1,9 +1,17 @@
 """Every address of the desk. Each area brings its own; one line each."""
 
-from django.urls import URLPattern, URLResolver, path
-from django.views.decorators.http import require_POST
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
+from hikeshi_desk.accounts.access import public
+
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("language/", require_POST(set_language), name="language"),
+    path("desk/account/", include("hikeshi_desk.accounts.urls")),
+    path("desk/", include("hikeshi_desk.cases.urls")),
+    path("language/", public(methods=("POST",))(set_language), name="language"),
 ]
+
+handler400 = "hikeshi_desk.accounts.errors.bad_request"
+handler403 = "hikeshi_desk.accounts.errors.forbidden"
+handler404 = "hikeshi_desk.accounts.errors.not_found"
+handler500 = "hikeshi_desk.accounts.errors.server_error"

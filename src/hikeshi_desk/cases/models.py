@@ -195,11 +195,14 @@ class Task(models.Model):
 
 
 class Party(models.Model):
-    """A further organisation in a case, with what it may see: conversation, findings, indicators."""
+    """A further organisation in a case, with what it may see there. Without any it sees number and state."""
 
     case = models.ForeignKey(Case, models.CASCADE, related_name="parties")
     organisation = models.ForeignKey(Organisation, models.CASCADE)
-    scope = models.JSONField(default=list)
+    sees_conversation = models.BooleanField(default=False)
+    sees_files = models.BooleanField(default=False)
+    sees_findings = models.BooleanField(default=False)
+    sees_indicators = models.BooleanField(default=False)
     added_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True, blank=True)
 

@@ -1,0 +1,89 @@
+"""Who sees what of a case. Registered with accounts.access when the app is ready.
+
+The desk (handler, lead, auditor, and readers that belong to it) sees every case. Anybody else sees a case only
+while an organisation of theirs is a party of it, and of it only what that party may see; never a note, never
+who asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from hikeshi_desk.accounts.access import DESK_ROLES, Viewer, register
+from hikeshi_desk.accounts.models import Membership, Role
+from hikeshi_desk.cases.models import (
+    Attachment,
+    Case,
+    Clock,
+    Message,
+    OpinionPoint,
+    Party,
+    Referral,
+    Task,
+    TriageDecision,
+)
+
+WORKING = (Role.HANDLER, Role.LEAD)
+READING = (Role.HANDLER, Role.LEAD, Role.READER, Role.PARTNER, Role.AUDITOR)
+
+
+def is_desk(viewer: Viewer) -> bool:
+    """May see every case, notes included."""
+    if viewer.user is None:
+        return False
+    if viewer.has(*DESK_ROLES):
+        return True
+    return viewer.has(Role.READER) and Membership.objects.filter(
+        user=viewer.user, role=Role.READER, organisation__is_desk=True).exists()
+
+
+def _parties(viewer: Viewer, case: str, **scope: bool) -> Exists:
+    if not viewer.has(Role.READER, Role.PARTNER):
+        return Exists(Party.objects.none())
+    return Exists(Party.objects.filter(
+        case=OuterRef(case), organisation__in=viewer.organisations, removed_at=None, **scope))
+
+
+def readable_serials(viewer: Viewer) -> QuerySet[Any]:
+    """Cases whose conversation an outside viewer may read: what search walks over."""
+    return Case.objects.filter(_parties(viewer, "pk", sees_conversation=True)).values("serial")
+
+
+def readable(viewer: Viewer, cases: Collection[Case]) -> set[UUID]:
+    """Which of these cases' words the viewer may read: their titles are words of the asker."""
+    ids = {case.pk for case in cases}
+    if not ids or is_desk(viewer):
+        return ids
+    rows = Case.objects.filter(_parties(viewer, "pk", sees_conversation=True), pk__in=ids)
+    return set(rows.values_list("pk", flat=True))
+
+
+def _cases(viewer: Viewer, rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows if is_desk(viewer) else rows.filter(_parties(viewer, "pk"))
+
+
+def _messages(viewer: Viewer, rows: QuerySet[Any]) -> QuerySet[Any]:
+    if is_desk(viewer):
+        return rows
+    spoken = Q(kind__in=(Message.Kind.ASKER, Message.Kind.REPLY))
+    return rows.filter(spoken, _parties(viewer, "case", sees_conversation=True))
+
+
+def _attachments(viewer: Viewer, rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows if is_desk(viewer) else rows.filter(_parties(viewer, "case", sees_files=True))
+
+
+def _desk_only(viewer: Viewer, rows: QuerySet[Any]) -> QuerySet[Any]:
+    return rows if is_desk(viewer) else rows.none()
+
+
+def register_rules() -> None:
+    register(Case, _cases)
+    register(Message, _messages)
+    register(Attachment, _attachments)
+    for model in (Clock, OpinionPoint, Party, Referral, Task, TriageDecision):
+        register(model, _desk_only)

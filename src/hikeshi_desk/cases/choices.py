@@ -1,0 +1,106 @@
+"""What the desk's forms offer, with the current choice marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from hikeshi_desk.accounts.access import Viewer, visible
+from hikeshi_desk.accounts.models import Organisation, Role, Team, User
+from hikeshi_desk.accounts.texts import text
+from hikeshi_desk.cases import clocks, labels, rules
+from hikeshi_desk.cases.models import Case, OpinionPoint, Party, Verdict
+
+_SCOPES = ("conversation", "files", "findings", "indicators")
+
+
+@dataclass(frozen=True)
+class Choice:
+    value: str
+    label: str
+    is_chosen: bool = False
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Invited:
+    party: Party
+    name: str
+    sees: str
+
+
+def verdicts(case: Case) -> list[Choice]:
+    return [Choice(code, labels.label("verdict", code), code == case.verdict) for code in Verdict.values if code]
+
+
+def urgency_rules(case: Case) -> list[Choice]:
+    """Rules made for this kind of incident first; the others follow in the data's order."""
+    ordered = sorted(rules.urgency_rules().values(), key=lambda rule: case.incident not in rule.suggest)
+    return [Choice(rule.id, rule.label, False, labels.label("urgency", rule.urgency)) for rule in ordered]
+
+
+def classes(case: Case) -> list[Choice]:
+    return [Choice(kind.id, kind.label, kind.id == case.rsit) for kind in rules.rsit().values()]
+
+
+def stances() -> list[Choice]:
+    return [Choice(code, labels.label("stance", code)) for code in OpinionPoint.Stance.values if code]
+
+
+def replies(chosen: str) -> list[Choice]:
+    return [Choice(reply.id, reply.label, reply.id == chosen) for reply in rules.replies().values()]
+
+
+def reasons() -> list[Choice]:
+    return [Choice(reason.id, reason.label) for reason in rules.reasons().values()]
+
+
+def bodies(case: Case) -> list[Choice]:
+    """Bodies that would take such a case first, with why; names as they are today."""
+    today = timezone.localdate()
+    routes = rules.routes_for(case.asker_kind, case.incident)
+    fitting = {route.body: route.label for route in reversed(routes)}
+    ordered = list(dict.fromkeys(route.body for route in routes))
+    ordered += [body for body in rules.bodies() if body not in ordered]
+    return [Choice(body, rules.bodies()[body].name_on(today), False, fitting.get(body, "")) for body in ordered]
+
+
+def offered(model: type[Any]) -> Sequence[Any]:
+    """Whom and what a case may be given to: people working here, the desk's groups, other organisations."""
+    if model is User:
+        return list(User.objects.filter(is_active=True, memberships__organisation__is_desk=True,
+                                        memberships__role__in=(Role.HANDLER, Role.LEAD)).distinct().order_by("name"))
+    if model is Team:
+        return list(Team.objects.order_by("name"))
+    assert model is Organisation
+    return list(Organisation.objects.filter(is_desk=False).order_by("name"))
+
+
+def people(case: Case) -> list[Choice]:
+    return [Choice(str(user.pk), user.name, user.pk == case.owner_id) for user in offered(User)]
+
+
+def teams(case: Case) -> list[Choice]:
+    return [Choice(str(team.pk), team.name, team.pk == case.team_id) for team in offered(Team)]
+
+
+def organisations() -> list[Choice]:
+    return [Choice(str(organisation.pk), organisation.name) for organisation in offered(Organisation)]
+
+
+def scopes() -> list[Choice]:
+    return [Choice(scope, text(f"cases.scope.{scope}")) for scope in _SCOPES]
+
+
+def parties(case: Case, viewer: Viewer) -> list[Invited]:
+    rows = visible(Party, viewer).filter(case=case, removed_at=None).select_related("organisation")
+    return [Invited(party, party.organisation.name, ", ".join(
+        text(f"cases.scope.{scope}") for scope in _SCOPES if getattr(party, f"sees_{scope}")) or "—")
+        for party in rows]
+
+
+def is_finished(case: Case) -> bool:
+    return case.state in clocks.FINISHED

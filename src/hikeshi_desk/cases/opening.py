@@ -1,0 +1,194 @@
+"""From a submission to a case, or into the case it continues.
+
+`open_submission` may be called any number of times, at once or after a crash at any point: files go into the
+content store first (keeping twice is keeping once), then one transaction writes message, case, clock and
+tasks and marks the submission opened. What is left in the spool afterwards is only payload.json.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from functools import partial
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from hikeshi_desk.audit.log import record
+from hikeshi_desk.cases import clocks, rules, search, store
+from hikeshi_desk.cases.models import Attachment, Case, Message, OpinionPoint, State, Task, Urgency
+from hikeshi_desk.intake import spool
+from hikeshi_desk.intake.models import Submission
+from hikeshi_desk.intake.submit import IncomingFile, Payload
+
+log = logging.getLogger(__name__)
+_TITLE = 120  # signs of the first line that make a title
+_LONGEST_NAME = 255
+_TRIES = 5
+URGENT_INCIDENTS = frozenset({"ransomware"})
+
+
+def open_waiting() -> int:
+    """Opens what was received but not opened, oldest first; gives how many. One that can't be is noted and left."""
+    opened = 0
+    for submission in Submission.objects.filter(opened_at=None).order_by("received_at"):
+        try:
+            open_submission(submission)
+            opened += 1
+        except Exception as error:  # the edge of the stage: the others must still be opened
+            log.exception("submission %s could not be opened", submission.pk)
+            Submission.objects.filter(pk=submission.pk).update(problem=f"{type(error).__name__}: {error}"[:500])
+    return opened
+
+
+def open_submission(submission: Submission) -> Message:
+    """The message this submission became: the first of a new case, or the next of its thread's case."""
+    sent, files = spool.read(submission.pk)
+    payload = storable(sent)
+    for file in files:
+        store.keep(file.path, file.sha256, file.size)
+    for _ in range(_TRIES - 1):
+        try:
+            return _open(submission, payload, files)
+        except IntegrityError:  # another one took the same case number at the same moment
+            continue
+    return _open(submission, payload, files)
+
+
+def _open(submission: Submission, payload: Payload, files: Sequence[IncomingFile]) -> Message:
+    with transaction.atomic():
+        locked = Submission.objects.select_for_update().get(pk=submission.pk)
+        known = Message.objects.filter(submission=locked).first()
+        message = known or _write(locked, payload, files)
+        if locked.opened_at is None or locked.problem:
+            locked.opened_at, locked.problem = locked.opened_at or timezone.now(), ""
+            locked.save(update_fields=["opened_at", "problem"])
+        # Not before the commit: until then the spool's is the copy that counts. The raw words stay there.
+        transaction.on_commit(partial(shutil.rmtree, spool.folder_of(submission.pk) / "files", ignore_errors=True))
+    return message
+
+
+def _write(submission: Submission, payload: Payload, files: Sequence[IncomingFile]) -> Message:
+    case = _thread_case(payload)
+    is_new = case is None
+    if case is None:
+        case = _new_case(submission, payload)
+    message = Message.objects.create(
+        case=case, kind=Message.Kind.ASKER, channel=submission.channel, body=payload.what,
+        at=submission.received_at, submission=submission, mail_id=payload.mail.get("message_id", "")[:998])
+    Attachment.objects.bulk_create([
+        Attachment(case=case, message=message, name=clean(file.name)[:_LONGEST_NAME], sha256=file.sha256,
+                   size=file.size)
+        for file in files])
+    if is_new:
+        _begin(case, payload, submission.received_at)
+    else:
+        _continue(case, payload, submission.received_at)
+    search.index(case, [payload.what, *(clean(file.name)[:_LONGEST_NAME] for file in files)], internal=False)
+    record("consultee", "case.opened" if is_new else "case.continued", f"case:{case.pk}",
+           number=case.number, channel=submission.channel, submission=str(submission.pk), files=len(files))
+    return message
+
+
+def _thread_case(payload: Payload) -> Case | None:
+    """The case a follow-up belongs to. Only the receipt leads there, never a number or a subject."""
+    if not payload.thread:
+        return None
+    return Case.objects.select_for_update().filter(receipt=payload.thread).first()
+
+
+def _new_case(submission: Submission, payload: Payload) -> Case:
+    at = submission.received_at
+    serial = next_serial(at)
+    case = Case(
+        number=number_of(serial), serial=serial, title=title_of(payload), request=(payload.request or "other")[:32],
+        incident=payload.incident[:32], asker_kind=payload.asker_kind[:32], is_anonymous=payload.anonymous,
+        asker_name="" if payload.anonymous else payload.asker_name[:200],
+        contact="" if payload.anonymous else payload.contact[:254],
+        on_behalf=payload.on_behalf[:200], language=(payload.language or "ja")[:5], facts=dict(payload.facts),
+        # A continuing thread whose case is unknown here keeps its receipt, so that its next word finds this case.
+        receipt=payload.thread or submission.receipt,
+        opened_at=at, last_word_at=at, order_at=at,
+        urgency=Urgency.HIGH if payload.incident in URGENT_INCIDENTS else Urgency.UNJUDGED)
+    case.save(force_insert=True)
+    return case
+
+
+def _begin(case: Case, payload: Payload, at: datetime) -> None:
+    clocks.start(case, rules.first_clock(case.incident, case.request), at)
+    english = case.language == "en"
+    Task.objects.bulk_create([
+        Task(case=case, kind=rule.id, title=rule.en if english else rule.ja, position=position)
+        for position, rule in enumerate(rules.first_tasks(case.incident, case.request))])
+    OpinionPoint.objects.bulk_create([
+        OpinionPoint(case=case, position=position, claim=claim)
+        for position, claim in enumerate(filter(None, map(str.strip, payload.hypothesis)))])
+    search.index_case(case)
+    search.index(case, payload.hypothesis, internal=True)
+    clocks.settle(case)
+    case.save()
+
+
+def _continue(case: Case, payload: Payload, at: datetime) -> None:
+    """The asker wrote again: a closed case opens, a paused promise goes on, an answered one begins anew.
+
+    A merged case keeps its own conversation: two askers of one incident must not read each other.
+    """
+    running = clocks.running_of(case)
+    if running is None:
+        clocks.start_next(case, at)
+    elif running.paused_at and running.paused_at <= at:
+        clocks.resume(running, at)
+    if case.state != State.NEW:
+        case.state = State.OPEN
+    case.closed_at = None
+    case.last_word_at, case.last_word_by = max(at, case.last_word_at), "asker"
+    if case.is_anonymous and not payload.anonymous and (payload.asker_name or payload.contact):
+        case.is_anonymous = False
+    if not case.is_anonymous:
+        case.asker_name = (payload.asker_name or case.asker_name)[:200]
+        case.contact = (payload.contact or case.contact)[:254]
+        search.index_case(case)
+    case.facts = {**case.facts, **payload.facts}
+    clocks.settle(case)
+    case.save()
+
+
+def storable(payload: Payload) -> Payload:
+    """The same words as every database takes them: no NUL, no half characters. The spool keeps the original."""
+    changes: dict[str, object] = {}
+    for one in fields(payload):
+        value = getattr(payload, one.name)
+        if isinstance(value, str):
+            changes[one.name] = clean(value)
+        elif isinstance(value, Mapping):
+            changes[one.name] = {clean(str(key)): clean(str(item)) for key, item in value.items()}
+        elif isinstance(value, tuple):
+            changes[one.name] = tuple(clean(str(item)) for item in value)
+    return replace(payload, **changes)  # type: ignore[arg-type]
+
+
+def clean(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def title_of(payload: Payload) -> str:
+    """The subject of a mail, else the first line that says something."""
+    lines = [payload.mail.get("subject", ""), *payload.what.splitlines()]
+    first = next((" ".join(line.split()) for line in lines if line.strip()), "（本文なし）")
+    return first if len(first) <= _TITLE else first[:_TITLE - 1] + "…"
+
+
+def next_serial(at: datetime) -> int:
+    """The next number of that year in Japan. Unique by constraint: two at once means one is tried again."""
+    year = timezone.localtime(at, rules.calendar().zone).year
+    first, last = year * 1_000_000, (year + 1) * 1_000_000
+    newest = Case.objects.filter(serial__gt=first, serial__lt=last).order_by("-serial").values_list("serial", flat=True)
+    return (newest.first() or first) + 1
+
+
+def number_of(serial: int) -> str:
+    return f"{serial // 1_000_000}-{serial % 1_000_000:06d}"

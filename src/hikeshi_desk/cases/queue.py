@@ -1,0 +1,169 @@
+"""The queue: one row a case, ordered by what must be answered next; filters with their counts.
+
+Statements do not grow with the number of cases: one for the counts, one for finished ones, one for the rows,
+one for their clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+
+from hikeshi_desk.accounts.access import Viewer, visible
+from hikeshi_desk.accounts.texts import text
+from hikeshi_desk.cases import labels, rules, search
+from hikeshi_desk.cases.access import is_desk, readable
+from hikeshi_desk.cases.models import Case, Clock, Rank, Urgency
+
+ROWS = 50
+VIEWS = ("next", "mine", "team", "unowned", "urgent", "today", "over", "waiting", "finished")
+
+
+@dataclass(frozen=True)
+class Row:
+    case: Case
+    title: str
+    clock: labels.ClockFace
+    urgency: str
+    urgency_word: str
+    state_word: str
+    kind: str
+    asker: str
+    last_word: str
+    last_word_at: labels.Moment | None
+    owner: str
+
+
+@dataclass(frozen=True)
+class Filter:
+    label: str
+    count: int | None
+    url: str
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class Queue:
+    rows: Sequence[Row]
+    views: Sequence[Filter]
+    kinds: Sequence[Filter]
+    view: str
+    query: str
+    kind: str
+    next_url: str
+    previous_url: str
+    empty: str
+
+
+def build(viewer: Viewer, asked: Mapping[str, str], now: datetime | None = None) -> Queue:
+    """The page for what the address asks (view, kind, q, page); anything unknown in it is ignored."""
+    now = now or timezone.now()
+    view = asked.get("view", "")
+    view = view if view in VIEWS else "next"
+    kind, query, page = asked.get("kind", "")[:32], asked.get("q", "").strip()[:100], _page(asked.get("page", ""))
+    conditions = _conditions(viewer, now)
+    everything = visible(Case, viewer)
+    unfinished = everything.filter(rank__lt=Rank.FINISHED)
+    counts = unfinished.aggregate(**{name: Count("pk", filter=where) for name, where in conditions.items()})
+    counts["finished"] = everything.filter(rank=Rank.FINISHED).count()
+    cases, more = _cases(viewer, everything, unfinished, conditions, view, kind, query, page)
+    link = _Link(view=view, kind=kind, q=query)
+    return Queue(
+        rows=_rows(cases, viewer, now), view=view, query=query, kind=kind,
+        views=[Filter(text(f"cases.view.{name}"), counts[name], link(view=name, q=""),
+                      name == view and not query) for name in VIEWS],
+        kinds=_kinds(unfinished, conditions, view, kind, link),
+        next_url=link(page=str(page + 1)) if more else "",
+        previous_url=link(page=str(page - 1)) if page > 1 else "",
+        empty=text("cases.queue.nothing_found") if query else text("cases.queue.empty"))
+
+
+def _page(asked: str) -> int:
+    return min(max(int(asked), 1), 10_000) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 1
+
+
+def _conditions(viewer: Viewer, now: datetime) -> dict[str, Q]:
+    """What each view holds, of the cases not finished."""
+    calendar = rules.calendar()
+    end_of_day = timezone.localtime(now, calendar.zone).replace(hour=23, minute=59, second=59, microsecond=0)
+    running = Q(rank__in=(Rank.URGENT, Rank.OWED))
+    return {
+        "next": Q(pk__isnull=False),
+        "mine": Q(owner=viewer.user),
+        "team": Q(team__in=viewer.teams),
+        "unowned": Q(owner=None),
+        "urgent": Q(rank=Rank.URGENT),
+        "today": running & Q(due_at__gte=now, due_at__lte=end_of_day),
+        "over": running & Q(due_at__lt=now),
+        "waiting": Q(rank=Rank.NOT_OWED),
+    }
+
+
+def _cases(viewer: Viewer, everything: QuerySet[Any], unfinished: QuerySet[Any], conditions: Mapping[str, Q],
+           view: str, kind: str, query: str, page: int) -> tuple[list[Case], bool]:
+    if query:
+        return search.find(query, viewer), False
+    if view == "finished":
+        rows = everything.filter(rank=Rank.FINISHED).order_by("-last_word_at")
+    else:
+        rows = unfinished.filter(conditions[view]).order_by("rank", "order_at")
+    if kind:
+        rows = rows.filter(incident="" if kind == "none" else kind)
+    start = (page - 1) * ROWS
+    cases = list(rows.select_related("owner", "team")[start:start + ROWS + 1])
+    return cases[:ROWS], len(cases) > ROWS
+
+
+def _kinds(unfinished: QuerySet[Any], conditions: Mapping[str, Q], view: str, kind: str,
+           link: _Link) -> list[Filter]:
+    if view not in conditions:
+        return []
+    counted = (unfinished.filter(conditions[view]).order_by().values_list("incident")
+               .annotate(count=Count("pk")).order_by("-count", "incident"))
+    found = [Filter(labels.label("incident", code), count, link(kind=code or "none", q=""), kind == (code or "none"))
+             for code, count in counted[:12]]
+    return [Filter(text("cases.view.any_kind"), None, link(kind="", q=""), not kind), *found] if found else []
+
+
+def _rows(cases: Sequence[Case], viewer: Viewer, now: datetime) -> list[Row]:
+    running: dict[object, Clock] = {}
+    for clock in Clock.objects.filter(case__in=[case.pk for case in cases], stopped_at=None).order_by("-due_at"):
+        running[clock.case_id] = clock
+    desk = is_desk(viewer)
+    titled = readable(viewer, cases)
+    return [_row(case, running.get(case.pk), now, desk=desk, titled=case.pk in titled) for case in cases]
+
+
+def _row(case: Case, clock: Clock | None, now: datetime, *, desk: bool, titled: bool) -> Row:
+    # Judged urgent, or running on an urgent clock: the word is the same.
+    urgency = Urgency.HIGH if case.rank == Rank.URGENT else case.urgency
+    return Row(case, case.title if titled else case.number,
+               labels.face(clock, now) if desk else labels.NO_CLOCK, urgency,
+               labels.label("urgency", urgency), labels.label("state", case.state),
+               labels.label("incident", case.incident), asker_of(case) if desk else "",
+               labels.label("last_word", case.last_word_by), labels.moment(case.last_word_at),
+               case.owner.name if case.owner else (case.team.name if case.team else ""))
+
+
+def asker_of(case: Case) -> str:
+    if case.is_anonymous:
+        return text("cases.asker.anonymous")
+    return case.asker_name or case.contact or text("cases.asker.unknown")
+
+
+class _Link:
+    """Addresses of the queue with some of what was asked changed; a page number is never carried along."""
+
+    def __init__(self, **asked: str) -> None:
+        self.asked = asked
+
+    def __call__(self, **changes: str) -> str:
+        wanted = {name: value for name, value in {**self.asked, **changes}.items()
+                  if value and (name, value) not in (("view", "next"), ("page", "1"))}
+        return f"?{urlencode(wanted)}" if wanted else "?"

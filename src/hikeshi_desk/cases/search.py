@@ -1,0 +1,131 @@
+"""Search over everything a viewer may see, two-character Japanese words included.
+
+Texts are brought to one form (NFKC, case folded), cut into pairs of signs and kept as SearchGram rows in the
+transaction that writes the text. A query's words must all occur; a hit is checked against the text itself,
+because pairs alone can lie ("abc" and "bcd" are in "ab bc cd"). Newest first.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from hikeshi_desk.accounts.access import Viewer, visible
+from hikeshi_desk.cases.models import Case, Message, OpinionPoint, SearchGram, Task, TriageDecision
+
+MOST = 50  # hits of one answer
+_CANDIDATES = 400  # looked at for one answer
+_SAMPLE = 2000  # a pair seen more often than this counts as common
+_LONGEST_QUERY = 100
+_CJK = 0x2E7F  # signs above are written without spaces
+_LONGEST_TEXT = 200_000  # of one entry; longer texts are found by their beginning
+
+
+def folded(text: str) -> str:
+    """One spelling for what looks the same; a line break inside a Japanese word is none."""
+    out = ""
+    for line in unicodedata.normalize("NFKC", text).casefold().splitlines():
+        line = " ".join(line.split())
+        glued = bool(out) and bool(line) and ord(out[-1]) > _CJK and ord(line[0]) > _CJK
+        out += line if glued or not out else f" {line}"
+    return out.strip()
+
+
+def pairs(text: str) -> set[str]:
+    """Every two signs that stand together in a word; a word of one sign is itself."""
+    found: set[str] = set()
+    for word in folded(text).split():
+        if len(word) == 1:
+            found.add(word)
+        found.update(map("".join, pairwise(word)))
+    return found
+
+
+def index(case: Case, texts: Iterable[str], *, internal: bool) -> None:
+    """Makes texts findable. Called inside the transaction that writes them; doing so twice changes nothing."""
+    grams: set[str] = set()
+    for text in texts:
+        grams |= pairs(text[:_LONGEST_TEXT])
+    rows = [SearchGram(gram=gram, internal=internal, serial=case.serial) for gram in sorted(grams) if "\0" not in gram]
+    SearchGram.objects.bulk_create(rows, batch_size=300, ignore_conflicts=True)
+
+
+def index_case(case: Case) -> None:
+    """What the case itself says: its number and title for all who see it, the asker for the desk only."""
+    index(case, [case.number, case.title], internal=False)
+    index(case, [case.asker_name, case.contact, case.on_behalf, *map(str, case.facts.values())], internal=True)
+
+
+def find(query: str, viewer: Viewer) -> list[Case]:
+    """Cases the viewer may see that hold every word of the query, newest first, at most MOST."""
+    from hikeshi_desk.cases.access import is_desk, readable_serials
+
+    words = folded(query[:_LONGEST_QUERY]).split()
+    grams = sorted({gram for word in words for gram in pairs(word)})
+    if not grams:
+        return []
+    desk = is_desk(viewer)
+    serials = _candidates(grams, levels=(False, True) if desk else (False,),
+                          within=None if desk else readable_serials(viewer))
+    cases = list(visible(Case, viewer).filter(serial__in=serials).select_related("owner").order_by("-serial"))
+    if len(grams) == 1 and len(words) == 1:
+        return cases[:MOST]
+    return _checked(cases, words, desk=desk)
+
+
+def _candidates(grams: Sequence[str], *, levels: tuple[bool, ...], within: QuerySet[Case] | None) -> list[int]:
+    """Serials with all pairs, found by walking the rarest one from its newest end."""
+    rarest, *others = sorted(grams, key=_commonness)
+    found = SearchGram.objects.filter(gram=rarest, internal__in=levels)
+    if within is not None:
+        found = found.filter(serial__in=within)
+    for gram in others:
+        found = found.filter(Exists(SearchGram.objects.filter(
+            gram=gram, internal__in=levels, serial=OuterRef("serial"))))
+    serials: set[int] = set()
+    for level in levels:  # one walk down the key each: the newest of both are among them
+        walk = found.filter(internal=level).order_by("-serial").values_list("serial", flat=True)
+        serials.update(walk[:_CANDIDATES])
+    return sorted(serials, reverse=True)[:_CANDIDATES]
+
+
+def _commonness(gram: str) -> int:
+    return SearchGram.objects.filter(gram=gram)[:_SAMPLE].count()
+
+
+def _checked(cases: list[Case], words: Sequence[str], *, desk: bool) -> list[Case]:
+    hits: list[Case] = []
+    for start in range(0, len(cases), MOST):
+        batch = cases[start:start + MOST]
+        texts = _texts(batch, desk=desk)
+        hits += [case for case in batch if all(any(word in text for text in texts[case.pk]) for word in words)]
+        if len(hits) >= MOST:
+            break
+    return hits[:MOST]
+
+
+def _texts(cases: Sequence[Case], *, desk: bool) -> dict[object, list[str]]:
+    ids = [case.pk for case in cases]
+    found: dict[object, list[str]] = {case.pk: [folded(case.number), folded(case.title)] for case in cases}
+    messages = Message.objects.filter(case__in=ids)
+    if desk:
+        for case in cases:
+            found[case.pk] += map(folded, (case.asker_name, case.contact, case.on_behalf,
+                                           *map(str, case.facts.values())))
+        said = (TriageDecision.objects.filter(case__in=ids).values_list("case_id", "reason"),
+                Task.objects.filter(case__in=ids).exclude(result="").values_list("case_id", "result"),
+                OpinionPoint.objects.filter(case__in=ids).values_list("case_id", "claim"),
+                OpinionPoint.objects.filter(case__in=ids).exclude(comment="").values_list("case_id", "comment"))
+        for case_id, words in chain.from_iterable(said):
+            found[case_id].append(folded(words))
+    else:
+        messages = messages.filter(kind__in=(Message.Kind.ASKER, Message.Kind.REPLY))
+    for case_id, body in messages.values_list("case_id", "body"):
+        found[case_id].append(folded(body[:_LONGEST_TEXT]))
+    names = Case.objects.filter(pk__in=ids, attachments__isnull=False).values_list("pk", "attachments__name")
+    for case_id, name in names:
+        found[case_id].append(folded(name))
+    return found

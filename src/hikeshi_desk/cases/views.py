@@ -1,0 +1,258 @@
+"""Pages of the desk. Every object comes from accounts.access; every unsafe act is a POST that redirects."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import quote
+
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from hikeshi_desk.accounts.access import Viewer, fetch, needs, viewer_of
+from hikeshi_desk.accounts.models import Organisation, Team, User
+from hikeshi_desk.accounts.texts import text
+from hikeshi_desk.audit.log import record
+from hikeshi_desk.cases import acts, choices, page, queue, store
+from hikeshi_desk.cases.access import READING, WORKING
+from hikeshi_desk.cases.models import Attachment, Case, Clock, OpinionPoint, Party, Task
+
+_SANDBOX = "sandbox; default-src 'none'; frame-ancestors 'none'"
+_LONGEST = 100_000
+
+
+@needs(*READING, methods=("GET",))
+def queue_page(request: HttpRequest) -> HttpResponse:
+    viewer = viewer_of(request)
+    return render(request, "cases/queue.html", {"viewer": viewer, "queue": queue.build(viewer, request.GET.dict())})
+
+
+@needs(*READING, methods=("GET",))
+def case_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
+    viewer = viewer_of(request)
+    case = _case(viewer, case_id)
+    template = request.GET.get("template", "")
+    return render(request, "cases/case.html", {
+        "viewer": viewer, "page": page.build(case, viewer), "templates": choices.replies(template),
+        "draft": page.reply_draft(case, template), "reply_id": uuid.uuid4(), "note_id": uuid.uuid4()})
+
+
+@needs(*WORKING, methods=("GET",))
+def triage_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
+    viewer = viewer_of(request)
+    case = _case(viewer, case_id)
+    return render(request, "cases/triage.html", {
+        "viewer": viewer, "case": case, "verdicts": choices.verdicts(case), "rules": choices.urgency_rules(case),
+        "classes": choices.classes(case), "judgements": page.judgements(case, viewer)})
+
+
+@needs(*WORKING, methods=("GET",))
+def opinion_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
+    viewer = viewer_of(request)
+    case = _case(viewer, case_id)
+    return render(request, "cases/opinion.html", {
+        "viewer": viewer, "case": case, "points": page.points(case, viewer), "stances": choices.stances()})
+
+
+@needs(*WORKING, methods=("GET",))
+def people_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
+    viewer = viewer_of(request)
+    case = _case(viewer, case_id)
+    return render(request, "cases/people.html", {
+        "viewer": viewer, "case": case, "people": choices.people(case), "teams": choices.teams(case),
+        "organisations": choices.organisations(), "parties": choices.parties(case, viewer),
+        "scopes": choices.scopes()})
+
+
+@needs(*WORKING, methods=("GET",))
+def end_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
+    viewer = viewer_of(request)
+    case = _case(viewer, case_id)
+    return render(request, "cases/end.html", {
+        "viewer": viewer, "case": case, "reasons": choices.reasons(), "bodies": choices.bodies(case),
+        "is_finished": choices.is_finished(case)})
+
+
+@needs(*READING, methods=("GET",))
+def attachment(request: HttpRequest, attachment_id: uuid.UUID) -> FileResponse:
+    """The bytes as they came, never shown: only saved. Who took them is recorded."""
+    viewer = viewer_of(request)
+    row: Attachment = fetch(Attachment, viewer, pk=attachment_id)
+    try:
+        content = store.open_content(row.sha256)
+    except OSError as error:
+        raise Http404 from error
+    if request.method == "GET" and viewer.user:
+        record(str(viewer.user.pk), "case.download", f"case:{row.case_id}", sha256=row.sha256, size=row.size)
+    answer = FileResponse(content, content_type="application/octet-stream")
+    # Written by hand: the name is a stranger's. ASCII fallback by hash, the real name only as RFC 5987.
+    answer["Content-Disposition"] = (
+        f"attachment; filename=\"{row.sha256[:16]}.bin\"; filename*=UTF-8''{quote(_safe_name(row.name), safe='')}")
+    answer["Content-Length"] = str(row.size)
+    answer["X-Content-Type-Options"] = "nosniff"
+    answer["Content-Security-Policy"] = _SANDBOX
+    answer["Cache-Control"] = "no-store"
+    answer["Cross-Origin-Resource-Policy"] = "same-origin"
+    return answer
+
+
+def _safe_name(name: str) -> str:
+    """No folders, no control signs, no sign that turns the reading direction."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(sign for sign in last if sign.isprintable())[:200] or "file"
+
+
+# Acts. Each is its own address, takes a form, and leads back to the page it came from.
+
+Act = Callable[[HttpRequest, Viewer, Case], None]
+
+
+def _acts(back: str = "cases:case") -> Callable[[Act], Callable[..., HttpResponse]]:
+    """A POST on a case: what was refused is said in words, what was done is confirmed."""
+    def decorate(act: Act) -> Callable[..., HttpResponse]:
+        @needs(*WORKING, methods=("POST",))
+        @wraps(act)
+        def view(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
+            viewer = viewer_of(request)
+            case = _case(viewer, case_id)
+            try:
+                act(request, viewer, case)
+            except acts.Refused as refused:
+                messages.error(request, text(refused.key))
+            else:
+                messages.success(request, text(f"cases.done.{act.__name__}"))
+                return redirect(reverse("cases:case", args=[case.pk]))
+            return redirect(reverse(back, args=[case.pk]))
+        return view
+    return decorate
+
+
+@_acts()
+def reply(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    acts.reply(case, _user(viewer), body=_field(request, "body"), message_id=_uuid(request, "message_id"),
+               wait=request.POST.get("wait") == "1")
+
+
+@_acts()
+def note(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    acts.note(case, _user(viewer), body=_field(request, "body"), message_id=_uuid(request, "message_id"))
+
+
+@_acts("cases:triage")
+def triage(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    acts.triage(case, _user(viewer), verdict=_field(request, "verdict"), reason=_field(request, "reason"),
+                rule=_field(request, "rule"), rsit=_field(request, "rsit"))
+
+
+@_acts("cases:people")
+def assign(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    acts.assign(case, _user(viewer), owner=_chosen(User, request, "owner"), team=_chosen(Team, request, "team"),
+                reason=_field(request, "reason"))
+
+
+@_acts()
+def take(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    acts.assign(case, _user(viewer), owner=_user(viewer), team=case.team)
+
+
+@_acts()
+def pause(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    acts.pause(case, _user(viewer), reason=_field(request, "reason"))
+
+
+@_acts()
+def resume(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    acts.resume(case, _user(viewer))
+
+
+@_acts()
+def breach(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    clock: Clock = fetch(Clock, viewer, case=case, pk=_field(request, "clock"))
+    acts.breach(case, _user(viewer), clock=clock, reason=_field(request, "reason"))
+
+
+@_acts()
+def finish(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    task: Task = fetch(Task, viewer, case=case, pk=_field(request, "task"))
+    acts.finish(case, _user(viewer), task=task, result=_field(request, "result"))
+
+
+@_acts("cases:opinion")
+def opine(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    point: OpinionPoint = fetch(OpinionPoint, viewer, case=case, pk=_field(request, "point"))
+    acts.opine(case, _user(viewer), point=point, stance=_field(request, "stance"), comment=_field(request, "comment"))
+
+
+@_acts("cases:end")
+def decline(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    acts.decline(case, _user(viewer), reason_code=_field(request, "reason"), body=_field(request, "body"),
+                 text=_field(request, "text"))
+
+
+@_acts("cases:end")
+def close(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    acts.close(case, _user(viewer), reason=_field(request, "reason"))
+
+
+@_acts("cases:end")
+def reopen(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    acts.reopen(case, _user(viewer), reason=_field(request, "reason"))
+
+
+@_acts("cases:end")
+def merge(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    try:
+        into: Case = fetch(Case, viewer, number=_field(request, "into"))
+    except Http404:
+        raise acts.Refused("cases.refused.no_such_case") from None
+    acts.merge(case, _user(viewer), into=into)
+
+
+@_acts("cases:people")
+def invite(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    organisation = _chosen(Organisation, request, "organisation")
+    if organisation is None:
+        raise acts.Refused("cases.refused.choice")
+    acts.invite(case, _user(viewer), organisation=organisation, scope=request.POST.getlist("scope"))
+
+
+@_acts("cases:people")
+def uninvite(request: HttpRequest, viewer: Viewer, case: Case) -> None:
+    party: Party = fetch(Party, viewer, case=case, pk=_field(request, "party"))
+    acts.uninvite(case, _user(viewer), party=party)
+
+
+def _case(viewer: Viewer, case_id: uuid.UUID) -> Case:
+    found: Case = fetch(Case, viewer, pk=case_id)
+    return found
+
+
+def _user(viewer: Viewer) -> User:
+    assert viewer.user is not None
+    return viewer.user
+
+
+def _field(request: HttpRequest, name: str) -> str:
+    return request.POST.get(name, "").replace("\0", "").replace("\r\n", "\n")[:_LONGEST]
+
+
+def _uuid(request: HttpRequest, name: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(_field(request, name))
+    except ValueError:
+        return None
+
+
+def _chosen(model: type[Any], request: HttpRequest, name: str) -> Any:
+    """One of what the page offered, or None for "nobody"."""
+    wanted = _field(request, name)
+    if not wanted:
+        return None
+    found = next((row for row in choices.offered(model) if str(row.pk) == wanted), None)
+    if found is None:
+        raise acts.Refused("cases.refused.choice")
+    return found
