@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from pathlib import Path
 
 os.environ["HIKESHI_DATA"] = tempfile.mkdtemp(prefix="hikeshi-test-")
+(Path(os.environ["HIKESHI_DATA"]) / "static").mkdir()
 # Tests of the second factor switch it on; everybody else signs in with one step.
 os.environ["HIKESHI_SECOND_FACTOR"] = "optional"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hikeshi_desk.settings")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import lazy
 from django.utils.translation import get_language
 
 FOLDER = Path(__file__).parent.parent / "texts"
@@ -48,10 +49,10 @@ def _entries(prefix: str, table: Mapping[str, Any]) -> Iterator[tuple[str, Mappi
         key = f"{prefix}.{name}"
         if not isinstance(value, dict):
             raise ImproperlyConfigured(f"text '{key}' is a table with ja and en")
-        if any(language in value for language in LANGUAGES):
-            yield key, value
-        else:
+        if value and all(isinstance(part, dict) for part in value.values()):
             yield from _entries(key, value)
+        else:
+            yield key, value
 
 
 def _checked(key: str, entry: Mapping[str, Any]) -> dict[str, str]:
@@ -60,3 +61,6 @@ def _checked(key: str, entry: Mapping[str, Any]) -> dict[str, str]:
     if set(_PLACE.findall(entry["ja"])) != set(_PLACE.findall(entry["en"])):
         raise ImproperlyConfigured(f"text '{key}' has different places in ja and en")
     return dict(entry)
+
+
+lazy_text = lazy(text, str)
