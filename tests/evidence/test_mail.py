@@ -381,9 +381,9 @@ def test_a_child_that_needs_too_much_is_ended(tmp_path):
     raw, work = tmp_path / "raw", tmp_path / "work"
     raw.mkdir()
     (raw / "large").write_bytes(b"Content-Type: application/x\n\n" + b"x" * 200_000_000)
-    with MailReader(raw, work, MailLimits(mail_bytes=2**30), Limits(cpu_s=10, memory_bytes=256 * 2**20)) as reader:
-        with pytest.raises(ChildKilled):
-            reader.read(raw / "large")
+    small = Limits(cpu_s=10, memory_bytes=256 * 2**20)
+    with MailReader(raw, work, MailLimits(mail_bytes=2**30), small) as reader, pytest.raises(ChildKilled):
+        reader.read(raw / "large")
     assert not list(work.iterdir())
 
 

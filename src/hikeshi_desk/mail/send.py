@@ -50,7 +50,7 @@ def acknowledge(received: ReceivedMail, thread: MailThread, due_at: datetime | N
     if known.filter(recipient_key=recipient_key(received.sender), created_at__gt=now - timedelta(hours=24)).exists():
         return None
     if known.filter(created_at__gt=now - timedelta(hours=1)).count() >= post.automatic_per_hour:
-        log.warning("more than %d acknowledgements in an hour: no further one is sent", post.automatic_per_hour)
+        _warn_once_an_hour(now, post.automatic_per_hour)
         return None
     language = thread.language
     promise = (text("mail.ack.by", language=language, time=_clock(due_at, language)) if due_at
@@ -59,6 +59,16 @@ def acknowledge(received: ReceivedMail, thread: MailThread, due_at: datetime | N
                   subject=text("mail.ack.subject", language=language),
                   body=text("mail.ack.body", language=language, promise=promise),
                   in_reply_to=received.message_id, answers=received)
+
+
+_warned_at: datetime | None = None
+
+
+def _warn_once_an_hour(now: datetime, most: int) -> None:
+    global _warned_at
+    if _warned_at is None or now - _warned_at > timedelta(hours=1):
+        _warned_at = now
+        log.warning("%d acknowledgements in an hour: no further ones are sent for now", most)
 
 
 def queue_replies() -> int:
