@@ -4,7 +4,7 @@ digest(source, table) runs in the parsing child and keeps what matters; build_st
 all digests in the parent.
 """
 
-from hikeshi.trace.digest import Digest, digest
+from hikeshi.trace.digest import Digest, Gathered, digest
 from hikeshi.trace.story import build_story
 
-__all__ = ["Digest", "build_story", "digest"]
+__all__ = ["Digest", "Gathered", "build_story", "digest"]

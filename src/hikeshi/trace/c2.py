@@ -17,7 +17,7 @@ from hikeshi.events.time import parse_iso
 from hikeshi.model.case import C2
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.sighting import Sighting
-from hikeshi.trace.flows import Flows, Talk
+from hikeshi.trace.flows import Flows, Talk, Use
 from hikeshi.trace.identity import Identity, host_name
 from hikeshi.trace.infection import Infection
 from hikeshi.trace.network import is_address, public
@@ -105,16 +105,19 @@ def find(
             records=tuple(records[:20]),
         )
     behaving: dict[str, list[tuple[Talk, bool]]] = defaultdict(list)
+    held = flows.held({h.name: h.first for h in infection.hosts.values()})
     for host, hold in sorted(infection.hosts.items()):
-        for talk in flows.of_client.get(host, ()):
-            reason = _behaves(talk, hold.first, infection, flows)
-            if talk.destination in sources and talk.count and talk.last >= hold.first - MINUTE:
+        for talk, use in held.calls(host, _FEWEST, HOUR, sources):
+            reason = _behaves(talk, hold.first, infection, use)
+            if talk.destination in sources and talk.last >= hold.first - MINUTE:
                 reason = True
             if reason is not None and talk.destination not in uploads:
                 behaving[talk.destination].append((talk, reason))
+    told = {name for value in found for name in flows.names_of_ip(value)}
     for value, talks in sorted(behaving.items()):
-        if value in found or any(value in flows.names_of_ip.get(k, ()) for k in found):
+        if value in found or value in told:
             continue
+        told |= flows.names_of_ip(value)
         beacon = any(strong for _, strong in talks)
         found[value] = C2(
             value=value,
@@ -129,14 +132,11 @@ def find(
     return list(found.values())
 
 
-def _behaves(talk: Talk, since: int, infection: Infection, flows: Flows) -> bool | None:
+def _behaves(talk: Talk, since: int, infection: Infection, use: Use) -> bool | None:
     """True: a beacon; False: called by a script on a held machine; None: neither."""
     if talk.count == 0 or (is_address(talk.destination) and not public(talk.destination)):
         return None
-    if flows.first_of[talk.destination] < min(since, _earliest(talk, infection, flows)) - HOUR:
-        return None
-    others = flows.clients_of[talk.destination] - set(infection.hosts)
-    if others:
+    if use.others or use.first < min(since, use.held_since) - HOUR:
         return None
     if regular(talk.times):
         return True
@@ -145,13 +145,6 @@ def _behaves(talk: Talk, since: int, infection: Infection, flows: Flows) -> bool
         -MINUTE <= talk.first - m.time <= 10 * MINUTE and m.weight >= 2 for m in infection.marks_of.get(talk.client, ())
     )
     return False if by_script and near else None
-
-
-def _earliest(talk: Talk, infection: Infection, flows: Flows) -> int:
-    return min(
-        (infection.hosts[c].first for c in flows.clients_of[talk.destination] if c in infection.hosts),
-        default=talk.first,
-    )
 
 
 def client_of(sighting: Sighting, who: Identity) -> str:

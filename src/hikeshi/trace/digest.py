@@ -8,18 +8,20 @@ spans    host × log × hour: how many records, for gaps
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hikeshi.errors import InputError, Location, OutputError
 from hikeshi.events.table import EventTable
 from hikeshi.events.time import NO_TIME
 from hikeshi.evidence.source import Source
 from hikeshi.trace import network, windows
+from hikeshi.trace.combine import combine_flows
 from hikeshi.trace.rows import text_column
 from hikeshi.trace.slices import EVENT_SCHEMA, Collector, Slice, groups, mapped, to_dictionary
 
@@ -39,6 +41,7 @@ SPAN_SCHEMA = pa.schema(
         ("lines", pa.bool_()),
     ]
 )
+_JOIN_AFTER = 500_000  # flows
 _SCHEMAS = {"events": EVENT_SCHEMA, "flows": network.FLOW_SCHEMA, "web": network.WEB_SCHEMA, "spans": SPAN_SCHEMA}
 
 
@@ -53,9 +56,9 @@ class Digest:
 
     @staticmethod
     def merge(digests: Iterable[Digest]) -> Digest:
-        """One digest of all; rows of equal flows are added up later, when names are known."""
+        """One digest of all; equal flows of one file become one row."""
         parts = list(digests)
-        return Digest(
+        whole = Digest(
             **{
                 name: pa.concat_tables([getattr(d, name) for d in parts]).unify_dictionaries().combine_chunks()
                 if parts
@@ -63,6 +66,9 @@ class Digest:
                 for name, schema in _SCHEMAS.items()
             }
         )
+        if _share_a_file([d.flows for d in parts]):
+            whole.flows = combine_flows(whole.flows)
+        return whole
 
     def without_copies(self) -> Digest:
         """Each file's rows once: a log that lies in the evidence twice must not count twice."""
@@ -104,6 +110,25 @@ class Digest:
         return Digest(**tables)
 
 
+class Gathered:
+    """The digests of one file's batches, joined whenever they have doubled: as large as what differs."""
+
+    def __init__(self) -> None:
+        self._parts: list[Digest] = []
+        self._joined = self._waiting = 0
+
+    def append(self, part: Digest) -> None:
+        """Take the next batch's digest."""
+        self._parts.append(part)
+        self._waiting += part.flows.num_rows
+        if self._waiting > max(self._joined, _JOIN_AFTER):
+            self._parts = [Digest.merge(self._parts)]
+            self._joined, self._waiting = self._parts[0].flows.num_rows, 0
+
+    def __iter__(self) -> Iterator[Digest]:
+        return iter(self._parts)
+
+
 def digest(source: Source, table: EventTable) -> Digest:
     """What the story needs of one batch of events.
 
@@ -129,11 +154,24 @@ def digest(source: Source, table: EventTable) -> Digest:
     )
 
 
+def _share_a_file(tables: list[pa.Table]) -> bool:
+    """Whether any two of these tables hold rows of the same file."""
+    seen: set[str] = set()
+    for table in tables:
+        paths = set(pc.unique(table.column("path")).to_pylist()) if table.num_rows else set()
+        if seen & paths:
+            return True
+        seen |= paths
+    return False
+
+
 def _without_copies(table: pa.Table) -> pa.Table:
     if not table.num_rows:
         return table
     sha, path = text_column(table.column("sha256")), text_column(table.column("path"))
-    pairs = np.unique(np.stack([sha.codes, path.codes]), axis=1)
+    room = len(path.values) + 1
+    both = np.unique((sha.codes.astype(np.int64) + 1) * room + path.codes + 1)
+    pairs = np.stack([both // room - 1, both % room - 1])
     shas, first = np.unique(pairs[0], return_index=True)
     if len(shas) == pairs.shape[1]:
         return table

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hikeshi.model.case import Exfiltration, Staging
 from hikeshi.model.text import Text
-from hikeshi.trace.flows import Flows, Talk
+from hikeshi.trace.flows import Flows
 from hikeshi.trace.identity import host_name
 from hikeshi.trace.infection import Infection
 from hikeshi.trace.programs import ODD_FOLDER, archive_path
@@ -66,26 +66,18 @@ def uploads(infection: Infection, flows: Flows, sources: frozenset[str]) -> list
     Bytes sent to an address the attacker came from (`sources`) are remote control: they are told as C2.
     """
     out: list[Exfiltration] = []
+    held = flows.held({h.name: h.first for h in infection.hosts.values()})
     for host, hold in sorted(infection.hosts.items()):
-        talks = flows.of_client.get(host, [])
-        for talk in sorted(talks, key=lambda t: (t.first, t.destination)):
-            if talk.destination in sources or not _large(talk, talks) or talk.last < hold.first - MINUTE:
+        for talk, use in held.uploads(host, _MUCH):
+            if talk.destination in sources or talk.last < hold.first - MINUTE:
                 continue
-            others = flows.clients_of[talk.destination] - set(infection.hosts)
-            early = (
-                flows.first_of[talk.destination]
-                < min(
-                    (infection.hosts[c].first for c in flows.clients_of[talk.destination] if c in infection.hosts),
-                    default=hold.first,
-                )
-                - MINUTE
-            )
-            if others or early:
+            early = use.first < use.held_since - MINUTE
+            if use.others or early:
                 infection.note(
                     f"{host} → {talk.destination}",
                     Text(
-                        f"以前から、または他の{len(others)}台も使っている送り先です",
-                        f"a destination in use before the intrusion or by {len(others)} other machines",
+                        f"以前から、または他の{use.others}台も使っている送り先です",
+                        f"a destination in use before the intrusion or by {use.others} other machines",
                     ),
                     talk.records(),
                 )
@@ -104,9 +96,3 @@ def uploads(infection: Infection, flows: Flows, sources: frozenset[str]) -> list
                 )
             )
     return out
-
-
-def _large(talk: Talk, talks: list[Talk]) -> bool:
-    usual = sorted(t.bytes_out for t in talks if t is not talk)
-    typical = usual[len(usual) // 2] if usual else 0
-    return talk.bytes_out >= max(_MUCH, 5 * typical) and talk.bytes_out > talk.bytes_in

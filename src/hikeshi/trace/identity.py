@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from hikeshi.trace.network import is_address, public
+from hikeshi.trace.outside import address_values, public_values
 from hikeshi.trace.rows import DAY, HOUR, SECOND, Rows, text_column
 from hikeshi.trace.slices import groups
 
@@ -105,20 +106,28 @@ class Identity:
 
     def _learn_destinations(self, flows: pa.Table) -> None:
         """Machines named as destinations beside their inside address, as Sysmon does."""
-        name, ip = text_column(flows.column("destination")), text_column(flows.column("ip"))
-        first = flows.column("first").to_numpy()
-        both = np.flatnonzero((name.codes >= 0) & (ip.codes >= 0))
+        name, ip = (flows.column(n).unify_dictionaries().combine_chunks() for n in ("destination", "ip"))
+        name, ip = (c.chunk(0) if isinstance(c, pa.ChunkedArray) else c for c in (name, ip))
+        inside = np.append(address_values(ip.dictionary) & ~public_values(ip.dictionary), False)
+        name_codes = name.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        ip_codes = ip.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        both = np.flatnonzero((name_codes >= 0) & inside[ip_codes])
         if not len(both):
             return
-        pairs, place = np.unique(np.stack([name.codes[both], ip.codes[both]]), axis=1, return_index=True)
-        for (n, i), at in zip(pairs.T.tolist(), place.tolist(), strict=True):
-            written, address = name.values[n], ip.values[i]
+        room = len(ip.dictionary)
+        first = flows.column("first").to_numpy()[both]
+        pairs, group = np.unique(name_codes[both] * room + ip_codes[both], return_inverse=True)
+        earliest = np.full(len(pairs), 2**62, dtype=np.int64)
+        np.minimum.at(earliest, group.reshape(-1), first)
+        names = name.dictionary.take(pa.array(pairs // room)).to_pylist()
+        addresses = ip.dictionary.take(pa.array(pairs % room)).to_pylist()
+        for written, address, time in sorted(zip(names, addresses, earliest.tolist(), strict=True)):
             machine = host_name(written)
-            if is_address(written) or not is_address(address) or public(address) or not _NAME.match(machine):
+            if is_address(written) or not _NAME.match(machine):
                 continue
             if not (self.own_name(written) or machine in self.logged):
                 continue
-            self._seen[address].append((int(first[both[at]]), machine, 3))
+            self._seen[address].append((time, machine, 3))
             self._addresses[machine].add(address)
 
     def lease(self, address: str, time: int) -> Lease | None:
@@ -146,6 +155,20 @@ class Identity:
         place = bisect_right(seen, (time, "\U0010ffff", 9))
         before, after = seen[max(place - 1, 0)], seen[min(place, len(seen) - 1)]
         return before[1] if abs(time - before[0]) <= abs(after[0] - time) else after[1]
+
+    def at_times(self, address: str, times: npt.NDArray[np.int64]) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """`at` for many times: (names, which of them at each time)."""
+        known = self.steady(address)
+        if known is not None:
+            return [known], np.zeros(len(times), dtype=np.int64)
+        seen = self._seen[address]
+        best = max(w for _, _, w in seen)
+        seen = [s for s in seen if s[2] == best]
+        moments = np.array([s[0] for s in seen], dtype=np.int64)
+        place = np.searchsorted(moments, times, "right")
+        before, after = np.maximum(place - 1, 0), np.minimum(place, len(seen) - 1)
+        nearer = np.abs(times - moments[before]) <= np.abs(moments[after] - times)
+        return [s[1] for s in seen], np.where(nearer, before, after).astype(np.int64)
 
     def steady(self, address: str) -> str | None:
         """The machine of an address that never moved; None where time matters."""

@@ -26,7 +26,7 @@ from hikeshi.evidence.source import Source
 from hikeshi.parse.registry import detect_format, parse_source
 from hikeshi.parse.windows import add_ecs_columns
 from hikeshi.sweep import Compiled, Sweeper
-from hikeshi.trace import Digest, digest
+from hikeshi.trace import Digest, Gathered, digest
 from hikeshi.triage.findings import RECORDS_KEPT, Detection
 from hikeshi.triage.reading import Zone
 
@@ -112,7 +112,7 @@ class _Analysis:
         self.matcher, self.source, self.folder, self.result = context.matcher, source, folder, result
         indicators = context.settings.indicators
         self.sweeper = Sweeper(indicators) if indicators is not None else None
-        self.digests: list[Digest] = []
+        self.digests = Gathered()
         self.hours: Counter[int] = Counter()
         self.reasons: Counter[str] = Counter()
         self.seen: dict[tuple[str, str], Detection] = {}

@@ -17,7 +17,7 @@ from hikeshi.evidence.source import Source
 from hikeshi.model.case import Identification, NotRead, Story
 from hikeshi.parse.registry import detect_format, parse_source
 from hikeshi.parse.windows import add_ecs_columns
-from hikeshi.trace import Digest, build_story, digest
+from hikeshi.trace import Digest, Gathered, build_story, digest
 from hikeshi.triage.identity import could_matter, encrypted_files, examine_all, identification
 from hikeshi.triage.reading import (
     LIMITS,
@@ -75,7 +75,7 @@ def digest_file(settings: Zone, order: Order) -> FileResult:
         name, _ = detect_format(source)
     except UnsupportedFormat:
         name = source.kind
-    parts: list[Digest] = []
+    parts = Gathered()
     records = rejected = 0
     stopped = ""
     try:
