@@ -1,0 +1,39 @@
+"""`hikeshi desk`: what is done with a desk from the command line."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from hikeshi.cli.output import say
+from hikeshi.cli.progress import progress
+
+
+@click.group("desk")
+def command() -> None:
+    """A consultation desk's data folder. 相談窓口のデータ"""
+
+
+@command.command("seed")
+@click.option("--data", required=True, type=click.Path(file_okay=False, path_type=Path),
+              help="The desk's data folder; made when missing. データフォルダ")
+@click.option("--cases", default=1000, show_default=True, type=click.IntRange(0, 1_000_000), help="How many. 件数")
+@click.option("--years", default=2, show_default=True, type=click.IntRange(1, 20), help="Over how long. 年数")
+@click.option("--seed", "number", default=1, show_default=True, help="Same number, same desk. 乱数の種")
+def seed(data: Path, cases: int, years: int, number: int) -> None:
+    """Fill an empty desk with generated cases. 生成した相談で埋める
+
+    Refuses a desk that has cases. People get no password.
+    """
+    os.environ["HIKESHI_DATA"] = str(data.absolute())
+    os.environ["DJANGO_SETTINGS_MODULE"] = "hikeshi_desk.settings"
+    # By name, and only now: the library does not know the desk, and its settings need the folder first.
+    import_module("django").setup()
+    import_module("django.core.management").call_command("migrate", verbosity=0)
+    fill = import_module("hikeshi_desk.seed").seed
+    with progress() as advance:
+        unfinished = fill(cases, years, number, on_progress=lambda done, total: advance("cases", done, total))
+    say(f"{cases:,} 件の相談を作りました（対応中 {unfinished:,} 件）。 {cases:,} cases, {unfinished:,} of them open.")
