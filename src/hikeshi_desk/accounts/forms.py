@@ -12,7 +12,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
 from hikeshi_desk.accounts import passwords
-from hikeshi_desk.accounts.models import OrganisationKind, Role
+from hikeshi_desk.accounts.models import OrganisationKind, Role, UserManager
 from hikeshi_desk.accounts.texts import lazy_text, text
 
 
@@ -37,6 +37,17 @@ class PasswordField(forms.CharField):
 
     def to_python(self, value: Any) -> str:
         return unicodedata.normalize("NFKC", super().to_python(value))
+
+
+class NameField(forms.EmailField):
+    """An e-mail address as it is kept: full-width signs of a Japanese keyboard are no reason to refuse it."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(max_length=254, label=lazy_text("accounts.field.email"),
+                         widget=forms.EmailInput(attrs={"autocomplete": "username"}), **more)
+
+    def to_python(self, value: Any) -> str:
+        return UserManager.normalise(super().to_python(value))
 
 
 def _code(label: str) -> forms.CharField:
@@ -80,8 +91,7 @@ class SetUpForm(NewPasswordForm):
     desk = forms.CharField(max_length=200, label=lazy_text("accounts.field.desk"))
     desk_en = forms.CharField(max_length=200, required=False, label=lazy_text("accounts.field.desk_en"))
     name = forms.CharField(max_length=100, label=lazy_text("accounts.field.name"))
-    email = forms.EmailField(max_length=254, label=lazy_text("accounts.field.email"),
-                             widget=forms.EmailInput(attrs={"autocomplete": "username"}))
+    email = NameField()
     field_order = ["desk", "desk_en", "name", "email", "password", "again"]
 
 
@@ -119,7 +129,7 @@ class RoleForm(Strict):
 
 class InviteForm(RoleForm):
     name = forms.CharField(max_length=100, label=lazy_text("accounts.field.name"))
-    email = forms.EmailField(max_length=254, label=lazy_text("accounts.field.email"))
+    email = NameField()
     field_order = ["name", "email", "organisation", "role"]
 
 
