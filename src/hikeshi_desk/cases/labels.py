@@ -44,6 +44,10 @@ class ClockFace:
     share: int
     due: Moment | None
 
+    @property
+    def has_bar(self) -> bool:
+        return self.kind != "none"
+
 
 NO_CLOCK = ClockFace("none", "", 0, None)
 

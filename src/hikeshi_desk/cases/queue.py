@@ -22,7 +22,7 @@ from hikeshi_desk.cases.access import is_desk, readable
 from hikeshi_desk.cases.models import Case, Clock, Rank, Urgency
 
 ROWS = 50
-VIEWS = ("next", "mine", "team", "unowned", "urgent", "today", "over", "waiting", "finished")
+VIEWS = ("next", "open", "mine", "team", "unowned", "urgent", "today", "over", "waiting", "finished")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Row:
     case: Case
     title: str
     clock: labels.ClockFace
-    urgency: str
+    sign: str
     urgency_word: str
     state_word: str
     kind: str
@@ -94,7 +94,8 @@ def _conditions(viewer: Viewer, now: datetime) -> dict[str, Q]:
     end_of_day = timezone.localtime(now, calendar.zone).replace(hour=23, minute=59, second=59, microsecond=0)
     running = Q(rank__in=(Rank.URGENT, Rank.OWED))
     return {
-        "next": Q(pk__isnull=False),
+        "next": running,
+        "open": Q(pk__isnull=False),
         "mine": Q(owner=viewer.user),
         "team": Q(team__in=viewer.teams),
         "unowned": Q(owner=None),
@@ -144,11 +145,16 @@ def _row(case: Case, clock: Clock | None, now: datetime, *, desk: bool, titled: 
     # Judged urgent, or running on an urgent clock: the word is the same.
     urgency = Urgency.HIGH if case.rank == Rank.URGENT else case.urgency
     return Row(case, case.title if titled else case.number,
-               labels.face(clock, now) if desk else labels.NO_CLOCK, urgency,
+               labels.face(clock, now) if desk else labels.NO_CLOCK, _sign(case, urgency),
                labels.label("urgency", urgency), labels.label("state", case.state),
                labels.label("incident", case.incident), asker_of(case) if desk else "",
                labels.label("last_word", case.last_word_by), labels.moment(case.last_word_at),
                case.owner.name if case.owner else (case.team.name if case.team else ""))
+
+
+def _sign(case: Case, urgency: str) -> str:
+    """Colour is for what the desk must do: a case that waits for the asker keeps the word only."""
+    return urgency if case.rank < Rank.NOT_OWED else ""
 
 
 def asker_of(case: Case) -> str:

@@ -40,7 +40,7 @@ def test_seeded_cases_are_in_the_queue_and_are_found() -> None:
     unfinished = seed(60, 1, 7, until=UNTIL)
     viewer = Viewer.of(User.objects.first())
     page = queue.build(viewer, {})
-    assert page.views[0].count == unfinished == len(page.rows) > 0
+    assert page.views[1].count == unfinished >= page.views[0].count == len(page.rows) > 0
     case = Case.objects.first()
     assert case in search.find(case.number, viewer) and case in search.find(case.title[:12], viewer)
 
