@@ -78,7 +78,7 @@ def build(viewer: Viewer, asked: Mapping[str, str], now: datetime | None = None)
         rows=_rows(cases, viewer, now), view=view, query=query, kind=kind,
         views=[Filter(text(f"cases.view.{name}"), counts[name], link(view=name, q=""),
                       name == view and not query) for name in VIEWS],
-        kinds=_kinds(unfinished, conditions, view, kind, link),
+        kinds=[] if query else _kinds(unfinished, conditions, view, kind, link),
         next_url=link(page=str(page + 1)) if more else "",
         previous_url=link(page=str(page - 1)) if page > 1 else "",
         empty=text("cases.queue.nothing_found") if query else text("cases.queue.empty"))
@@ -111,7 +111,7 @@ def _cases(viewer: Viewer, everything: QuerySet[Any], unfinished: QuerySet[Any],
     if query:
         return search.find(query, viewer), False
     if view == "finished":
-        rows = everything.filter(rank=Rank.FINISHED).order_by("-last_word_at")
+        rows = everything.filter(rank=Rank.FINISHED).order_by("-order_at")  # the last word, by the queue's index
     else:
         rows = unfinished.filter(conditions[view]).order_by("rank", "order_at")
     if kind:

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
+from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db import connection
+from django.db.models import Exists, OuterRef, QuerySet, TextField
+from django.db.models.functions import Cast
 
 from hikeshi_desk.accounts.access import Viewer, visible
-from hikeshi_desk.cases.models import Case, Message, OpinionPoint, SearchGram, Task, TriageDecision
+from hikeshi_desk.cases.models import Attachment, Case, Message, OpinionPoint, SearchGram, Task, TriageDecision
 
 MOST = 50  # hits of one answer
 _CANDIDATES = 400  # looked at for one answer
 _SAMPLE = 2000  # a pair seen more often than this counts as common
+_PAIRS = 8  # the rarest pairs find the candidates; the text itself decides
 _LONGEST_QUERY = 100
 _CJK = 0x2E7F  # signs above are written without spaces
 _LONGEST_TEXT = 200_000  # of one entry; longer texts are found by their beginning
@@ -78,7 +82,7 @@ def find(query: str, viewer: Viewer) -> list[Case]:
 
 def _candidates(grams: Sequence[str], *, levels: tuple[bool, ...], within: QuerySet[Case] | None) -> list[int]:
     """Serials with all pairs, found by walking the rarest one from its newest end."""
-    rarest, *others = sorted(grams, key=_commonness)
+    rarest, *others = _rarest_first(grams)[:_PAIRS]
     found = SearchGram.objects.filter(gram=rarest, internal__in=levels)
     if within is not None:
         found = found.filter(serial__in=within)
@@ -92,8 +96,16 @@ def _candidates(grams: Sequence[str], *, levels: tuple[bool, ...], within: Query
     return sorted(serials, reverse=True)[:_CANDIDATES]
 
 
-def _commonness(gram: str) -> int:
-    return SearchGram.objects.filter(gram=gram)[:_SAMPLE].count()
+def _rarest_first(grams: Sequence[str]) -> list[str]:
+    """Pairs by how often they occur, counted up to _SAMPLE, all in one statement."""
+    if len(grams) == 1:
+        return list(grams)
+    table = connection.ops.quote_name(SearchGram._meta.db_table)
+    one = f"(SELECT COUNT(*) FROM (SELECT 1 FROM {table} WHERE gram = %s LIMIT {_SAMPLE}) AS seen)"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT " + ", ".join([one] * len(grams)), list(grams))
+        counts: tuple[int, ...] = cursor.fetchone()
+    return [gram for _, gram in sorted(zip(counts, grams, strict=True))]
 
 
 def _checked(cases: list[Case], words: Sequence[str], *, desk: bool) -> list[Case]:
@@ -108,24 +120,28 @@ def _checked(cases: list[Case], words: Sequence[str], *, desk: bool) -> list[Cas
 
 
 def _texts(cases: Sequence[Case], *, desk: bool) -> dict[object, list[str]]:
-    ids = [case.pk for case in cases]
+    """What each case says, as far as the viewer may search it; one statement."""
     found: dict[object, list[str]] = {case.pk: [folded(case.number), folded(case.title)] for case in cases}
-    messages = Message.objects.filter(case__in=ids)
     if desk:
         for case in cases:
             found[case.pk] += map(folded, (case.asker_name, case.contact, case.on_behalf,
                                            *map(str, case.facts.values())))
-        said = (TriageDecision.objects.filter(case__in=ids).values_list("case_id", "reason"),
-                Task.objects.filter(case__in=ids).exclude(result="").values_list("case_id", "result"),
-                OpinionPoint.objects.filter(case__in=ids).values_list("case_id", "claim"),
-                OpinionPoint.objects.filter(case__in=ids).exclude(comment="").values_list("case_id", "comment"))
-        for case_id, words in chain.from_iterable(said):
-            found[case_id].append(folded(words))
-    else:
-        messages = messages.filter(kind__in=(Message.Kind.ASKER, Message.Kind.REPLY))
-    for case_id, body in messages.values_list("case_id", "body"):
+    first, *others = _written([case.pk for case in cases], desk=desk)
+    for case_id, body in first.union(*others, all=True):
         found[case_id].append(folded(body[:_LONGEST_TEXT]))
-    names = Case.objects.filter(pk__in=ids, attachments__isnull=False).values_list("pk", "attachments__name")
-    for case_id, name in names:
-        found[case_id].append(folded(name))
     return found
+
+
+def _written(ids: Sequence[object], *, desk: bool) -> list[QuerySet[Any, Any]]:
+    messages = Message.objects.filter(case__in=ids).order_by()
+    if not desk:
+        messages = messages.filter(kind__in=(Message.Kind.ASKER, Message.Kind.REPLY))
+    rows: list[tuple[QuerySet[Any], str]] = [
+        (messages, "body"), (Attachment.objects.filter(case__in=ids), "name")]
+    if desk:
+        points = OpinionPoint.objects.filter(case__in=ids).order_by()
+        rows += [(TriageDecision.objects.filter(case__in=ids).order_by(), "reason"),
+                 (Task.objects.filter(case__in=ids).exclude(result="").order_by(), "result"),
+                 (points, "claim"), (points.exclude(comment=""), "comment")]
+    # Named alike: the parts of a union must have the same columns.
+    return [query.annotate(words=Cast(column, TextField())).values_list("case_id", "words") for query, column in rows]

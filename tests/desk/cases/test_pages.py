@@ -291,3 +291,9 @@ def test_a_template_fills_its_four_fields_and_runs_nothing(consult, handler, sig
     case = consult("{number} {% x %} {{y}}", anonymous=False, asker_name="{due}{{7*7}}")
     page = sign_in(handler).get(url("case", case) + "?template=received").content.decode()
     assert f"ご相談（{case.number}）" in page and "{due}{{7*7}} 様" in page and "49" not in page.split("様")[0][-20:]
+
+
+def test_a_search_takes_at_most_twelve_statements(consult, handler, sign_in) -> None:
+    for _ in range(3):
+        consult("VPN装置から社内に侵入された")
+    assert statements(sign_in(handler), QUEUE + "?q=VPN装置から社内") <= 12

@@ -82,5 +82,5 @@ def test_nobody_in_particular_finds_nothing(consult, member, found) -> None:
 def test_the_search_costs_the_same_however_many_cases_there_are(consult, handler, django_assert_max_num_queries) -> None:
     for number in range(30):
         consult(f"感染の相談{number}")
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(7):
         assert len(search.find("感染の相談", Viewer.of(handler))) == 30
