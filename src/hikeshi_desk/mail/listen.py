@@ -20,6 +20,8 @@ from hikeshi_desk.mail.post import Post
 from hikeshi_desk.mail.receive import receive
 
 log = logging.getLogger(__name__)
+# aiosmtpd writes every address it hears at INFO: who writes to the desk belongs in no log.
+logging.getLogger("mail.log").setLevel(logging.WARNING)
 _LARGEST = 100 * 2**20
 _LONGEST_LINE = 2**20  # mail servers hand over what they got; RFC 5321's 1,000 is for the open Internet
 _MOST_RECIPIENTS = 20
