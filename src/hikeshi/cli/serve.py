@@ -12,7 +12,8 @@ from hikeshi.errors import UsageError
 
 @click.command("serve")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path("hikeshi-data"),
-              show_default=True, envvar="HIKESHI_DATA", help="The desk's folder: database, spool, evidence. データの置き場所")
+              show_default=True, envvar="HIKESHI_DATA",
+              help="The desk's folder: database, spool, evidence. データの置き場所")
 @click.option("--host", default="127.0.0.1", show_default=True,
               help="Address to listen on; a TLS proxy belongs in front. 待ち受けるアドレス")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
+    # Not "no-referrer": browsers would send forms with the origin "null", which the form check refuses.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    # A page of the desk stays in no cache: not the browser's, not a proxy's. Static files bring their own line.
+    "Cache-Control": "no-store",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 
@@ -27,7 +29,4 @@ class HeadersMiddleware:
         response = self.get_response(request)
         for name, value in _ALWAYS.items():
             response.headers.setdefault(name, value)
-        # A page of the desk stays in no cache: not the browser's, not a proxy's.
-        if not request.path_info.startswith(settings.STATIC_URL):
-            response.headers.setdefault("Cache-Control", "no-store")
         return response
