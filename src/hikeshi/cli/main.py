@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "indicators": "Addresses, names and hashes in a text. 文章からの指標抽出",
     "trace": "Entry, spread, hosts and accounts. 侵入経路と横展開",
     "desk": "A consultation desk: generated data. 相談窓口のデータ",
+    "serve": "The consultation desk on this machine. 相談窓口を開く",
     "demo": "A worked incident from end to end. 実演",
     "test": "Run Hikeshi's own tests. 自己テスト",
 }
