@@ -5,10 +5,12 @@ from __future__ import annotations
 import getpass
 import imaplib
 import os
+import pwd
 import shutil
 import smtplib
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -135,14 +137,23 @@ def test_the_running_desk_takes_in_answers_and_stops(a_mail, monkeypatch):
 
 
 @pytest.fixture
-def imap(tmp_path, monkeypatch):
+def imap(monkeypatch):
     """A Dovecot of our own on loopback with one folder of mail."""
     if not Path(DOVECOT).exists():
         pytest.skip("dovecot is not installed")
-    port, home, me = _free_port(), tmp_path / "home", getpass.getuser()
+    # Not tmp_path: its parents are closed to Dovecot's own users, which it insists on when run as root.
+    tmp_path = Path(tempfile.mkdtemp(prefix="hikeshi-imap-"))
+    tmp_path.chmod(0o755)
+    port, home = _free_port(), tmp_path / "home"
     home.mkdir()
+    me = login = getpass.getuser()
     group = subprocess.run(["id", "-gn"], capture_output=True, text=True, check=True).stdout.strip()
-    (tmp_path / "users").write_text(f"desk:{{PLAIN}}secret:{os.getuid()}:{os.getgid()}::{home}::\n")
+    if os.getuid() == 0:
+        me = group = "dovecot"
+        login = "dovenull"
+    owner = pwd.getpwnam(me)
+    os.chown(home, owner.pw_uid, owner.pw_gid)
+    (tmp_path / "users").write_text(f"desk:{{PLAIN}}secret:{owner.pw_uid}:{owner.pw_gid}::{home}::\n")
     (tmp_path / "dovecot.conf").write_text(f"""
 protocols = imap
 listen = 127.0.0.1
@@ -153,7 +164,7 @@ ssl = no
 disable_plaintext_auth = no
 default_internal_user = {me}
 default_internal_group = {group}
-default_login_user = {me}
+default_login_user = {login}
 first_valid_uid = 0
 first_valid_gid = 0
 mail_location = maildir:~/Maildir
@@ -200,6 +211,7 @@ service stats {{
     client.logout()
     server.terminate()
     server.wait(10)
+    shutil.rmtree(tmp_path, ignore_errors=True)
 
 
 def _put(client, data: bytes) -> None:
