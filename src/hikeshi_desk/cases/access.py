@@ -37,8 +37,13 @@ def is_desk(viewer: Viewer) -> bool:
         return False
     if viewer.has(*DESK_ROLES):
         return True
-    return viewer.has(Role.READER) and Membership.objects.filter(
-        user=viewer.user, role=Role.READER, organisation__is_desk=True).exists()
+    if not viewer.has(Role.READER):
+        return False
+    # A viewer lives for one request: kept on it like its own cached properties, asked once.
+    if "_reads_desk" not in viewer.__dict__:
+        viewer.__dict__["_reads_desk"] = Membership.objects.filter(
+            user=viewer.user, role=Role.READER, organisation__is_desk=True).exists()
+    return bool(viewer.__dict__["_reads_desk"])
 
 
 def _parties(viewer: Viewer, case: str, **scope: bool) -> Exists:

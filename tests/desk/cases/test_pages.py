@@ -297,3 +297,15 @@ def test_a_search_takes_at_most_twelve_statements(consult, handler, sign_in) -> 
     for _ in range(3):
         consult("VPN装置から社内に侵入された")
     assert statements(sign_in(handler), QUEUE + "?q=VPN装置から社内") <= 12
+
+
+@pytest.mark.parametrize("role", [Role.READER, Role.AUDITOR, Role.LEAD])
+def test_pages_cost_no_more_for_those_who_read(consult, member, sign_in, role) -> None:
+    client, case = sign_in(member(role)), consult()
+    assert statements(client, QUEUE) <= 12 and statements(client, url("case", case)) <= 12
+
+
+def test_pages_cost_no_more_for_a_partner(consult, sign_in, partner_of) -> None:
+    case = consult()
+    client = sign_in(partner_of(case, sees_conversation=True, sees_files=True))
+    assert statements(client, QUEUE) <= 12 and statements(client, url("case", case)) <= 12

@@ -70,6 +70,7 @@ def test_a_partner_finds_only_the_conversation_of_its_own_cases(consult, handler
 
     Party.objects.create(case=bare, organisation=partner.memberships.get().organisation)
     assert found("共通語", partner) == ["甲の件 共通語"]
+    assert found("内緒", partner) == []  # one pair: nothing is checked against the text afterwards
     assert found("内緒話", partner) == [] and found("内緒話 共通語", partner) == []
     assert len(found("内緒話")) == 3
 
