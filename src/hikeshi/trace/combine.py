@@ -21,50 +21,60 @@ _TIMES_KEPT = 65_536
 _KEYS = ("kind", "observer", "client", "user", "destination", "ip", "port", "program", "path", "sha256")
 
 
-def combine_flows(table: pa.Table) -> pa.Table:
-    """The flows with equal ones as one; the order is by group, not by time."""
-    table = table.unify_dictionaries().combine_chunks()
+def combine_flows(parts: list[pa.Table]) -> pa.Table:
+    """All flows with equal ones as one; the order is by group, not by time.
+
+    `parts` is emptied: what has been taken over is let go at once, or the largest log would lie in
+    memory three times.
+    """
+    table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    parts.clear()
     if table.num_rows < 2:
         return table
-    key = _keys(table)
-    first, place = _ints(table, "first"), _ints(table, "first_place")
-    order = np.lexsort((place, first, key))
-    starts = _starts(key[order])
-    head = order[starts]
-    bounds = np.append(starts, len(order))
-    made: dict[str, pa.Array] = {n: table.column(n).chunk(0).take(pa.array(head)) for n in (*_KEYS, "lines")}
-    for name in ("count", "bytes_out", "bytes_in"):
-        made[name] = pa.array(np.add.reduceat(_ints(table, name)[order], starts))
-    made["last"] = pa.array(np.maximum.reduceat(_ints(table, "last")[order], starts))
-    made["first"], made["first_place"] = pa.array(first[head]), pa.array(place[head])
-    size, where = _ints(table, "largest"), _ints(table, "largest_place")
-    top = np.lexsort((-where, size, key))[bounds[1:] - 1]
+    schema = table.schema
+    columns = {n: table.column(n).chunk(0) for n in schema.names}
+    del table
+    key = _keys(columns)
+    order = np.lexsort((_ints(columns["first_place"]), _ints(columns["first"]), key))
+    starts = _starts(key, order)
+    made: dict[str, pa.Array] = {}
+    size, where = _ints(columns.pop("largest")), _ints(columns.pop("largest_place"))
+    top = np.lexsort((-where, size, key))[np.append(starts[1:], len(order)) - 1]
     made["largest"], made["largest_place"] = pa.array(size[top]), pa.array(where[top])
-    made["times"] = _times(table, order, starts)
-    return pa.Table.from_arrays([made[n] for n in table.schema.names], schema=table.schema)
+    del key, size, where, top
+    made["times"] = _times(columns.pop("times"), order, starts)
+    for name in ("count", "bytes_out", "bytes_in"):
+        made[name] = pa.array(np.add.reduceat(_ints(columns.pop(name))[order], starts))
+    made["last"] = pa.array(np.maximum.reduceat(_ints(columns.pop("last"))[order], starts))
+    head = pa.array(order[starts])
+    for name in list(columns):
+        made[name] = columns.pop(name).take(head)
+    return pa.Table.from_arrays([made[n] for n in schema.names], schema=schema)
 
 
-def _ints(table: pa.Table, name: str) -> Ints:
-    out: Ints = table.column(name).to_numpy()
+def _ints(array: pa.Array) -> Ints:
+    out: Ints = array.to_numpy(zero_copy_only=False)
     return out
 
 
-def _starts(sorted_keys: Ints) -> Ints:
+def _starts(key: Ints, order: Ints) -> Ints:
+    """Where each group of equal keys begins in this order."""
+    sorted_keys = key[order]
     new = np.ones(len(sorted_keys), dtype=bool)
     np.not_equal(sorted_keys[1:], sorted_keys[:-1], out=new[1:])
     return np.flatnonzero(new).astype(np.int64)
 
 
-def _keys(table: pa.Table) -> Ints:
+def _keys(columns: dict[str, pa.Array]) -> Ints:
     """One number a row, equal for flows that are one."""
-    kind = table.column("kind").chunk(0)
+    kind = columns["kind"]
     firewall = np.array([k == "firewall" for k in kind.dictionary.to_pylist()] + [False])
-    hours = np.where(firewall[kind.indices.fill_null(-1).to_numpy()], _ints(table, "first") // HOUR, -1)
+    hours = np.where(firewall[kind.indices.fill_null(-1).to_numpy()], _ints(columns["first"]) // HOUR, -1)
     hours -= hours.min()
-    key = hours * 2 + table.column("lines").to_numpy()
+    key = hours * 2 + columns["lines"].to_numpy(zero_copy_only=False)
     size = int(key.max()) + 1
     for name in _KEYS:
-        column = table.column(name).chunk(0)
+        column = columns[name]
         room = len(column.dictionary) + 1
         if size * room >= 2**62:
             unique, key = np.unique(key, return_inverse=True)
@@ -75,9 +85,8 @@ def _keys(table: pa.Table) -> Ints:
     return out
 
 
-def _times(table: pa.Table, order: Ints, starts: Ints) -> pa.Array:
+def _times(lists: pa.ListArray, order: Ints, starts: Ints) -> pa.ListArray:
     """The seconds of each group: sorted, distinct, the earliest."""
-    lists = table.column("times").chunk(0)
     sizes = np.diff(lists.offsets.to_numpy())
     group_of_row = np.empty(len(order), dtype=np.int64)
     group_of_row[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))

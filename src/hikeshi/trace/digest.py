@@ -41,7 +41,6 @@ SPAN_SCHEMA = pa.schema(
         ("lines", pa.bool_()),
     ]
 )
-_JOIN_AFTER = 500_000  # flows
 _SCHEMAS = {"events": EVENT_SCHEMA, "flows": network.FLOW_SCHEMA, "web": network.WEB_SCHEMA, "spans": SPAN_SCHEMA}
 
 
@@ -57,18 +56,13 @@ class Digest:
     @staticmethod
     def merge(digests: Iterable[Digest]) -> Digest:
         """One digest of all; equal flows of one file become one row."""
-        parts = list(digests)
-        whole = Digest(
-            **{
-                name: pa.concat_tables([getattr(d, name) for d in parts]).unify_dictionaries().combine_chunks()
-                if parts
-                else schema.empty_table()
-                for name, schema in _SCHEMAS.items()
-            }
-        )
-        if _share_a_file([d.flows for d in parts]):
-            whole.flows = combine_flows(whole.flows)
-        return whole
+        tables: dict[str, list[pa.Table]] = {name: [schema.empty_table()] for name, schema in _SCHEMAS.items()}
+        for part in digests:
+            for name, kept in tables.items():
+                kept.append(getattr(part, name))
+        flows = tables["flows"]
+        made = {"flows": combine_flows(flows) if _share_a_file(flows) else _joined(flows)}
+        return Digest(**made, **{name: _joined(tables[name]) for name in _SCHEMAS if name != "flows"})
 
     def without_copies(self) -> Digest:
         """Each file's rows once: a log that lies in the evidence twice must not count twice."""
@@ -113,7 +107,9 @@ class Digest:
 class Gathered:
     """The digests of one file's batches, joined whenever they have doubled: as large as what differs."""
 
-    def __init__(self) -> None:
+    def __init__(self, join_after: int = 500_000) -> None:
+        """`join_after`: flows that may wait before the first joining."""
+        self._join_after = join_after
         self._parts: list[Digest] = []
         self._joined = self._waiting = 0
 
@@ -121,12 +117,15 @@ class Gathered:
         """Take the next batch's digest."""
         self._parts.append(part)
         self._waiting += part.flows.num_rows
-        if self._waiting > max(self._joined, _JOIN_AFTER):
-            self._parts = [Digest.merge(self._parts)]
-            self._joined, self._waiting = self._parts[0].flows.num_rows, 0
+        if self._waiting > max(self._joined, self._join_after):
+            whole = Digest.merge(self)
+            self._parts, self._joined = [whole], whole.flows.num_rows
 
     def __iter__(self) -> Iterator[Digest]:
-        return iter(self._parts)
+        """Hands the parts over: nothing is kept here."""
+        parts, self._parts, self._joined, self._waiting = self._parts, [], 0, 0
+        while parts:
+            yield parts.pop(0)
 
 
 def digest(source: Source, table: EventTable) -> Digest:
@@ -152,6 +151,10 @@ def digest(source: Source, table: EventTable) -> Digest:
         pa.concat_tables(web) if web else network.WEB_SCHEMA.empty_table(),
         _spans(source, table),
     )
+
+
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
 def _share_a_file(tables: list[pa.Table]) -> bool:
