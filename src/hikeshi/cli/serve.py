@@ -19,7 +19,7 @@ from hikeshi.errors import UsageError
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
               help="Port; 0 takes a free one. ポート番号")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True,
-              help="Web processes, 8 threads each. Webのプロセス数")
+              help="Web processes. Webプロセス数")
 def command(data: Path, host: str, port: int, workers: int) -> None:
     """Open the consultation desk: web, jobs and mail as one group. 相談窓口を開く
 

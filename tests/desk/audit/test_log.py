@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from django.db import models, transaction
 
-from hikeshi_desk.audit.log import head, record, verify
+from hikeshi_desk.audit.log import digest, head, record, verify
 from hikeshi_desk.audit.models import Entry
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +47,14 @@ def test_one_microsecond_is_a_change():
     _fill()
     Entry.objects.filter(sequence=4).update(at=models.F("at") + timedelta(microseconds=1))
     assert verify() == 4
+
+
+def test_a_row_with_its_own_digest_made_anew_is_found_at_the_next():
+    _fill()
+    entry = Entry.objects.get(sequence=5)
+    entry.act = "other"
+    Entry.objects.filter(pk=entry.pk).update(act="other", digest=digest(entry))
+    assert verify() == 6
 
 
 def test_removed_rows_are_found_at_the_gap():
@@ -133,7 +141,7 @@ import threading, django
 django.setup()
 from django.core.management import call_command
 from django.db import connection
-from hikeshi_desk.audit.log import head, record, verify
+from hikeshi_desk.audit.log import digest, head, record, verify
 call_command("migrate", verbosity=0)
 def write():
     for index in range(10):
