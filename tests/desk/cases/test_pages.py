@@ -309,3 +309,9 @@ def test_pages_cost_no_more_for_a_partner(consult, sign_in, partner_of) -> None:
     case = consult()
     client = sign_in(partner_of(case, sees_conversation=True, sees_files=True))
     assert statements(client, QUEUE) <= 12 and statements(client, url("case", case)) <= 12
+
+
+def test_what_the_form_asked_for_is_shown_by_its_name(consult, handler, sign_in) -> None:
+    case = consult(facts={"noticed_at": "昨夜", "unknown_key": "値"})
+    page = sign_in(handler).get(url("case", case)).content.decode()
+    assert "気づいた時刻" in page and "昨夜" in page and "unknown_key" in page
