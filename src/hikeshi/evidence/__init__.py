@@ -6,5 +6,6 @@ sniff.py     what the bytes are, whatever the name says
 text.py      encodings; lines with offsets, capped in length
 manifest.py  manifest.json; atomic.py writes files whole or not at all
 zone_notes.py  zones that the evidence's own notes.toml gives
+mail.py      a mail as data and files (mail_reader.py runs it in a child); mail_text.py, mail_html.py, tnef.py
 sandbox/     parsing in limited child processes
 """
