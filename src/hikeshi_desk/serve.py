@@ -29,6 +29,7 @@ GRACE_S = 10.0  # from "please stop" to the end of whoever does not
 HEALTHY_S = 60.0  # a child that ran this long begins again with the shortest pause
 LONGEST_PAUSE_S = 30.0
 THREADS = 8
+TAKE_IN_EVERY_S = float(os.environ.get("HIKESHI_TAKE_IN_S", "120"))
 _HERE = Path(__file__).parent
 Say = Callable[[str], None]
 
@@ -84,9 +85,7 @@ def prepare(say: Say) -> str | None:
                           hint="check DATABASE_URL, the disk and the rights of the data folder") from fault
     if again:
         say(f"中断していた処理 {again} 件をやり直します。 {again} interrupted jobs will run again.")
-    for module, name in (("hikeshi_desk.intake.submit", "replay"), ("hikeshi_desk.cases.opening", "open_waiting")):
-        if importlib.util.find_spec(module):
-            getattr(importlib.import_module(module), name)()
+    take_in()
     from hikeshi_desk.accounts.links import setup_link
 
     link = setup_link()
@@ -126,10 +125,41 @@ def children(listener: int, workers: int) -> list[Child]:
     if scratch.is_dir():
         web += ["--worker-tmp-dir", str(scratch)]  # the heartbeat must not wait for the evidence's disk
     found = [Child("web", web, (listener,)),
-             Child("jobs", [python, "-m", "django", "db_worker", "--queue-name", "*", "--no-reload"])]
+             Child("jobs", [python, "-m", "django", "db_worker", "--queue-name", "*", "--no-reload"]),
+             Child("intake", [python, "-m", "hikeshi_desk.serve", "intake"])]
     if _has_mail():
         found.append(Child("mail", [python, "-m", "hikeshi_desk.serve", "mail"]))
     return found
+
+
+def take_in() -> None:
+    """Rows and cases for what was acknowledged from the spool while the database was locked or down."""
+    from hikeshi_desk.cases.opening import open_waiting
+    from hikeshi_desk.intake.submit import replay
+
+    replay()
+    open_waiting()
+
+
+def run_intake() -> None:
+    """The intake child: looks into the spool every two minutes until SIGTERM."""
+    import logging
+
+    import django
+
+    django.setup()
+    from django.db import DatabaseError, connections
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.wait(TAKE_IN_EVERY_S):
+        try:
+            take_in()
+        except DatabaseError as fault:
+            logging.getLogger("hikeshi_desk.serve").warning("the spool waits for the database: %s", fault)
+        finally:
+            connections.close_all()
 
 
 def run_mail() -> None:
@@ -282,5 +312,5 @@ def _address(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
-if __name__ == "__main__" and sys.argv[1:] == ["mail"]:
-    run_mail()
+if __name__ == "__main__" and sys.argv[1:] in (["mail"], ["intake"]):
+    run_mail() if sys.argv[1] == "mail" else run_intake()
