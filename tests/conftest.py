@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
+
 os.environ["HIKESHI_DATA"] = tempfile.mkdtemp(prefix="hikeshi-test-")
 (Path(os.environ["HIKESHI_DATA"]) / "static").mkdir()
 # Tests of the second factor switch it on; everybody else signs in with one step.
@@ -13,7 +15,11 @@ os.environ["HIKESHI_SECOND_FACTOR"] = "optional"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hikeshi_desk.settings")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     import django
 
     django.setup()
+    if config.getoption("numprocesses", default=None) and "PYTEST_XDIST_WORKER" not in os.environ:
+        # A worker that inherits the settings' name reads them before it reads this file, and would
+        # then share this process's data folder with its sister.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
