@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from hikeshi_desk.accounts.models import Membership, Organisation, Role, Team, User
 from hikeshi_desk.audit.log import record
-from hikeshi_desk.cases import clocks, rules, search
+from hikeshi_desk.cases import clocks, rules, search, signals
 from hikeshi_desk.cases.models import (
     Case,
     Clock,
@@ -83,6 +83,8 @@ def triage(case: Case, by: User, *, verdict: str, reason: str, rule: str = "", r
         raise Refused("cases.refused.urgency_without_incident")
     urgency = _urgency(case, verdict, rule)
     at = timezone.now()
+    if urgency == Urgency.HIGH and case.urgency != Urgency.HIGH:
+        signals.after_commit(signals.case_urgent, case.pk)
     TriageDecision.objects.create(case=case, verdict=verdict, reason=reason, urgency=urgency, urgency_rule=rule,
                                   rsit=rsit, by=by, at=at)
     case.verdict, case.urgency, case.rsit = verdict, urgency, rsit or case.rsit
@@ -137,6 +139,7 @@ def _speak(case: Case, by: User, body: str, at: datetime, message_id: UUID | Non
     case.answered_at = case.answered_at or at
     case.last_word_at, case.last_word_by = at, "desk"
     search.index(case, [body], internal=False)
+    signals.after_commit(signals.case_answered, case.pk)
 
 
 @_act

@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from hikeshi_desk.audit.log import record
-from hikeshi_desk.cases import clocks, rules, search, store
+from hikeshi_desk.cases import clocks, rules, search, signals, store
 from hikeshi_desk.cases.models import Attachment, Case, Message, OpinionPoint, State, Task, Urgency
 from hikeshi_desk.intake import spool
 from hikeshi_desk.intake.models import Submission
@@ -85,8 +85,12 @@ def _write(submission: Submission, payload: Payload, files: Sequence[IncomingFil
         for file in files])
     if is_new:
         _begin(case, payload, submission.received_at)
+        signals.after_commit(signals.case_opened, case.pk)
+        if case.urgency == Urgency.HIGH:
+            signals.after_commit(signals.case_urgent, case.pk)
     else:
         _continue(case, payload, submission.received_at)
+        signals.after_commit(signals.case_heard, case.pk)
     search.index(case, [payload.what, *(clean(file.name)[:_LONGEST_NAME] for file in files)], internal=False)
     record("consultee", "case.opened" if is_new else "case.continued", f"case:{case.pk}",
            number=case.number, channel=submission.channel, submission=str(submission.pk), files=len(files))

@@ -17,7 +17,7 @@ from hikeshi_desk.accounts.access import Viewer, fetch, needs, viewer_of
 from hikeshi_desk.accounts.models import Organisation, Team, User
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.audit.log import record
-from hikeshi_desk.cases import acts, choices, page, queue, store
+from hikeshi_desk.cases import acts, choices, page, panels, queue, store
 from hikeshi_desk.cases.access import READING, WORKING
 from hikeshi_desk.cases.models import Attachment, Case, Clock, OpinionPoint, Party, Task
 
@@ -38,7 +38,8 @@ def case_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
     template = request.GET.get("template", "")
     return render(request, "cases/case.html", {
         "viewer": viewer, "page": page.build(case, viewer), "templates": choices.replies(template),
-        "draft": page.reply_draft(case, template), "reply_id": uuid.uuid4(), "note_id": uuid.uuid4()})
+        "draft": page.reply_draft(case, template), "reply_id": uuid.uuid4(), "note_id": uuid.uuid4(),
+        "main_panels": panels.filled(case, viewer, "main"), "side_panels": panels.filled(case, viewer, "side")})
 
 
 @needs(*WORKING, methods=("GET",))

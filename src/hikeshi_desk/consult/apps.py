@@ -1,7 +1,4 @@
-from pathlib import Path
-
 from django.apps import AppConfig
-from django.conf import settings
 
 
 class ConsultConfig(AppConfig):
@@ -10,6 +7,6 @@ class ConsultConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from hikeshi_desk.consult.desk import load
+        from hikeshi_desk.consult.desk import told_by_operator
 
-        load(Path(settings.DATA) / "desk.toml")  # a mistake in it is said now, not to a consultee
+        told_by_operator()  # a mistake in it is said now, not to a consultee

@@ -16,10 +16,8 @@ Read once at start; a file that says something else stops the start with Imprope
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import get_language
 
+from hikeshi_desk import config
 from hikeshi_desk.accounts.texts import text
 
 _LISTS = ("does", "does_not", "who", "information")
@@ -51,7 +50,7 @@ class Desk:
 
 def desk() -> Desk:
     """The desk as it introduces itself now."""
-    told = load(Path(settings.DATA) / "desk.toml")
+    told = told_by_operator()
     language = "en" if (get_language() or "ja").startswith("en") else "ja"
     emergency = told.get("emergency", {})
     lists = {name: tuple(told[name][language] if name in told else text(f"consult.desk.{name}").strip().splitlines())
@@ -61,18 +60,10 @@ def desk() -> Desk:
                 **lists)
 
 
-@cache
-def load(path: Path) -> Mapping[str, Any]:
-    """The operator's file, checked; empty when there is none."""
-    if not path.exists():
-        return {}
-    try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ImproperlyConfigured(f"{path}: {error}") from error
-    unknown = set(told) - {*_LISTS, "name", "emergency"}
-    if unknown:
-        raise ImproperlyConfigured(f"{path}: unknown {', '.join(sorted(unknown))}")
+def told_by_operator(path: Path | None = None) -> Mapping[str, Any]:
+    """The operator's words, checked; empty when there are none."""
+    path = path or Path(settings.DATA) / "desk.toml"
+    told = {name: entry for name, entry in config.load(path).items() if name in (*_LISTS, "name", "emergency")}
     for name, entry in told.items():
         _check(path, name, entry)
     return told

@@ -17,13 +17,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+from hikeshi_desk import config
 
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _ENVIRONMENT = {"address": "HIKESHI_MAIL_ADDRESS", "smtp": "HIKESHI_SMTP", "imap": "HIKESHI_IMAP",
@@ -74,8 +74,7 @@ class Post:
 
 def load_post(path: Path | None = None) -> Post:
     """The configuration, checked. Raises ImproperlyConfigured."""
-    path = path or Path(settings.DATA) / "desk.toml"
-    table = tomllib.loads(path.read_text(encoding="utf-8")).get("mail", {}) if path.exists() else {}
+    table = dict(config.table("mail", path))
     table |= {key: os.environ[name] for key, name in _ENVIRONMENT.items() if os.environ.get(name)}
     if unknown := set(table) - _KEYS:
         raise ImproperlyConfigured(f"[mail] does not know {', '.join(sorted(unknown))}; "

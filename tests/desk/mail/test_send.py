@@ -13,6 +13,7 @@ from aiosmtpd.handlers import Sink
 from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone
 
+from hikeshi_desk import config
 from hikeshi_desk.cases.models import Case, Message
 from hikeshi_desk.mail import threads
 from hikeshi_desk.mail.models import MailThread, SentMail
@@ -179,6 +180,7 @@ def test_a_setting_is_read_from_the_file_and_passwords_are_not_shown(tmp_path):
     (tmp_path / "desk.toml").write_text('[mail]\naddress = "a@example.org"\nsmtp = "smtp://u:se%2Fcret@mail.example.org"\nevery_s = 5\n')
     post = load_post(tmp_path / "desk.toml")
     assert post.smtp.password == "se/cret" and post.smtp.port == 587 and post.every_s == 5 and "se/cret" not in repr(post)
+    config.load.cache_clear()
     (tmp_path / "desk.toml").write_text("[mail]\nadress = 'x'\n")
     with pytest.raises(ImproperlyConfigured):
         load_post(tmp_path / "desk.toml")
