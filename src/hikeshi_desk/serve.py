@@ -75,7 +75,10 @@ def prepare(say: Say) -> str | None:
 
     for folder in (settings.SPOOL, settings.EVIDENCE, settings.STATIC_ROOT):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    from hikeshi_desk.cases import store
+
     try:
+        store.prepare()
         check_durable()
         call_command("migrate", interactive=False, verbosity=0)
         call_command("clearsessions", verbosity=0)
@@ -83,6 +86,8 @@ def prepare(say: Say) -> str | None:
     except DatabaseError as fault:
         raise OutputError(f"the database can't be used: {fault}",
                           hint="check DATABASE_URL, the disk and the rights of the data folder") from fault
+    except store.KeyMissing as fault:
+        raise OutputError(str(fault), hint="the file evidence-key belongs into the data folder") from fault
     if again:
         say(f"中断していた処理 {again} 件をやり直します。 {again} interrupted jobs will run again.")
     take_in()

@@ -37,3 +37,22 @@ def seed(data: Path, cases: int, years: int, number: int) -> None:
     with progress() as advance:
         unfinished = fill(cases, years, number, on_progress=lambda done, total: advance("cases", done, total))
     say(f"{cases:,} 件の相談を作りました（対応中 {unfinished:,} 件）。 {cases:,} cases, {unfinished:,} of them open.")
+
+
+@command.command("reseal")
+@click.option("--data", required=True, type=click.Path(file_okay=False, exists=True, path_type=Path),
+              help="The desk's data folder. データフォルダ")
+def reseal(data: Path) -> None:
+    """Encrypt evidence that an older desk kept plain. 平文で保管した証拠を暗号化する
+
+    May be stopped and run again at any time, also while the desk is open. A file that is not what its hash says is
+    left as it is and named.
+    """
+    os.environ["HIKESHI_DATA"] = str(data.absolute())
+    os.environ["DJANGO_SETTINGS_MODULE"] = "hikeshi_desk.settings"
+    import_module("django").setup()
+    store = import_module("hikeshi_desk.cases.store")
+    files = size = 0
+    for _, one in store.reseal():
+        files, size = files + 1, size + one
+    say(f"{files:,} 件（{size:,} バイト）を暗号化しました。 {files:,} files, {size:,} bytes are sealed now.")

@@ -64,6 +64,7 @@ class Queue:
 def build(viewer: Viewer, asked: Mapping[str, str], now: datetime | None = None) -> Queue:
     """The page for what the address asks (view, kind, q, page); anything unknown in it is ignored."""
     now = now or timezone.now()
+    asked = {name: value.replace("\0", "") for name, value in asked.items()}  # PostgreSQL takes no NUL
     view = asked.get("view", "")
     view = view if view in VIEWS else "next"
     kind, query, page = asked.get("kind", "")[:32], asked.get("q", "").strip()[:100], _page(asked.get("page", ""))

@@ -67,7 +67,7 @@ def find(query: str, viewer: Viewer) -> list[Case]:
     """Cases the viewer may see that hold every word of the query, newest first, at most MOST."""
     from hikeshi_desk.cases.access import is_desk, readable_serials
 
-    words = folded(query[:_LONGEST_QUERY]).split()
+    words = folded(query[:_LONGEST_QUERY].replace("\0", " ")).split()
     grams = sorted({gram for word in words for gram in pairs(word)})
     if not grams:
         return []

@@ -91,7 +91,7 @@ def test_files_lie_under_their_hash_and_leave_the_spool_after_the_commit(
         case = consult(files=[file])
     kept = case.attachments.get()
     assert kept.name == "../../etc/ノート.txt" and store.open_content(kept.sha256).read() == "金を払え".encode()
-    assert [path.name for path in Path(settings.EVIDENCE).rglob("*") if path.is_file()] == [kept.sha256]
+    assert [path.name for path in Path(settings.EVIDENCE).rglob("*") if path.is_file()] == [f"{kept.sha256}.age"]
     folder = spool.folder_of(Submission.objects.get().pk)
     assert (folder / "payload.json").exists() and not (folder / "files").exists()
     assert open_submission(Submission.objects.get()).case == case  # again, with the files gone from the spool

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 
 import pytest
+import pyzipper
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -254,8 +256,11 @@ def test_an_attachment_is_only_ever_saved_never_shown(consult, handler, sign_in,
     case = consult(files=[incoming_file("悪い\u202etxt.html", b"<script>alert(1)</script>")])
     address = reverse("cases:attachment", args=[case.attachments.get().pk])
     answer = sign_in(handler).get(address)
-    assert b"".join(answer) == b"<script>alert(1)</script>"
-    assert answer["Content-Type"] == "application/octet-stream" and answer["X-Content-Type-Options"] == "nosniff"
+    with pyzipper.AESZipFile(io.BytesIO(b"".join(answer))) as archive:
+        archive.setpassword(b"infected")
+        assert [(one.filename, archive.read(one)) for one in archive.infolist()] == [
+            ("悪いtxt.html", b"<script>alert(1)</script>")]
+    assert answer["Content-Type"] == "application/zip" and answer["X-Content-Type-Options"] == "nosniff"
     assert answer["Content-Disposition"].startswith("attachment;") and "%E2%80%AE" not in answer["Content-Disposition"]
     assert answer["Content-Security-Policy"].startswith("sandbox")
     assert Entry.objects.filter(act="case.download").count() == 1
