@@ -28,7 +28,7 @@ from hikeshi.errors import Location, OutputError, UsageError
 GRACE_S = 10.0  # from "please stop" to the end of whoever does not
 HEALTHY_S = 60.0  # a child that ran this long begins again with the shortest pause
 LONGEST_PAUSE_S = 30.0
-THREADS = 8
+THREADS = 32  # most of them may wait for slow senders; see intake.worker
 TAKE_IN_EVERY_S = float(os.environ.get("HIKESHI_TAKE_IN_S", "120"))
 _HERE = Path(__file__).parent
 Say = Callable[[str], None]
@@ -91,6 +91,9 @@ def prepare(say: Say) -> str | None:
     if again:
         say(f"中断していた処理 {again} 件をやり直します。 {again} interrupted jobs will run again.")
     take_in()
+    from hikeshi_desk.cases.opening import clear_opened
+
+    clear_opened()
     from hikeshi_desk.accounts.links import setup_link
 
     link = setup_link()
@@ -123,7 +126,7 @@ def children(listener: int, workers: int) -> list[Child]:
     """Web, jobs, and mail once that part has a command of its own."""
     python, scratch = sys.executable, Path("/dev/shm")
     web = [python, "-m", "gunicorn", "hikeshi_desk.wsgi:application", "--bind", f"fd://{listener}",
-           "--worker-class", "gthread", "--workers", str(workers), "--threads", str(THREADS),
+           "--worker-class", "hikeshi_desk.intake.worker.PatientWorker", "--workers", str(workers), "--threads", str(THREADS),
            "--graceful-timeout", "8", "--no-control-socket",
            # Below "error" it would write the address of whoever sends nonsense.
            "--log-level", "error", "--name", "hikeshi"]

@@ -44,6 +44,18 @@ def open_waiting() -> int:
     return opened
 
 
+def clear_opened() -> int:
+    """Removes from the spool what a kill between the commit and the clearing left there plain; gives how many.
+
+    Called at start. The files are in the content store: a submission is opened only after they are.
+    """
+    left = {path.parent.name: path for path in spool.left_files()}
+    opened = Submission.objects.filter(pk__in=list(left)).exclude(opened_at=None).values_list("pk", flat=True)
+    for one in opened:
+        shutil.rmtree(left[str(one)], ignore_errors=True)
+    return len(opened)
+
+
 def open_submission(submission: Submission) -> Message:
     """The message this submission became: the first of a new case, or the next of its thread's case."""
     sent, files = spool.read(submission.pk)

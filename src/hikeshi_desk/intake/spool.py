@@ -7,6 +7,7 @@ uploads that are still arriving.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -110,6 +111,8 @@ def write(envelope: Envelope, payload: Payload, files: Sequence[IncomingFile]) -
         reached("renamed")
         sync_folder(spool)
         reached("spooled")
+        for file in files:
+            file.path.unlink(missing_ok=True)
     except OSError as error:
         for left in (new, final):  # gives the space back; whatever stays was never acknowledged
             shutil.rmtree(left, ignore_errors=True)
@@ -126,7 +129,7 @@ def _fill(new: Path, envelope: Envelope, payload: Payload, files: Sequence[Incom
     for file, place in zip(files, kept, strict=True):
         if file.path.stat().st_size != file.size:
             raise OSError(f"upload {place.name} is not whole")
-        file.path.replace(place)
+        _take(file.path, place)
     reached("files_moved")
     for place in kept:
         _sync_file(place)
@@ -182,6 +185,11 @@ def folders() -> Iterator[uuid.UUID]:
             continue
 
 
+def left_files() -> list[Path]:
+    """The files' folders of whole submissions, as far as they still stand."""
+    return [folder_of(one) / "files" for one in folders() if (folder_of(one) / "files").exists()]
+
+
 def sweep() -> int:
     """Removes what nobody is behind any more: uploads and half-made folders untouched for two days."""
     old, count = time.time() - _STALE_S, 0
@@ -193,6 +201,16 @@ def sweep() -> int:
         except FileNotFoundError:
             continue
     return count
+
+
+def _take(path: Path, place: Path) -> None:
+    """One more name for the same bytes: until the submission stands, a second attempt still finds its file."""
+    try:
+        os.link(path, place)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK):
+            raise
+        path.replace(place)  # a file system without links, or another one
 
 
 def sync_folder(path: Path) -> None:
