@@ -15,6 +15,7 @@ from pathlib import Path
 from hikeshi.errors import InputError, Location
 from hikeshi.evidence.source import Source
 from hikeshi.identify import clues as clue
+from hikeshi.identify import fuzzy
 from hikeshi.identify.answer import Actor, Answer
 from hikeshi.identify.clues import Clue
 from hikeshi.identify.encrypted import FileFacts, inspect_bytes, inspect_file
@@ -22,6 +23,7 @@ from hikeshi.identify.gate import Gate, is_tabular, judge, load_signs
 from hikeshi.identify.rank import is_named, rank
 from hikeshi.identify.selfname import unknown_name
 from hikeshi.identify.text import MAX_BYTES, NoteText, note_from_text, read_note
+from hikeshi.identify.wording import wording_clues
 from hikeshi.knowledge.addresses import Address, find_addresses
 from hikeshi.knowledge.advice import advice_for, load_advice
 from hikeshi.knowledge.families import Families, load_families
@@ -29,6 +31,8 @@ from hikeshi.model.evidence import RecordRef
 from hikeshi.model.text import Text
 
 _HEAD = 32 * 1024
+_NEARLY, _SETTLED = 4.0, 0.95
+_WORDED = 0.4  # worded so much like a known note that it is one, whatever the gate's signs say
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,7 @@ def _examine(path: str, sha256: str, facts: FileFacts, note: NoteText | None, fa
 
 
 def _examine_text(path: str, sha256: str, base: str, facts: FileFacts, note: NoteText, families: Families) -> Examined:
-    gate = judge(note, addresses={address.kind for address in find_addresses(note.text)})
+    gate, worded = _gate_and_wording(note, families, path=path, sha256=sha256)
     whole = RecordRef(path, sha256)
     if gate.verdict == "other":
         return Examined(
@@ -221,16 +225,39 @@ def _examine_text(path: str, sha256: str, base: str, facts: FileFacts, note: Not
         )
     found = list(clue.clues_in_text(note, families, path=path, sha256=sha256))
     found += clue.note_name_clues(base, families, whole)
+    found += worded
     told = [_gate_text(gate)]
     if note.cut:
         told.append(Text("先頭の1 MiBだけを読みました", "only the first MiB was read"))
     own = unknown_name(note.text, families)
     answer = _decide(path, "note", found, families, tuple(told), records=(whole,), self_name=own[0] if own else None)
-    if gate.verdict == "maybe" and gate.against:
+    # A report about an attack quotes addresses too; nearly a note's score and an exact address is a note.
+    is_settled = gate.score >= _NEARLY and bool(answer.candidates) and answer.candidates[0].score >= _SETTLED
+    if gate.verdict == "maybe" and gate.against and not is_settled:
         answer = replace(
             answer, verdict="candidates" if answer.candidates else "unknown", family=None, family_id=None, actors=()
         )
     return Examined(answer, facts, tuple(found), True)
+
+
+def _gate_and_wording(
+    note: NoteText, families: Families, *, path: str, sha256: str
+) -> tuple[Gate, list[Clue]]:
+    """The gate's answer, and how the text is worded. Most of a known note is a note, whatever signs it lacks;
+    so may be a text with a known address that was damaged on its way."""
+    exact = list(find_addresses(note.text))
+    gate = judge(note, addresses={address.kind for address in exact})
+    if gate.is_tabular:
+        return gate, []
+    worded = list(wording_clues(note, families, path=path, sha256=sha256))
+    if gate.verdict == "other":
+        if any(clue.weight >= _WORDED for clue in worded):
+            like = Text("文面が既知の脅迫文に近い", "is worded like a known note")
+            return Gate("maybe", gate.score, (*gate.signs, like), ()), worded
+        damaged = {address.kind for address, _, _ in fuzzy.damaged_addresses(note.text, exact, families)}
+        if damaged:
+            return judge(note, addresses={address.kind for address in exact} | damaged), worded
+    return gate, worded
 
 
 def _read(data: bytes) -> NoteText | None:

@@ -18,7 +18,8 @@ from hikeshi.knowledge.families import Families
 _MOST = 20
 _PIECE = 6
 _LONGEST_ERROR = 9
-_ONION = re.compile(r"[.,·]?\s{0,2}[o0]n[il1]?[il1]?[o0]n\b", re.I)
+_LONG_RUN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9](?:[A-Za-z0-9]|[\s.,|!$€](?=[A-Za-z0-9]{4})){44,80}", re.A)
+_SUFFIX = re.compile(r"[o0]n[il1]{0,2}[o0]n?$")
 # Signs that base32 does not have, as a scanner or a tired reader writes them.
 _BASE32 = str.maketrans("0189", "olbg")
 _LOOKALIKE = str.maketrans("015|!€$", "olsllcs")
@@ -33,7 +34,7 @@ def damaged_addresses(text: str, exact: Sequence[Address], families: Families) -
             break
         if any(start - 4 <= place <= end for place in taken):
             continue
-        written = re.sub(r"[^a-z0-9]", "", text[start:end].lower()).translate(_BASE32)[-60:]
+        written = _SUFFIX.sub("", re.sub(r"[^a-z0-9]", "", text[start:end].lower())).translate(_BASE32)
         known, share = _nearest(written, families)
         if known:
             yield Address("onion", written, start, end), known, share
@@ -45,14 +46,16 @@ def damaged_addresses(text: str, exact: Sequence[Address], families: Families) -
         known = skeletons.get(_skeleton(written), "")
         if known and known != written:
             yield Address("email", written, found.start(), found.end()), known, 1.0
+        elif not known and not families.facts("email", written):
+            known, share = _nearest_email(_skeleton(written), families)
+            if known:
+                yield Address("email", written, found.start(), found.end()), known, share
 
 
 def _onion_like(text: str) -> Iterator[tuple[int, int]]:
-    for found in _ONION.finditer(text):
-        window = text[max(0, found.start() - 80) : found.start()]
-        label = re.search(r"[a-z0-9](?:[a-z0-9]|\s(?=[a-z0-9]{5})){40,75}$", window, re.I | re.A)
-        if label:
-            yield found.start() - (len(window) - label.start()), found.start()
+    """Long runs of letters and digits, a stray blank or sign within: the suffix may be damaged too."""
+    for found in _LONG_RUN.finditer(text):
+        yield found.start(), found.end()
 
 
 def _nearest(written: str, families: Families) -> tuple[str, float]:
@@ -66,10 +69,19 @@ def _nearest(written: str, families: Families) -> tuple[str, float]:
     for number, shared in votes.most_common(3):
         if shared < 4:
             break
-        distance = _distance(written[-57:], hosts[number], _LONGEST_ERROR)
+        distance = _nearest_part(written, hosts[number])
         if distance is not None:
             return hosts[number] + ".onion", 1 - distance / 80
     return "", 0.0
+
+
+def _nearest_part(written: str, host: str) -> int | None:
+    """Edits between the host and the part of `written` that lies along it; what stands around is not the host's."""
+    at = next(at for at in range(len(written) - _PIECE + 1) if written[at : at + _PIECE] in host)
+    begin = max(0, at - host.index(written[at : at + _PIECE]))
+    distances = [_distance(written[begin + shift : begin + shift + len(host) + longer], host, _LONGEST_ERROR)
+                 for shift in (-1, 0, 1) if begin + shift >= 0 for longer in (-1, 0, 1)]
+    return min((one for one in distances if one is not None), default=None)
 
 
 @lru_cache(maxsize=2)
@@ -90,6 +102,37 @@ def _email_skeletons(families: Families) -> dict[str, str]:
         shape = _skeleton(email)
         skeletons[shape] = "" if shape in skeletons else email
     return skeletons
+
+
+def _nearest_email(shape: str, families: Families) -> tuple[str, float]:
+    """The one known address within an edit or two of these signs. Two as near say nothing; a digit that
+    differs is no misreading: decrypt1@ and decrypt2@ are two people."""
+    index, shapes = _email_pieces(families)
+    votes = Counter(number for at in range(len(shape) - 3) for number in index.get(shape[at : at + 4], ()))
+    near: list[tuple[int, str]] = []
+    for number, shared in votes.most_common(5):
+        if shared < len(shape) // 2:
+            break
+        distance = _distance(shape, shapes[number][0], 2)
+        if distance is not None and distance * 8 <= len(shape):
+            near.append((distance, shapes[number][1]))
+    if len(near) != 1 or _digits(near[0][1]) != _digits(shape):
+        return "", 0.0
+    return near[0][1], 1 - 0.1 * near[0][0]
+
+
+def _digits(email: str) -> str:
+    return "".join(sign for sign in _skeleton(email) if sign.isdigit())
+
+
+@lru_cache(maxsize=2)
+def _email_pieces(families: Families) -> tuple[dict[str, list[int]], list[tuple[str, str]]]:
+    shapes = [(shape, email) for shape, email in _email_skeletons(families).items() if email and len(shape) >= 14]
+    index: dict[str, list[int]] = {}
+    for number, (shape, _) in enumerate(shapes):
+        for at in range(len(shape) - 3):
+            index.setdefault(shape[at : at + 4], []).append(number)
+    return index, shapes
 
 
 def _skeleton(email: str) -> str:

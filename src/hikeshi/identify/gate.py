@@ -44,6 +44,7 @@ class Gate:
     score: float
     signs: tuple[Text, ...]
     against: tuple[Text, ...]
+    is_tabular: bool = False
 
 
 @cache
@@ -66,7 +67,7 @@ def load_signs() -> tuple[Sign, ...]:
 def judge(note: NoteText, *, addresses: Collection[str]) -> Gate:
     """The gate's answer for one text. `addresses`: the kinds of address it holds (onion, email, tox, …)."""
     if is_tabular(note.text[:_LOOKED_AT]):
-        return Gate("other", 0.0, (), (Text("ログや表の形をしている", "has the shape of a log or a table"),))
+        return Gate("other", 0.0, (), (Text("ログや表の形をしている", "has the shape of a log or a table"),), True)
     text = re.sub(r"[ \t]{2,}", "  ", note.text)[:_LOOKED_AT]
     folded = f" {_folded(text)} "
     score = 0.0

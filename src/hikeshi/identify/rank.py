@@ -1,13 +1,14 @@
 """From clues to ranked families and a verdict. Abstains by default.
 
 Clues of one kind are not independent (three addresses of one gang say little more than one), so the
-strongest of a kind counts; kinds are combined as independent evidence. A later text model joins as one
-more kind of clue. A family is named only when its score is high and no unrelated family comes near.
+strongest of a kind counts; kinds are combined as independent evidence. Likeness of wording is one kind.
+A family is named only when its score is high and no unrelated family comes near.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from hikeshi.identify.answer import Candidate
 from hikeshi.identify.clues import Clue
@@ -18,6 +19,7 @@ APART = 0.12
 KIN_APART = 0.01
 WORTH_SHOWING = 0.1
 SHOWN = 5
+BORROWED = 0.6
 
 # What a file name or extension alone may reach: never enough to name a family by two weak clues.
 _ONE_EVIDENCE = {"vanity": "onion", "name_in_address": "self_name"}
@@ -28,6 +30,11 @@ def rank(clues: Iterable[Clue], families: Families) -> tuple[Candidate, ...]:
     of: dict[str, list[Clue]] = {}
     for clue in clues:
         of.setdefault(clue.family, []).append(clue)
+    for one in _settled(of):
+        # Kits and copied notes: whoever is to be written to is the actor, the wording is only borrowed.
+        for other, mine in of.items():
+            if not families.are_kin(one, other):
+                of[other] = [replace(c, weight=c.weight * BORROWED) if c.kind == "wording" else c for c in mine]
     candidates = []
     for one, mine in of.items():
         best: dict[str, float] = {}
@@ -41,6 +48,11 @@ def rank(clues: Iterable[Clue], families: Families) -> tuple[Candidate, ...]:
         candidates.append(Candidate(one, families.by_id[one].name, round(1.0 - doubt, 4), ordered[:8]))
     candidates.sort(key=lambda c: (-c.score, c.id))
     return tuple(c for c in candidates if c.score >= WORTH_SHOWING)[:SHOWN]
+
+
+def _settled(of: Mapping[str, Sequence[Clue]]) -> list[str]:
+    """Families that something else than wording points at as surely as is needed to name them."""
+    return [one for one, mine in of.items() if any(c.kind != "wording" and c.weight >= NAMED for c in mine)]
 
 
 def is_named(candidates: tuple[Candidate, ...], families: Families) -> bool:

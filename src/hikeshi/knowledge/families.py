@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,8 @@ from hikeshi.knowledge import attack, galaxy
 from hikeshi.knowledge.cache import cached
 from hikeshi.knowledge.galaxy import display_name, key_of
 from hikeshi.knowledge.load import DATA, load_records
+from hikeshi.knowledge.wording import Hashes, Wordings, learn
+from hikeshi.knowledge.wording import load as load_wordings
 
 ADDRESS_KINDS = ("onion", "email", "tox", "telegram", "session", "site")
 FACT_KINDS = (*ADDRESS_KINDS, "note_name", "extension")
@@ -57,10 +59,24 @@ class Family:
     techniques: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SimilarNote:
+    """A known note that shares wording with a text; `of_text` and `of_note` as in wording.Shared."""
+
+    family: str
+    source: str
+    named: bool
+    number: int
+    of_text: float
+    of_note: float
+    fit: float
+
+
 class Families:
     """Families with an index of their facts; every look-up is by an exact, normalised value."""
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    def __init__(self, data: Mapping[str, Any], wordings: Wordings | None = None) -> None:
+        self._wordings = wordings or learn(())
         self.by_id: dict[str, Family] = {
             row["id"]: Family(
                 row["id"],
@@ -80,6 +96,7 @@ class Families:
         self._weak: dict[str, frozenset[str]] = {kind: frozenset(values) for kind, values in data["weak"].items()}
         self._note_patterns = [(_wildcard(value), value) for value in self._facts["note_name"] if "*" in value]
         self._weak_patterns = [_wildcard(value) for value in self._weak["note_name"] if "*" in value]
+        self._note_family = [next(iter(self.named(name)), "") for name in self._wordings.family]
 
     def facts(self, kind: str, value: str) -> tuple[Fact, ...]:
         """Families known by this address or extension (normalised: lower case; extensions with their dot)."""
@@ -87,6 +104,21 @@ class Families:
 
     def values(self, kind: str) -> Iterable[str]:
         return self._facts[kind]
+
+    def similar_notes(self, found: Hashes) -> Iterator[SimilarNote]:
+        """Known notes by how much wording they share with these hashes, nearest first."""
+        for row in self._wordings.compare(found):
+            if self._note_family[row.note]:
+                yield SimilarNote(self._note_family[row.note], self._wordings.source[row.note],
+                                  self._wordings.named[row.note], row.note, row.of_text, row.of_note, row.fit)
+
+    def hashes_of(self, note: int) -> Hashes:
+        """The wording of one known note, by its number."""
+        return self._wordings.grams_of(note)
+
+    def name_keys(self, one: str) -> frozenset[str]:
+        """Every name of a family as key_of() makes it."""
+        return frozenset(key_of(name) for name in self.by_id[one].names)
 
     def note_name(self, name: str) -> tuple[Fact, ...]:
         """Families whose notes carry this file name, exactly or with a variable part."""
@@ -147,7 +179,8 @@ def load_families(*packs: Path) -> Families:
         digest.update(path.read_bytes() if path.is_file() else b"")
     key = f"{_FORM} {version} {attack.package_version()} {digest.hexdigest()}"
     fact_files = [DATA / "observed.toml", *packs]
-    return Families(cached("families", key, lambda: compact(galaxy.families(), fact_files)))
+    data = cached("families", key, lambda: compact(galaxy.families(), fact_files))
+    return Families(data, load_wordings())
 
 
 def compact(entries: Sequence[Mapping[str, Any]], fact_files: Sequence[Path]) -> dict[str, Any]:

@@ -105,6 +105,12 @@ def families() -> list[dict[str, Any]]:
     return [_family(entry, actors, used_by) for entry in read_cluster("ransomware")]
 
 
+def quoted_notes() -> list[tuple[str, str]]:
+    """Entry and text of every note that the list quotes."""
+    return [(entry["value"].strip(), text) for entry in read_cluster("ransomware")
+            for text in _strings(entry.get("meta") or {}, "ransomnotes", "ransomenotes")]
+
+
 def _family(
     entry: dict[str, Any], actors: dict[Any, dict[str, Any]], used_by: dict[str, list[tuple[str, str]]]
 ) -> dict[str, Any]:

@@ -1,0 +1,74 @@
+"""Is a text worded like a known note? Clues from `knowledge.wording`, with the lines that agree.
+
+Gangs copy notes from each other, so likeness alone settles little: a family is named by wording only when
+the text is nearly one of its notes, no unrelated family has a note as near, that note is its family's own
+(not a kit's, shared with others), and the name the note gives is not missing from the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from hikeshi.identify.clues import Clue, source_name
+from hikeshi.identify.text import NoteText
+from hikeshi.knowledge.families import Families, SimilarNote
+from hikeshi.knowledge.wording import hashes, holds_name
+from hikeshi.model.evidence import RecordRef
+from hikeshi.model.text import Text
+
+SURE = 0.9
+LIKELY = 0.6
+NEAR = 0.7  # fit from which a text is nearly a known note
+APART = 0.6  # what another family's note may reach, as part of the best fit
+OWN = 0.55  # fit of a note with another family's from which it counts as shared
+WORTH_A_WORD = 0.2
+_MOST = 4
+
+
+def wording_clues(note: NoteText, families: Families, *, path: str, sha256: str) -> Iterator[Clue]:
+    """One clue for each of the families whose notes come nearest, at most four."""
+    found, places = hashes(note.text)
+    if len(found) < 40:  # a line or two are worded like anything
+        return
+    best: dict[str, SimilarNote] = {}
+    for row in families.similar_notes(found):
+        if row.fit < WORTH_A_WORD:
+            break
+        best.setdefault(row.family, row)
+        if len(best) >= 40:
+            break
+    for one, row in list(best.items())[:_MOST]:
+        others = max((other.fit for key, other in best.items() if not families.are_kin(one, key)), default=0.0)
+        weight = _weight(row, others, note.text, families)
+        lines = [note.line_of(int(place)) for place in places[np.isin(found, families.hashes_of(row.number))]]
+        first, last = (lines[len(lines) // 20], lines[-1 - len(lines) // 20]) if lines else (1, 1)
+        name, source = families.by_id[one].name, source_name(row.source)
+        share = f"{round(100 * min(row.of_text, 1))}"
+        yield Clue(one, "wording", weight, f"{share}%", row.source, Text(
+            f"{first}〜{last}行目: 文面の{share}%が、{name}の既知の脅迫文と同じ言い回しです（出典 {source}）",
+            f"lines {first}-{last}: {share}% of the wording is that of a known note of {name} (source: {source})"),
+            RecordRef(path, sha256, line=first))
+
+
+def _weight(row: SimilarNote, others: float, text: str, families: Families) -> float:
+    if others > row.fit:  # another family's note is nearer
+        return LIKELY * row.fit * row.fit / others
+    if row.fit < NEAR or others > APART * row.fit:
+        return LIKELY * row.fit
+    if _is_shared(row, families):
+        return LIKELY * row.fit
+    if row.named and not holds_name(text, {key for key in families.name_keys(row.family) if len(key) >= 4}):
+        return LIKELY * row.fit
+    return SURE
+
+
+def _is_shared(row: SimilarNote, families: Families) -> bool:
+    """Is the known note itself nearly a note of an unrelated family?"""
+    for other in families.similar_notes(families.hashes_of(row.number)):
+        if other.fit <= OWN:
+            return False
+        if not families.are_kin(row.family, other.family):
+            return True
+    return False

@@ -1,0 +1,224 @@
+"""How known notes are worded, as hashes: enough to recognise a wording, not to read it.
+
+A note's wording is the set of hashes of all runs of six letters of its text, addresses and long numbers
+left out, spaces and signs ignored; so it survives other line ends, another form of document and most
+scanning errors. `Wordings` holds those sets for many notes as one index. Columns of the file
+(data/wordings.npz, arrays only, never pickled):
+
+gram    uint32, sorted: every hash that occurs
+start   uint32, one longer than gram: where the hash's notes begin in `note`
+note    uint16: numbers of the notes that hold the hash, hash after hash
+family  name of each note's family as the source writes it
+source  each note's source, a name in SOURCES.toml
+named   1 where the note's text holds a name of its family of four letters or more
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hikeshi.errors import KnowledgeError, Location
+from hikeshi.knowledge.load import DATA, MAX_BYTES
+
+FILE = DATA / "wordings.npz"
+RUN = 6  # letters in a run
+LONGEST = 64 * 1024  # signs of a text that are looked at
+
+_LEFT_OUT = re.compile(
+    r"[^\s<>\"']{0,200}(?:@|\.onion|https?:|www\.|\d{4})[^\s<>\"']{0,200}|(?<![a-z0-9])[a-z0-9]{20,300}(?![a-z0-9])",
+    re.I | re.A,
+)
+
+_WORD = re.compile(r"[^\W_]+")
+
+Hashes = npt.NDArray[np.uint32]
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One note to learn from: the family as its source names it, the readable text."""
+
+    family: str
+    source: str
+    text: str
+
+
+def bare(text: str) -> str:
+    """The text with addresses and long numbers blanked, every sign at its place."""
+    return _LEFT_OUT.sub(lambda found: " " * len(found[0]), text[:LONGEST])
+
+
+def hashes(text: str) -> tuple[Hashes, Places]:
+    """The hash of every run of letters in the order of the text, and where in the text each begins."""
+    signs = np.array([ord(sign) for sign in bare(text)], dtype=np.uint64)
+    places = np.flatnonzero(np.fromiter((sign.isalpha() for sign in bare(text)), bool, len(signs)))
+    # Upper and lower case are one; a sign whose lower case is two signs stays as it is.
+    letters = np.array([ord(low) if len(low := chr(int(sign)).lower()) == 1 else int(sign) for sign in signs[places]],
+                       dtype=np.uint64)
+    count = len(letters) - RUN + 1
+    if count <= 0:
+        return np.empty(0, np.uint32), np.empty(0, np.int64)
+    mixed = np.zeros(count, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for step in range(RUN):
+            mixed = mixed * np.uint64(1_000_003) + letters[step:count + step]
+        mixed ^= mixed >> np.uint64(29)
+        mixed *= np.uint64(0xBF58476D1CE4E5B9)
+        mixed ^= mixed >> np.uint64(32)
+    return (mixed & np.uint64(0xFFFFFFFF)).astype(np.uint32), places[:count]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """How a text compares with one known note: the weight they share as part of the text's and of the note's."""
+
+    note: int
+    of_text: float
+    of_note: float
+
+    @property
+    def fit(self) -> float:
+        """0 to 1. A text that is all in a note but shorter was cut or shortened: nearly as good."""
+        both = 2 * self.of_text * self.of_note / (self.of_text + self.of_note) if self.of_text else 0.0
+        return max(both, 0.85 * self.of_text if self.of_note >= 0.3 else 0.0)
+
+
+class Wordings:
+    """The index. A run that few notes hold weighs more: the logarithm of how many of all notes lack it."""
+
+    def __init__(self, gram: Hashes, start: npt.NDArray[np.uint32], note: npt.NDArray[np.uint16],
+                 family: Sequence[str], source: Sequence[str], named: Sequence[bool]) -> None:
+        self.family, self.source, self.named = tuple(family), tuple(source), tuple(named)
+        self._gram, self._start, self._note = gram, start.astype(np.int64), note
+        notes = len(self.family)
+        self._weight = np.log((notes + 1) / (np.diff(self._start) + 0.5))
+        self._unseen = float(np.log((notes + 1) / 0.5))
+        per_gram = np.repeat(self._weight, np.diff(self._start))
+        self._mass = np.bincount(note, weights=per_gram, minlength=notes) if notes else np.zeros(0)
+
+    def __len__(self) -> int:
+        return len(self.family)
+
+    def compare(self, found: Hashes, *, skip: Collection[int] = ()) -> list[Shared]:
+        """Every known note that shares a run with these hashes, best fit first; `skip`: notes to leave out."""
+        wanted = np.unique(found)
+        if not len(wanted) or not len(self._gram):
+            return []
+        at = np.minimum(np.searchsorted(self._gram, wanted), len(self._gram) - 1)
+        at = at[self._gram[at] == wanted]
+        counts = self._start[at + 1] - self._start[at]
+        total = float(self._weight[at].sum()) + self._unseen * (len(wanted) - len(at))
+        if not len(at):
+            return []
+        ends = np.cumsum(counts)
+        inner = np.arange(ends[-1]) - np.repeat(ends - counts, counts) + np.repeat(self._start[at], counts)
+        shared = np.bincount(self._note[inner], weights=np.repeat(self._weight[at], counts), minlength=len(self))
+        left_out = set(skip)
+        rows = [Shared(int(note), float(shared[note]) / total, float(shared[note] / self._mass[note]))
+                for note in np.flatnonzero(shared) if int(note) not in left_out]
+        return sorted(rows, key=lambda row: (-row.fit, row.note))
+
+    def grams_of(self, note: int) -> Hashes:
+        owner = np.repeat(np.arange(len(self._gram)), np.diff(self._start))
+        mine: Hashes = self._gram[owner[self._note == note]]
+        return mine
+
+
+def learn(notes: Iterable[Note], *, names: Mapping[str, Collection[str]] | None = None) -> Wordings:
+    """An index of these notes. `names`: the keys of each family's names (letters and digits)."""
+    kept: list[Note] = []
+    grams: list[Hashes] = []
+    owners: list[npt.NDArray[np.uint16]] = []
+    named: list[bool] = []
+    for note in notes:
+        mine = np.unique(hashes(note.text)[0])
+        if not len(mine):
+            continue
+        owners.append(np.full(len(mine), len(kept), np.uint16))
+        grams.append(mine)
+        kept.append(note)
+        named.append(holds_name(note.text, [one for one in (names or {}).get(note.family, ()) if len(one) >= 4]))
+    return _index(grams, owners, kept, named)
+
+
+def holds_name(text: str, names: Collection[str]) -> bool:
+    """Does the text, addresses aside, hold one of these names (letters and digits, four or more) as words?"""
+    words = _WORD.findall(bare(text).lower())
+    for most in (1, 2, 3):  # "Black Basta" is one name
+        if any("".join(words[at:at + most]) in names for at in range(len(words)) if len(words[at]) < 30):
+            return True
+    return False
+
+
+def joined(parts: Sequence[Wordings]) -> Wordings:
+    """Several indexes as one, the notes in this order."""
+    grams, owners, offset = [], [], 0
+    for part in parts:
+        grams.append(np.repeat(part._gram, np.diff(part._start)))
+        owners.append((part._note + offset).astype(np.uint16))
+        offset += len(part)
+    whole, note = np.concatenate(grams or [np.empty(0, np.uint32)]), np.concatenate(owners or [np.empty(0, np.uint16)])
+    gram, start, note = _sorted(whole, note)
+    return Wordings(gram, start, note, [name for part in parts for name in part.family],
+                    [name for part in parts for name in part.source], [one for part in parts for one in part.named])
+
+
+def _index(grams: list[Hashes], owners: list[npt.NDArray[np.uint16]], kept: list[Note], named: list[bool]) -> Wordings:
+    empty = not grams
+    gram, start, note = _sorted(np.empty(0, np.uint32) if empty else np.concatenate(grams),
+                                np.empty(0, np.uint16) if empty else np.concatenate(owners))
+    return Wordings(gram, start, note, [one.family for one in kept], [one.source for one in kept], named)
+
+
+def _sorted(grams: Hashes, owners: npt.NDArray[np.uint16]) -> tuple[Hashes, npt.NDArray[np.uint32],
+                                                                  npt.NDArray[np.uint16]]:
+    order = np.lexsort((owners, grams))
+    grams, owners = grams[order], owners[order]
+    gram, first = np.unique(grams, return_index=True)
+    return gram, np.append(first, len(grams)).astype(np.uint32), owners
+
+
+def save(path: Path, wordings: Wordings) -> None:
+    """Write the index. The same notes give the same bytes: arrays only, no date."""
+    arrays: dict[str, npt.NDArray[Any]] = {"gram": wordings._gram, "start": wordings._start.astype(np.uint32), "note": wordings._note,
+              "family": np.array(wordings.family, dtype=np.str_), "source": np.array(wordings.source, dtype=np.str_),
+              "named": np.array(wordings.named, dtype=np.uint8)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, array in arrays.items():
+            held = io.BytesIO()
+            np.lib.format.write_array(held, array, allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), held.getvalue(),
+                             zipfile.ZIP_DEFLATED, 9)
+
+
+def load(path: Path = FILE) -> Wordings:
+    """Read an index, checked. Raises KnowledgeError."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise KnowledgeError("the file of wordings is far too large", source=Location(str(path)))
+        with np.load(path, allow_pickle=False) as held:
+            found = {name: held[name] for name in ("gram", "start", "note", "family", "source", "named")}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise KnowledgeError("the wordings of known notes can't be read", source=Location(str(path)),
+                             hint="install hikeshi again, or make the file anew from a pack of notes") from error
+    gram, start, note = found["gram"], found["start"], found["note"]
+    notes = len(found["family"])
+    sound = (gram.dtype == np.uint32 and start.dtype == np.uint32 and note.dtype == np.uint16
+             and len(start) == len(gram) + 1 and int(start[0]) == 0 and int(start[-1]) == len(note)
+             and bool(np.all(np.diff(start.astype(np.int64)) > 0)) and bool(np.all(np.diff(gram.astype(np.int64)) > 0))
+             and len(found["source"]) == len(found["named"]) == notes and (not len(note) or int(note.max()) < notes))
+    if not sound:
+        raise KnowledgeError("the wordings of known notes are damaged", source=Location(str(path)),
+                             hint="install hikeshi again, or make the file anew from a pack of notes")
+    return Wordings(gram, start, note, [str(name) for name in found["family"]],
+                    [str(name) for name in found["source"]], [bool(one) for one in found["named"]])
