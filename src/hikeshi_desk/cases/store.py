@@ -241,8 +241,12 @@ def _identity(path: Path) -> Any:
         if next(Path(settings.EVIDENCE).glob("??/*.age"), None):
             raise KeyMissing(f"{path} is missing; put it back from the backup. Without it no evidence can be opened")
         _make_key(path)
-    lines = path.read_text(encoding="ascii").split("\n")
-    return pyrage.x25519.Identity.from_str(next(line for line in lines if line.startswith("AGE-SECRET-KEY-")).strip())
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+        line = next(line for line in lines if line.startswith("AGE-SECRET-KEY-"))
+        return pyrage.x25519.Identity.from_str(line.strip())
+    except (UnicodeError, StopIteration, pyrage.IdentityError) as error:
+        raise KeyMissing(f"{path} is damaged; put it back from the backup") from error
 
 
 def _make_key(path: Path) -> None:

@@ -105,6 +105,16 @@ def test_a_lost_key_is_said_and_no_new_one_is_made(kept, own_key):
     assert not store.key_place().exists()
 
 
+@pytest.mark.parametrize("content", ["", "# opens the desk's evidence\n", "AGE-SECRET-KEY-1QQQQ\n", "\N{CROSS MARK}"])
+def test_a_damaged_key_is_said_and_stays(own_key, settings, content):
+    store.key_place().parent.mkdir()
+    store.key_place().write_text(content, encoding="utf-8")
+    store._identity.cache_clear()
+    with pytest.raises(store.KeyMissing, match="damaged"):
+        store.prepare()
+    assert store.key_place().read_text(encoding="utf-8") == content
+
+
 def test_another_key_is_said(kept, own_key):
     sha256 = kept(b"evidence")
     store.key_place().write_text(f"{pyrage.x25519.Identity.generate()}\n")

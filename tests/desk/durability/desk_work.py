@@ -1,7 +1,8 @@
 """What the kill and the power-cut tests do to a desk, and how they compare it with what was acknowledged.
 
 Work is numbered. The same number is the same consultation, so that one under way can be sent again, as a browser
-or a mail server does. An acknowledgement is one line: "web <number> <submission> <code>" or "mail <number> <sha256>".
+or a mail server does. An acknowledgement is one line: "web <number> <submission> <code>", "mail <number> <sha256>" or, for what only the database keeps,
+"reply <number> <message>".
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from django.conf import settings
 
+from hikeshi_desk.accounts.models import Membership, Organisation, Role, User
 from hikeshi_desk.audit.log import verify
-from hikeshi_desk.cases import store
+from hikeshi_desk.cases import acts, store
 from hikeshi_desk.cases.models import Attachment, Case, Message
 from hikeshi_desk.cases.opening import clear_opened, open_submission, open_waiting
 from hikeshi_desk.intake import spool
@@ -59,13 +62,26 @@ def mail(number: int) -> str:
     return f"mail {number} {receive.keep([raw_mail(number)], source='lmtp').sha256}"
 
 
-def finish(acknowledgement: str) -> None:
+def finish(acknowledgement: str) -> Case:
     """What follows once it was said to be kept: the case."""
     kind, _, key, *_ = acknowledgement.split()
     if kind == "web":
-        open_submission(Submission.objects.get(pk=key))
-    else:
-        receive.handle(ReceivedMail.objects.get(sha256=key))
+        return open_submission(Submission.objects.get(pk=key)).case
+    received = receive.handle(ReceivedMail.objects.get(sha256=key))
+    return Message.objects.get(submission=received.submission).case
+
+
+def make_handler() -> None:
+    user = User.objects.create_user("handler@desk.example", None, name="佐藤")
+    desk = Organisation.objects.create(name="窓口", is_desk=True)
+    Membership.objects.create(user=user, organisation=desk, role=Role.HANDLER)
+
+
+def reply(number: int, case: Case) -> str:
+    """The handler's answer: no spool stands behind it, only the commit."""
+    message = uuid.uuid4()
+    acts.reply(case, User.objects.get(), body=f"answer to {number}", message_id=message, wait=False)
+    return f"reply {number} {message}"
 
 
 def recover() -> float:
@@ -91,11 +107,15 @@ def check(acknowledged: Iterable[str]) -> dict[str, object]:
             if key not in rows or rows[key].receipt != hmac_of(code)]
     lost += [f"mail {number}" for sha256, number in mails.items()
              if sha256 not in received or not _same(mail_store.path_of(sha256), sha256)]
+    written = {str(pk) for pk in Message.objects.filter(kind=Message.Kind.REPLY).values_list("pk", flat=True)}
+    replies = {line[2]: line[1] for line in lines if line[0] == "reply"}
+    lost += [f"reply {number}" for key, number in replies.items() if key not in written]
     said = Counter(message.body.split("\n")[0] for message in Message.objects.filter(kind=Message.Kind.ASKER))
     unopened = [line[1] for line in lines if said[f"no. {line[1]}"] == 0]
     answered = Counter(SentMail.objects.values_list("recipient", flat=True))
     return {
-        "acknowledged": len(lines), "web": len(webs), "mail": len(mails), "lost": lost, "unopened": unopened,
+        "acknowledged": len(lines), "web": len(webs), "mail": len(mails), "replies": len(replies),
+        "lost": lost, "unopened": unopened,
         "doubled": [words for words, count in said.items() if count > 1],
         "answered twice": [address for address, count in answered.items() if count > 1],
         "half there": _half_there(), "unequal": sorted({str(one) for one in spool.folders()} ^ set(rows)),
@@ -121,10 +141,9 @@ def _half_there() -> list[str]:
                 wrong.append(f"{row.name} of {row.message.body}: other content")
         except (OSError, ValueError) as error:
             wrong.append(f"{row.name} of {row.message.body}: {error}")
-    for message in Message.objects.filter(kind=Message.Kind.ASKER):
-        if per_message[message.pk] != (1 if message.channel == "mail" else FILES):
-            wrong.append(f"{message.body} has {per_message[message.pk]} files")
-    return wrong
+    return wrong + [f"{message.body} has {per_message[message.pk]} files"
+                    for message in Message.objects.filter(kind=Message.Kind.ASKER)
+                    if per_message[message.pk] != (1 if message.channel == "mail" else FILES)]
 
 
 def _same(path: Path, sha256: str) -> bool:

@@ -31,7 +31,8 @@ def child(start: int, out: int) -> None:
     for number in range(start, start + 100_000):
         acknowledgement = work.mail(number) if number % 5 == 4 else work.web(number)
         os.write(out, f"{acknowledgement}\n".encode())
-        work.finish(acknowledgement)
+        case = work.finish(acknowledgement)
+        os.write(out, f"{work.reply(number, case)}\n".encode())
 
 
 def round_of(start: int, *, after_s: float | None, failpoint: str) -> tuple[list[str], float, bool]:
@@ -62,6 +63,7 @@ def main(kills: int, seed: int) -> None:
     settings.SPOOL.mkdir(parents=True, exist_ok=True)
     (Path(settings.DATA) / "desk.toml").write_text(work.DESK_TOML)
     call_command("migrate", verbosity=0)
+    work.make_handler()
     first = work.web(0)
     work.finish(first)  # whatever is loaded at first use is loaded before the children are made
     connections.close_all()
