@@ -16,7 +16,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 TABLES = frozenset({
-    "name", "emergency", "does", "does_not", "who", "information",  # consult.desk: what the public page says
+    "name", "logo", "emergency", "hours", "cost", "does", "does_not", "who", "information",  # consult.desk: what the
+    "privacy",  # public page says
     "mail",  # mail.post
     "egress",  # egress: the only addresses the desk may call
     "oncall",  # oncall: who is called for an urgent case

@@ -107,6 +107,7 @@ TEMPLATES = [{
         "django.contrib.auth.context_processors.auth",
         "django.contrib.messages.context_processors.messages",
         "hikeshi_desk.accounts.context.viewer",
+        "hikeshi_desk.consult.context.this_desk",
     ]},
 }]
 DATABASES = {"default": _database()}
@@ -154,7 +155,7 @@ CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
     "connect-src": ["'self'"], "form-action": ["'self'"], "base-uri": ["'none'"], "frame-ancestors": ["'none'"],
 }}
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 300
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
 
 # Lines carry no network address and no user agent: a consultee must not be found in a log.
 LOGGING = {

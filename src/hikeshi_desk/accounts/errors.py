@@ -5,6 +5,9 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
+from hikeshi_desk import config
+from hikeshi_desk.accounts.texts import text
+
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return _page("bad_request", 400)
@@ -29,4 +32,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def _page(name: str, status: int) -> HttpResponse:
     # Without the request: no form token, no name of the viewer, no language makes two answers differ.
     return HttpResponse(render_to_string("accounts/error.html", {
-        "title": f"accounts.error.{name}.title", "next": f"accounts.error.{name}.next"}), status=status)
+        "title": f"accounts.error.{name}.title", "next": f"accounts.error.{name}.next",
+        "name": config.table("name").get("ja") or text("accounts.desk.name", language="ja"),
+        "phone": config.table("emergency").get("phone", "")}), status=status)

@@ -234,7 +234,7 @@ def _facts(case: Case) -> list[Fact]:
         "merged": case.merged_into.number if case.merged_into else "", "close_reason": case.close_reason,
     }
     found = [Fact(text(f"cases.fact.{name}"), value) for name, value in asked.items() if value]
-    return found + [Fact(labels.label("fact", str(name)), str(value)) for name, value in case.facts.items() if value]
+    return found + [Fact(labels.label("fact", str(name)), labels.label(str(name), str(value))) for name, value in case.facts.items() if value]
 
 
 def _promises(case: Case, viewer: Viewer, now: datetime) -> list[Promise]:

@@ -14,9 +14,13 @@ from hikeshi_desk.intake.submit import Payload
 
 INCIDENTS = ("ransomware", "targeted", "malware", "web_compromise", "data_leak", "phishing", "fraud", "ddos", "spam",
              "vulnerability", "information", "other", "unknown")
-REQUESTS = ("first_steps", "elsewhere", "beyond_us", "second_opinion", "information", "vulnerability", "other")
+REQUESTS = ("first_steps", "elsewhere", "beyond_us", "second_opinion", "sample_analysis", "vulnerability",
+            "information", "other")
 ASKERS = ("victim", "first_responder", "expert", "researcher", "foreign_csirt")
-FACTS = ("noticed_at", "affected", "ongoing", "done_so_far", "other_bodies")
+DETECTED_BY = ("staff", "product", "outside", "attacker", "other")
+PUBLICATION = ("after_fix", "on_date", "already", "not_wanted", "undecided")
+FACTS = ("noticed_at", "detected_by", "machines", "affected", "ongoing", "seen", "extension", "note_text",
+         "done_so_far", "other_bodies", "product", "vendor", "publication", "sample_origin")
 MOST_POINTS = 20
 _LONGEST = 100_000
 
@@ -60,6 +64,10 @@ class Pick(forms.ChoiceField):
 class _Keyed(forms.Form):
     """A form that is one submission however often it is sent."""
 
+    def words(self) -> dict[str, str]:
+        """What was typed, right or wrong, by field: for showing it again."""
+        return {name: self[name].value() or "" for name in self.fields}
+
     key = forms.CharField(required=False, max_length=64)
 
     def clean_key(self) -> str:
@@ -78,18 +86,33 @@ class Consultation(_Keyed):
     request = Pick("request", REQUESTS)
     hypothesis = Words(most=_LONGEST)
     noticed_at = Words()
+    detected_by = Pick("detected_by", DETECTED_BY)
+    machines = Words()
     affected = Words(most=5000)
     ongoing = Words(most=5000)
+    seen = Words(most=20_000)
+    extension = Words(most=200)
+    note_text = Words(most=_LONGEST)
     done_so_far = Words(most=5000)
     other_bodies = Words(most=5000)
+    product = Words(most=500)
+    vendor = Words(most=5000)
+    publication = Pick("publication", PUBLICATION)
+    sample_origin = Words(most=5000)
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or self.cleaned_data
-        if not given.get("anonymous") and not given.get("contact") and "contact" not in self.errors:
+        if "contact" in self.fields and not given.get("anonymous") and not given.get("contact", "x").strip():
             self.add_error("contact", text("consult.error.contact"))
         if len(_lines(given.get("hypothesis", ""))) > MOST_POINTS:
             self.add_error("hypothesis", text("consult.error.points", most=MOST_POINTS))
         return given
+
+    def only(self, names: tuple[str, ...]) -> Consultation:
+        """The same form with these questions alone: one step of the guided way."""
+        for name in [name for name in self.fields if name not in names]:
+            del self.fields[name]
+        return self
 
     def payload(self) -> Payload:
         given = self.cleaned_data

@@ -54,6 +54,9 @@ TABLE: dict[str, tuple[object, set[str]]] = {
         "reply", "resume", "take", "triage", "uninvite")},
     "consult:landing": (EVERYBODY, PAGE), "consult:code": (EVERYBODY, FORM), "consult:form": (EVERYBODY, FORM),
     "consult:leave": (EVERYBODY, ACT), "consult:receipt": (EVERYBODY, PAGE), "consult:thread": (EVERYBODY, PAGE),
+    "consult:privacy": (EVERYBODY, PAGE), "consult:words": (EVERYBODY, PAGE), "consult:logo": (EVERYBODY, PAGE),
+    **{f"consult:guided-{step}": (EVERYBODY, FORM) for step in ("what", "request", "more", "who", "facts", "send")},
+    "consult:file": (EVERYBODY, PAGE),
     "consult:close": (EVERYBODY, ACT), "consult:name": (EVERYBODY, ACT), "consult:reply": (EVERYBODY, ACT),
 }
 

@@ -1,8 +1,11 @@
-"""`{% lines "key" as name %}`: a text's lines as a list; `{% files_hint %}`; `{{ bytes|size }}`."""
+"""`{% lines "key" as name %}`: a text's lines as a list; `{% explained text %}`: with its terms explained;
+`{% files_hint %}`; `{{ bytes|size }}`."""
 
 from __future__ import annotations
 
 from django import template
+from django.template import Context
+from django.utils.safestring import SafeString
 
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.intake.upload import MOST_FILES, most_bytes
@@ -13,6 +16,12 @@ register = template.Library()
 @register.simple_tag
 def lines(key: str) -> list[str]:
     return text(key).splitlines()
+
+
+@register.simple_tag(takes_context=True)
+def explained(context: Context, words: str) -> SafeString:
+    marked: SafeString = context["glossary"].mark(str(words))
+    return marked
 
 
 @register.simple_tag
