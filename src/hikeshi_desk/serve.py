@@ -141,12 +141,16 @@ def children(listener: int, workers: int) -> list[Child]:
 
 
 def take_in() -> None:
-    """Rows and cases for what was acknowledged from the spool while the database was locked or down."""
+    """Rows and cases for what was acknowledged from the spool while the database was locked or down; analyses that
+    a lost signal or a killed job left, and those that newer knowledge may answer differently."""
+    from hikeshi_desk.analysis.service import refresh_stale, take_up
     from hikeshi_desk.cases.opening import open_waiting
     from hikeshi_desk.intake.submit import replay
 
     replay()
     open_waiting()
+    take_up()
+    refresh_stale()
 
 
 def run_intake() -> None:

@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "hikeshi_desk.accounts",
     "hikeshi_desk.intake",
     "hikeshi_desk.cases",
+    "hikeshi_desk.analysis",
     "hikeshi_desk.consult",
     "hikeshi_desk.mail",
 ]

@@ -11,7 +11,7 @@ from django.utils import timezone
 from hikeshi_desk.accounts.access import Viewer, visible
 from hikeshi_desk.accounts.models import Organisation, Role, Team, User
 from hikeshi_desk.accounts.texts import text
-from hikeshi_desk.cases import clocks, labels, rules
+from hikeshi_desk.cases import clocks, drafts, labels, rules
 from hikeshi_desk.cases.models import Case, OpinionPoint, Party, Verdict
 
 _SCOPES = ("conversation", "files", "findings", "indicators")
@@ -50,8 +50,10 @@ def stances() -> list[Choice]:
     return [Choice(code, labels.label("stance", code)) for code in OpinionPoint.Stance.values if code]
 
 
-def replies(chosen: str) -> list[Choice]:
-    return [Choice(reply.id, reply.label, reply.id == chosen) for reply in rules.replies().values()]
+def replies(case: Case, viewer: Viewer, chosen: str) -> list[Choice]:
+    """What other apps can write about this case first, then the desk's own templates."""
+    return [*(Choice(draft.name, text(draft.label), draft.name == chosen) for draft in drafts.offered(case, viewer)),
+            *(Choice(reply.id, reply.label, reply.id == chosen) for reply in rules.replies().values())]
 
 
 def reasons() -> list[Choice]:

@@ -15,7 +15,7 @@ from hikeshi_desk.accounts.access import Viewer, visible
 from hikeshi_desk.accounts.models import Role
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.audit.models import Entry
-from hikeshi_desk.cases import clocks, labels, rules
+from hikeshi_desk.cases import clocks, drafts, labels, rules
 from hikeshi_desk.cases.access import is_desk, readable
 from hikeshi_desk.cases.models import (
     Attachment,
@@ -74,9 +74,12 @@ class Promise:
 
 @dataclass(frozen=True)
 class Step:
+    """`proposal` is a result somebody may take over."""
+
     task: Task
     title: str
     done: labels.Moment | None
+    proposal: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,8 @@ def build(case: Case, viewer: Viewer, now: datetime | None = None) -> CasePage:
         clock=next((promise.face for promise in promises if promise.is_running), labels.NO_CLOCK),
         phases=[PhaseStep(labels.label("phase", phase), phase == case.phase) for phase in Phase.values],
         stream=_stream(case, viewer, files, desk=desk), facts=_facts(case) if desk else [], promises=promises,
-        steps=[Step(task, task_title(task), labels.moment(task.done_at))
+        steps=[Step(task, task_title(task), labels.moment(task.done_at),
+                    "" if task.done_at else drafts.proposal(case, viewer, task.kind))
                for task in visible(Task, viewer).filter(case=case)],
         files=[file for group in files.values() for file in group],
         judgements=judgements(case, viewer), points=points(case, viewer))
@@ -267,8 +271,11 @@ def points(case: Case, viewer: Viewer) -> list[Point]:
             for point in visible(OpinionPoint, viewer).filter(case=case)]
 
 
-def reply_draft(case: Case, template: str) -> str:
+def reply_draft(case: Case, viewer: Viewer, template: str) -> str:
     """The chosen template filled for this case, in the asker's language; empty without one."""
+    written = drafts.written(case, viewer, template)
+    if written is not None:
+        return written
     chosen = rules.replies().get(template)
     if chosen is None:
         return ""

@@ -39,8 +39,8 @@ def case_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
     case = _case(viewer, case_id)
     template = request.GET.get("template", "")
     return render(request, "cases/case.html", {
-        "viewer": viewer, "page": page.build(case, viewer), "templates": choices.replies(template),
-        "draft": page.reply_draft(case, template), "reply_id": uuid.uuid4(), "note_id": uuid.uuid4(),
+        "viewer": viewer, "page": page.build(case, viewer), "templates": choices.replies(case, viewer, template),
+        "draft": page.reply_draft(case, viewer, template), "reply_id": uuid.uuid4(), "note_id": uuid.uuid4(),
         "main_panels": panels.filled(case, viewer, "main"), "side_panels": panels.filled(case, viewer, "side")})
 
 

@@ -52,6 +52,8 @@ TABLE: dict[str, tuple[object, set[str]]] = {
     **{f"cases:do-{act}": (WORKING, ACT) for act in (
         "assign", "breach", "close", "decline", "finish", "invite", "merge", "note", "opine", "pause", "reopen",
         "reply", "resume", "take", "triage", "uninvite")},
+    **{f"analysis:{page}": (READING, PAGE) for page in ("findings", "findings-file", "report", "report-pdf", "spread")},
+    **{f"analysis:{act}": (WORKING, ACT) for act in ("again", "ask", "confirm")},
     "consult:landing": (EVERYBODY, PAGE), "consult:code": (EVERYBODY, FORM), "consult:form": (EVERYBODY, FORM),
     "consult:leave": (EVERYBODY, ACT), "consult:receipt": (EVERYBODY, PAGE), "consult:thread": (EVERYBODY, PAGE),
     "consult:privacy": (EVERYBODY, PAGE), "consult:words": (EVERYBODY, PAGE), "consult:logo": (EVERYBODY, PAGE),

@@ -1,0 +1,242 @@
+"""One analysis of one case, from its rows to its rows: claim, read, keep.
+
+Nothing is held in a transaction while evidence is read. Whatever kills the process leaves a row that says
+"running" and a lock that is free; finished parts of the run are used again.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from hikeshi.errors import HikeshiError, OutputError
+from hikeshi.evidence.sandbox import usable_cores
+from hikeshi.model.text import Text
+from hikeshi.report.spread import draw_spread
+from hikeshi.report.words import Language, Words
+from hikeshi.triage.run import Triage, triage
+from hikeshi_desk.analysis import folder, service, signs, summary
+from hikeshi_desk.analysis.evidence import LaidOut, lay_out
+from hikeshi_desk.analysis.knowledge import knowledge_version
+from hikeshi_desk.analysis.models import Analysis, Sign, State
+from hikeshi_desk.analysis.words import identify_words, worth_a_look
+from hikeshi_desk.audit.log import record
+from hikeshi_desk.cases.models import Case
+from hikeshi_desk.intake.steps import reached
+
+log = logging.getLogger(__name__)
+LISTED = 20_000  # findings a page can leaf through; all of them are in findings.jsonl
+_BETWEEN_S = 2.0  # seconds between two words about progress: each is a write on the disk
+_WORDS = Text("相談の文", "the asker's words")
+_LANGUAGES: tuple[Language, ...] = ("ja", "en")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What one run looks at, as it was when it was claimed."""
+
+    row: uuid.UUID
+    case: uuid.UUID
+    run: uuid.UUID
+    knowledge: str
+    files: tuple[tuple[str, str, int], ...]  # name, sha256, size
+    words: tuple[str, ...]
+    messages: int
+
+
+def work(case_id: uuid.UUID) -> None:
+    """Do what is asked for this case, once; returns at once if nothing is, or somebody else is at it."""
+    with folder.only_one(case_id) as mine:
+        if not mine:
+            return
+        order = _claim(case_id)
+        if order is None:
+            return
+        reached("analysis_claimed")
+        place = folder.of(order.run)
+        try:
+            laid, run, words = _read(order, place)
+            reached("analysis_read")
+            _keep(order, place, laid, run, words)
+        except (HikeshiError, OSError) as error:
+            log.warning("the analysis of case %s failed: %s", case_id, error)
+            _fail(order, _problem(error))
+        except DatabaseError:
+            raise  # the row says "running" and is taken up again
+        except Exception:  # the edge of the stage: our own fault, parked with a word, logged with its trace
+            log.exception("the analysis of case %s failed", case_id)
+            _fail(order, "fault")
+
+
+def _claim(case_id: uuid.UUID) -> Order | None:
+    with transaction.atomic():
+        case = Case.objects.select_for_update().get(pk=case_id)
+        row = service.row_of(case)
+        if row.state not in (State.WAITING, State.RUNNING):
+            return None
+        if row.attempts >= service.MOST_STARTS:
+            row.state, row.problem, row.finished_at, row.again = State.FAILED, "interrupted", timezone.now(), False
+            row.files, row.words = case.attachments.count(), len(service.words_of(case))
+            row.save()
+            record("system", "analysis.failed", f"case:{case.pk}", number=case.number, problem=row.problem)
+            folder.drop(row.run)
+            return None
+        row.state, row.started_at, row.again = State.RUNNING, timezone.now(), False
+        row.attempts += 1
+        row.run = row.run or uuid.uuid4()
+        row.step, row.done, row.total = "", 0, 0
+        row.save()
+        said = service.words_of(case)
+        files = tuple(case.attachments.order_by("message__at", "name", "pk").values_list("name", "sha256", "size"))
+        return Order(row.pk, case.pk, row.run, knowledge_version(), files,
+                     (*said, *map(str, case.facts.values())), len(said))
+
+
+def _read(order: Order, place: Path) -> tuple[LaidOut, Triage | None, dict[str, Any]]:
+    """Everything slow: the evidence in children, the words in a child."""
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (place / folder.PAGE).unlink(missing_ok=True)
+    evidence = place / "evidence"
+    words = identify_words(order.words, _WORDS) if worth_a_look(order.words) or _asks_for_it(order) else {}
+    if not order.files:
+        return LaidOut(), None, words
+    try:
+        laid = lay_out(order.files, evidence)
+        run = None
+        if laid.names:
+            run = triage([evidence], place / "out", workers=max(1, usable_cores() - 1),
+                         on_progress=_progress(order))
+    finally:
+        # The plain copy goes; what was read stays under out/.
+        shutil.rmtree(evidence, ignore_errors=True)
+    return laid, run, words
+
+
+def _asks_for_it(order: Order) -> bool:
+    return Case.objects.filter(pk=order.case, incident="ransomware").exists()
+
+
+def _progress(order: Order) -> Callable[[str, int, int], None]:
+    last = 0.0
+
+    def advance(what: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < _BETWEEN_S:
+            return
+        last = now
+        try:
+            Analysis.objects.filter(pk=order.row).update(step=what[:16], done=done, total=total)
+        except DatabaseError:  # a word about progress is not worth the run
+            log.info("progress of %s not noted", order.case)
+    return advance
+
+
+def _keep(order: Order, place: Path, laid: LaidOut, run: Triage | None, words: dict[str, Any]) -> None:
+    new = summary.summarise(run, words, laid.names, laid.missing, len(order.files))
+    new["made_at"] = timezone.now().isoformat()
+    called = summary.names_of(laid.names)
+    rows = [summary.finding_row(f, called) for f in summary.most_severe(run.findings if run else ())[:LISTED]]
+    if run is not None:
+        drawn = {lang: draw_spread(run.case.story, Words(lang), ZoneInfo("Asia/Tokyo")) for lang in _LANGUAGES}
+        for lang, svg in drawn.items():
+            if svg:
+                folder.write(place / f"spread.{lang}.svg", svg.encode("utf-8", "replace"))
+        new["has_spread"] = all(drawn.values())
+    folder.write(place / folder.PAGE, folder.lines(rows))
+    whole = summary.answer(new)
+    ids = {str(one["id"]) for one in rows}
+    with transaction.atomic():
+        case = Case.objects.select_for_update().get(pk=order.case)
+        row = service.row_of(case)
+        before = row.result
+        changed = _change(row, order, new, ids)
+        first_or_other = before is None or bool(changed) or row.inputs != [one[1] for one in order.files]
+        if changed:
+            row.change = changed
+        row.state, row.attempts, row.problem, row.finished_at = State.DONE, 0, "", timezone.now()
+        row.result, row.run, row.knowledge, row.summary = order.run, None, order.knowledge, new
+        row.inputs, row.files, row.words = [one[1] for one in order.files], len(order.files), order.messages
+        row.step = ""
+        Sign.objects.filter(case=case).delete()
+        Sign.objects.bulk_create([Sign(case=case, kind=kind, key=key) for kind, key in sorted(signs.of(run, whole))])
+        if first_or_other:
+            record("system", "analysis.done", f"case:{case.pk}", number=case.number,
+                   verdict=whole.get("verdict", ""), family=whole.get("family") or "", findings=len(rows),
+                   files=len(order.files), knowledge=order.knowledge[:12])
+        if row.again:
+            row.state, row.again = State.WAITING, False
+            service.put(row)
+        row.save()
+        transaction.on_commit(lambda: folder.drop(before))
+
+
+def _change(row: Analysis, order: Order, new: dict[str, Any], ids: set[str]) -> dict[str, Any]:
+    """What to tell people when an answer they may have passed on is another one now; {} where it is not.
+
+    Further files explain further findings by themselves: then only another family is a changed answer.
+    """
+    if row.result is None or not row.summary:
+        return {}
+    before, after = summary.answer(row.summary), summary.answer(new)
+    other_family = before.get("verdict") in ("identified", "candidates") and (
+        (before.get("verdict"), before.get("family")) != (after.get("verdict"), after.get("family")))
+    added = 0
+    if row.knowledge != order.knowledge and row.inputs == [one[1] for one in order.files]:
+        known = {str(one.get("id")) for one in read_rows(row.result)}
+        added = len(ids - known)
+        other_family = other_family or (before.get("verdict"), before.get("family")) != (
+            after.get("verdict"), after.get("family"))
+    if not other_family and not added:
+        return {}
+    kept = row.change or {}  # not confirmed yet: what people know is still the older answer
+    return {"at": timezone.now().isoformat(), "before": kept.get("before") or _told(before), "after": _told(after),
+            "added": added + int(kept.get("added", 0))}
+
+
+def _told(one: dict[str, Any]) -> dict[str, Any]:
+    return {"verdict": one.get("verdict", ""), "family": one.get("family") or "",
+            "candidates": [c["family"] for c in one.get("candidates", [])[:3]]}
+
+
+def read_rows(result: uuid.UUID | None) -> list[dict[str, Any]]:
+    """The findings a page shows, most severe first; none where there is no result."""
+    if result is None:
+        return []
+    try:
+        lines = (folder.of(result) / folder.PAGE).read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+    import orjson
+
+    return [orjson.loads(line) for line in lines]
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, OutputError) or (isinstance(error, OSError) and error.errno in (28, 122)):
+        return "space"
+    return "fault"
+
+
+def _fail(order: Order, problem: str) -> None:
+    with transaction.atomic():
+        case = Case.objects.select_for_update().get(pk=order.case)
+        row = service.row_of(case)
+        row.state, row.problem, row.attempts, row.finished_at = State.FAILED, problem, 0, timezone.now()
+        row.files, row.words, row.run = len(order.files), order.messages, None
+        if row.again:
+            row.state, row.again = State.WAITING, False
+            service.put(row)
+        row.save()
+        record("system", "analysis.failed", f"case:{case.pk}", number=case.number, problem=problem)
+    folder.drop(order.run)

@@ -1,0 +1,61 @@
+"""What a viewer may see of a case's analysis, looked up once for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import get_language
+
+from hikeshi.knowledge.advice import Advice, advice_by_id, advice_for
+from hikeshi_desk.accounts.access import Viewer, visible
+from hikeshi_desk.analysis import summary
+from hikeshi_desk.analysis.models import Analysis
+from hikeshi_desk.cases import labels
+from hikeshi_desk.cases.access import is_desk
+from hikeshi_desk.cases.models import Case
+
+
+def analysis_of(case: Case, viewer: Viewer) -> Analysis | None:
+    """The case's row as this viewer may see it; kept on the case object, so that a page asks once."""
+    kept: dict[Viewer, Analysis | None] = case.__dict__.setdefault("_analysis", {})
+    if viewer not in kept:
+        kept[viewer] = visible(Analysis, viewer).filter(case=case).first()
+    return kept[viewer]
+
+
+def answer_for(row: Analysis, viewer: Viewer) -> dict[str, Any]:
+    """The answer to "which ransomware?"; a party gets that of the files, never that of the asker's words."""
+    told = row.summary if is_desk(viewer) else {**row.summary, "words": {}}
+    return summary.answer(told)
+
+
+def advice_of(row: Analysis, answer: Mapping[str, Any], incident: str) -> tuple[Advice, ...]:
+    """Records in order: general first, then the family's; never empty."""
+    known = tuple(a for a in map(advice_by_id, answer.get("advice_ids", [])) if a is not None)
+    speaks = answer.get("verdict") in ("identified", "candidates") or incident == "ransomware" or (
+        row.summary.get("counts", {}).get("encrypted", 0))
+    if known and speaks:
+        return known
+    return advice_for(None, "ransomware" if speaks else row.summary.get("kind", "unknown"))
+
+
+def steps_of(advice: Sequence[Advice], language: str) -> tuple[list[str], list[str], list[str]]:
+    """Steps, what not to do, and what is generally reported of the family; each once."""
+    def told(part: str) -> list[str]:
+        return list(dict.fromkeys(getattr(one, language) for a in advice for one in getattr(a, part)))
+    return told("steps"), told("not_to_do"), told("facts")
+
+
+def language() -> str:
+    return "en" if (get_language() or "ja").startswith("en") else "ja"
+
+
+def said(value: Mapping[str, Any] | None) -> str:
+    """The reader's language of a stored text."""
+    return str((value or {}).get(language(), ""))
+
+
+def when(stored: str | None) -> labels.Moment | None:
+    return labels.moment(datetime.fromisoformat(stored)) if stored else None
