@@ -22,9 +22,9 @@ MAX_BYTES = 1024 * 1024
 # numbers in reasons stay those of the file.
 SOFT_BREAK = "\v"
 
-# ASCII, Latin letters, Greek, Cyrillic, general punctuation, kana, CJK, Hangul, full-width forms.
+# ASCII, Latin letters, Greek, Cyrillic, general punctuation, signs to draw with, kana, CJK, Hangul, full-width forms.
 _WRITTEN = re.compile(
-    "[\t\n\r\x20-\x7e\xa1-\u024f\u0370-\u04ff\u2010-\u203b\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff9f]"
+    "[\t\n\r\x20-\x7e\xa1-\u024f\u0370-\u04ff\u2010-\u203b\u2500-\u28ff\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff9f]"
 )
 _JOINTS = re.compile("[\t\n\r \u3000-\u3002\u3040-\u30ff]")
 _QUOTED = re.compile(r"^(?:[ \t]{0,3}[>|][ \t]?){1,6}", re.M)

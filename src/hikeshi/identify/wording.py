@@ -2,7 +2,8 @@
 
 Gangs copy notes from each other, so likeness alone settles little: a family is named by wording only when
 the text is nearly one of its notes, no unrelated family has a note as near, that note is its family's own
-(not a kit's, shared with others), and the name the note gives is not missing from the text.
+(not a kit's, shared with others), the name that note gives is not missing from the text, and no
+other kind of address is given than in that note.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import numpy as np
 from hikeshi.identify.clues import Clue, source_name
 from hikeshi.identify.text import NoteText
 from hikeshi.knowledge.families import Families, SimilarNote
-from hikeshi.knowledge.wording import hashes, holds_name
+from hikeshi.knowledge.wording import hashes, holds_name, ways_of
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.text import Text
 
 SURE = 0.9
 LIKELY = 0.6
 NEAR = 0.7  # fit from which a text is nearly a known note
+NEARLY_ALL = 0.84
 APART = 0.6  # what another family's note may reach, as part of the best fit
 OWN = 0.55  # fit of a note with another family's from which it counts as shared
 WORTH_A_WORD = 0.2
@@ -60,6 +62,11 @@ def _weight(row: SimilarNote, others: float, text: str, families: Families) -> f
     if _is_shared(row, families):
         return LIKELY * row.fit
     if row.named and not holds_name(text, {key for key in families.name_keys(row.family) if len(key) >= 4}):
+        return LIKELY * row.fit
+    ways = ways_of(text)
+    if ways and row.ways and not ways & row.ways:
+        return LIKELY * row.fit
+    if row.ways and not ways and row.fit < NEARLY_ALL:  # the addresses are missing: cut off, blacked out, or others'
         return LIKELY * row.fit
     return SURE
 

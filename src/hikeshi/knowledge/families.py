@@ -70,6 +70,7 @@ class SimilarNote:
     of_text: float
     of_note: float
     fit: float
+    ways: int
 
 
 class Families:
@@ -110,7 +111,8 @@ class Families:
         for row in self._wordings.compare(found):
             if self._note_family[row.note]:
                 yield SimilarNote(self._note_family[row.note], self._wordings.source[row.note],
-                                  self._wordings.named[row.note], row.note, row.of_text, row.of_note, row.fit)
+                                  self._wordings.named[row.note], row.note, row.of_text, row.of_note, row.fit,
+                                  self._wordings.ways[row.note])
 
     def hashes_of(self, note: int) -> Hashes:
         """The wording of one known note, by its number."""

@@ -11,6 +11,7 @@ note    uint16: numbers of the notes that hold the hash, hash after hash
 family  name of each note's family as the source writes it
 source  each note's source, a name in SOURCES.toml
 named   1 where the note's text holds a name of its family of four letters or more
+ways    by which kinds of address the note is answered, as a sum: onion 1, email 2, tox 4, telegram 8, session 16
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hikeshi.errors import KnowledgeError, Location
+from hikeshi.knowledge.addresses import find_addresses
 from hikeshi.knowledge.load import DATA, MAX_BYTES
 
 FILE = DATA / "wordings.npz"
+WAYS = {"onion": 1, "email": 2, "tox": 4, "telegram": 8, "session": 16}
 RUN = 6  # letters in a run
 LONGEST = 64 * 1024  # signs of a text that are looked at
 
@@ -97,8 +100,8 @@ class Wordings:
     """The index. A run that few notes hold weighs more: the logarithm of how many of all notes lack it."""
 
     def __init__(self, gram: Hashes, start: npt.NDArray[np.uint32], note: npt.NDArray[np.uint16],
-                 family: Sequence[str], source: Sequence[str], named: Sequence[bool]) -> None:
-        self.family, self.source, self.named = tuple(family), tuple(source), tuple(named)
+                 family: Sequence[str], source: Sequence[str], named: Sequence[bool], ways: Sequence[int]) -> None:
+        self.family, self.source, self.named, self.ways = tuple(family), tuple(source), tuple(named), tuple(ways)
         self._gram, self._start, self._note = gram, start.astype(np.int64), note
         notes = len(self.family)
         self._weight = np.log((notes + 1) / (np.diff(self._start) + 0.5))
@@ -151,6 +154,11 @@ def learn(notes: Iterable[Note], *, names: Mapping[str, Collection[str]] | None 
     return _index(grams, owners, kept, named)
 
 
+def ways_of(text: str) -> int:
+    """By which kinds of address the writer wants to be reached, as a sum of WAYS."""
+    return sum(WAYS[kind] for kind in {address.kind for address in find_addresses(text)} if kind in WAYS)
+
+
 def holds_name(text: str, names: Collection[str]) -> bool:
     """Does the text, addresses aside, hold one of these names (letters and digits, four or more) as words?"""
     words = _WORD.findall(bare(text).lower())
@@ -170,14 +178,16 @@ def joined(parts: Sequence[Wordings]) -> Wordings:
     whole, note = np.concatenate(grams or [np.empty(0, np.uint32)]), np.concatenate(owners or [np.empty(0, np.uint16)])
     gram, start, note = _sorted(whole, note)
     return Wordings(gram, start, note, [name for part in parts for name in part.family],
-                    [name for part in parts for name in part.source], [one for part in parts for one in part.named])
+                    [name for part in parts for name in part.source], [one for part in parts for one in part.named],
+                    [one for part in parts for one in part.ways])
 
 
 def _index(grams: list[Hashes], owners: list[npt.NDArray[np.uint16]], kept: list[Note], named: list[bool]) -> Wordings:
     empty = not grams
     gram, start, note = _sorted(np.empty(0, np.uint32) if empty else np.concatenate(grams),
                                 np.empty(0, np.uint16) if empty else np.concatenate(owners))
-    return Wordings(gram, start, note, [one.family for one in kept], [one.source for one in kept], named)
+    return Wordings(gram, start, note, [one.family for one in kept], [one.source for one in kept], named,
+                    [ways_of(one.text) for one in kept])
 
 
 def _sorted(grams: Hashes, owners: npt.NDArray[np.uint16]) -> tuple[Hashes, npt.NDArray[np.uint32],
@@ -190,9 +200,10 @@ def _sorted(grams: Hashes, owners: npt.NDArray[np.uint16]) -> tuple[Hashes, npt.
 
 def save(path: Path, wordings: Wordings) -> None:
     """Write the index. The same notes give the same bytes: arrays only, no date."""
-    arrays: dict[str, npt.NDArray[Any]] = {"gram": wordings._gram, "start": wordings._start.astype(np.uint32), "note": wordings._note,
+    arrays: dict[str, npt.NDArray[Any]] = {
+              "gram": wordings._gram, "start": wordings._start.astype(np.uint32), "note": wordings._note,
               "family": np.array(wordings.family, dtype=np.str_), "source": np.array(wordings.source, dtype=np.str_),
-              "named": np.array(wordings.named, dtype=np.uint8)}
+              "named": np.array(wordings.named, dtype=np.uint8), "ways": np.array(wordings.ways, dtype=np.uint8)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, array in arrays.items():
             held = io.BytesIO()
@@ -207,7 +218,7 @@ def load(path: Path = FILE) -> Wordings:
         if path.stat().st_size > MAX_BYTES:
             raise KnowledgeError("the file of wordings is far too large", source=Location(str(path)))
         with np.load(path, allow_pickle=False) as held:
-            found = {name: held[name] for name in ("gram", "start", "note", "family", "source", "named")}
+            found = {name: held[name] for name in ("gram", "start", "note", "family", "source", "named", "ways")}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise KnowledgeError("the wordings of known notes can't be read", source=Location(str(path)),
                              hint="install hikeshi again, or make the file anew from a pack of notes") from error
@@ -216,9 +227,11 @@ def load(path: Path = FILE) -> Wordings:
     sound = (gram.dtype == np.uint32 and start.dtype == np.uint32 and note.dtype == np.uint16
              and len(start) == len(gram) + 1 and int(start[0]) == 0 and int(start[-1]) == len(note)
              and bool(np.all(np.diff(start.astype(np.int64)) > 0)) and bool(np.all(np.diff(gram.astype(np.int64)) > 0))
-             and len(found["source"]) == len(found["named"]) == notes and (not len(note) or int(note.max()) < notes))
+             and len(found["source"]) == len(found["named"]) == len(found["ways"]) == notes
+             and (not len(note) or int(note.max()) < notes))
     if not sound:
         raise KnowledgeError("the wordings of known notes are damaged", source=Location(str(path)),
                              hint="install hikeshi again, or make the file anew from a pack of notes")
     return Wordings(gram, start, note, [str(name) for name in found["family"]],
-                    [str(name) for name in found["source"]], [bool(one) for one in found["named"]])
+                    [str(name) for name in found["source"]], [bool(one) for one in found["named"]],
+                    [int(one) for one in found["ways"]])
