@@ -7,6 +7,7 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from hikeshi_desk.accounts import rules
+        from hikeshi_desk.accounts import oidc, rules
 
         rules.register_all()
+        oidc.service()  # a mistake in [oidc] stops the start, not the first sign-in

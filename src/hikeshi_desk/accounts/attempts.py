@@ -53,6 +53,17 @@ def remember_device(request: HttpRequest, response: HttpResponse, user: User) ->
                         samesite="Strict")
 
 
+def may_call(what: str) -> bool:
+    """A budget of its own for calls that anybody can cause."""
+    return within(f"call {what}", TOGETHER, TOGETHER_WITHIN)
+
+
+def within(what: str, most: int, window: timedelta) -> bool:
+    """Count one of at most `most` in a window; False when they are used up."""
+    with transaction.atomic():
+        return _count_window(_key(what), most, window)
+
+
 def _device(request: HttpRequest, name: str) -> str | None:
     try:
         owner, device = signing.loads(request.COOKIES.get(DEVICE_COOKIE, ""), salt=_SALT, max_age=DEVICE_AGE)
@@ -77,11 +88,17 @@ def _count(key: str) -> bool:
 
 
 def _count_together() -> bool:
+    return _count_window(_key("together"), TOGETHER, TOGETHER_WITHIN)
+
+
+def _count_window(key: str, most: int, window: timedelta) -> bool:
     now = timezone.now()
-    row = _row(_key("together"), now)
-    if now - row.last_at > TOGETHER_WITHIN or now < row.last_at - LONGEST_WAIT:
+    row = _row(key, now)
+    if now - row.last_at > window or now < row.last_at - LONGEST_WAIT:
         row.count, row.last_at = 0, now  # last_at is the window's beginning here
-    if row.count >= TOGETHER:
+        # Once a window: counts that no longer matter go, so that tried names do not fill the table.
+        Attempts.objects.filter(last_at__lt=now - 2 * FORGOTTEN_AFTER).delete()
+    if row.count >= most:
         return False
     row.count += 1
     row.save()

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
-from hikeshi_desk.accounts import passwords
+from hikeshi_desk.accounts import passkeys, passwords
 from hikeshi_desk.accounts.models import OrganisationKind, Role, UserManager
 from hikeshi_desk.accounts.texts import lazy_text, text
 
@@ -100,8 +100,40 @@ class ChangePasswordForm(NewPasswordForm):
     field_order = ["current", "password", "again"]
 
 
-class CurrentPasswordForm(Strict):
-    current = PasswordField(label=lazy_text("accounts.field.current_password"))
+class ConfirmForm(Strict):
+    """It is really you: the password, or for those without one a code; a passkey's answer instead of either."""
+
+    current = PasswordField(required=False, label=lazy_text("accounts.field.current_password"))
+    code = _code("accounts.field.code")
+    passkey = forms.CharField(required=False, widget=forms.HiddenInput(), max_length=passkeys.LONGEST_ANSWER)
+
+    def __init__(self, *given: Any, has_password: bool, has_app: bool, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.fields["code"].required = False
+        if not has_password:
+            del self.fields["current"]
+        if has_password or not has_app:
+            del self.fields["code"]
+
+
+class PasskeyForm(Strict):
+    """What a device answered; the script fills it in."""
+
+    passkey = forms.CharField(widget=forms.HiddenInput(), max_length=passkeys.LONGEST_ANSWER)
+
+
+class PasskeyNameForm(Strict):
+    name = forms.CharField(max_length=60, label=lazy_text("accounts.field.passkey_name"),
+                           help_text=lazy_text("accounts.field.passkey_name_help"))
+
+
+class NewPasskeyForm(PasskeyNameForm):
+    passkey = forms.CharField(widget=forms.HiddenInput(), max_length=passkeys.LONGEST_ANSWER)
+
+
+class ForgottenForm(Strict):
+    email = forms.CharField(max_length=254, label=lazy_text("accounts.field.email"), widget=forms.TextInput(
+        attrs={"autocomplete": "username", "inputmode": "email", "autocapitalize": "none", "spellcheck": "false"}))
 
 
 class ProfileForm(Strict):

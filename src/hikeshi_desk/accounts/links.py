@@ -16,13 +16,13 @@ Purpose = OneTimeLink.Purpose
 GOOD_FOR = {Purpose.SETUP: timedelta(days=1), Purpose.INVITE: timedelta(days=7), Purpose.RESET: timedelta(days=1)}
 
 
-def make_link(purpose: OneTimeLink.Purpose, user: User | None = None) -> str:
+def make_link(purpose: OneTimeLink.Purpose, user: User | None = None, *, good_for: timedelta | None = None) -> str:
     """The link's path, seen only now; earlier unused links of this purpose and person end."""
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
         OneTimeLink.objects.filter(user=user, used_at=None).delete()
         OneTimeLink.objects.create(purpose=purpose, user=user, token=_digest(token),
-                                   expires_at=timezone.now() + GOOD_FOR[purpose])
+                                   expires_at=timezone.now() + (good_for or GOOD_FOR[purpose]))
     return reverse("accounts:link", args=[token])
 
 

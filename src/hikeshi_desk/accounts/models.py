@@ -142,6 +142,48 @@ class SecondFactor(models.Model):
     last_step = models.BigIntegerField(default=0)  # a code is good once, and no older one after it
 
 
+class Passkey(models.Model):
+    """A WebAuthn credential of a person; it proves possession and, by PIN or finger, who holds it.
+
+    `credential` is the attested credential data (key id and public key) as the device gave it; `rp_id` the host
+    name it was made for. A passkey whose counter went back may have been copied: `stopped_at` ends it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="passkeys")
+    name = models.CharField(max_length=60)
+    rp_id = models.CharField(max_length=253)
+    key_id = models.CharField(max_length=1400, unique=True)  # base64url
+    credential = models.BinaryField()
+    counter = models.PositiveBigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+    stopped_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["created_at"]
+
+
+class Identity(models.Model):
+    """Who a person is at the organisation's sign-in service: issuer and subject, never the address."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="identities")
+    issuer = models.CharField(max_length=255)
+    subject = models.CharField(max_length=255)
+    linked_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="one_person_each_subject"),
+                       models.UniqueConstraint(fields=["user", "issuer"], name="one_subject_each_person")]
+
+
+class Spent(models.Model):
+    """What works once and was used: a passkey's challenge, a service's state. Kept until it is too old anyway."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    until = models.DateTimeField(db_index=True)
+
+
 class RecoveryCode(models.Model):
     """A code for the day the telephone is lost; only its HMAC is kept, and a used one is deleted."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 
 from hikeshi_desk.accounts import links, totp
-from hikeshi_desk.accounts.models import Membership, OneTimeLink, Organisation, Role, User
+from hikeshi_desk.accounts.models import Membership, OneTimeLink, Organisation, Passkey, Role, User
 from hikeshi_desk.audit.log import record
 
 
@@ -120,9 +120,32 @@ def reactivate(by: User, user: User) -> None:
 
 @transaction.atomic
 def remove_second_factor(by: User, user: User) -> None:
+    """The authenticator app; other sessions end."""
     totp.remove(user)
     user.end_sessions()
     record(_actor(by), "second_factor.removed", _subject(user))
+
+
+@transaction.atomic
+def remove_every_factor(by: User, user: User) -> None:
+    """For somebody who lost phone and keys: app, passkeys and recovery codes go, and every session."""
+    Passkey.objects.filter(user=user).delete()
+    remove_second_factor(by, user)
+
+
+@transaction.atomic
+def remove_passkey(user: User, passkey: Passkey) -> None:
+    record(_actor(user), "passkey.removed", _subject(user), passkey=passkey.pk)
+    passkey.delete()
+    totp.forget_codes(user)
+    user.end_sessions()
+
+
+@transaction.atomic
+def rename_passkey(user: User, passkey: Passkey, name: str) -> None:
+    passkey.name = name
+    passkey.save(update_fields=["name"])
+    record(_actor(user), "passkey.renamed", _subject(user), passkey=passkey.pk)
 
 
 @transaction.atomic

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from hikeshi_desk.accounts.access import Viewer, register
-from hikeshi_desk.accounts.models import Membership, Organisation, Team, User
+from hikeshi_desk.accounts.models import Identity, Membership, Organisation, Passkey, Team, User
 from hikeshi_desk.audit.models import Entry
 
 Rows = QuerySet[Any]
@@ -45,6 +45,10 @@ def _entries(viewer: Viewer, rows: Rows) -> Rows:
     return rows if viewer.may_audit else rows.none()
 
 
+def _own(viewer: Viewer, rows: Rows) -> Rows:
+    return rows.none() if viewer.user is None else rows.filter(user=viewer.user)
+
+
 def _signed_in(sender: object, request: HttpRequest, **more: object) -> None:
     now = timezone.now().timestamp()
     request.session["signed_in_at"] = request.session["seen_at"] = now
@@ -52,6 +56,6 @@ def _signed_in(sender: object, request: HttpRequest, **more: object) -> None:
 
 def register_all() -> None:
     for model, rule in ((User, _users), (Organisation, _organisations), (Membership, _memberships),
-                        (Team, _teams), (Entry, _entries)):
+                        (Team, _teams), (Entry, _entries), (Passkey, _own), (Identity, _own)):
         register(model, rule)
     user_logged_in.connect(_signed_in, dispatch_uid="hikeshi_desk.accounts.signed_in")

@@ -20,7 +20,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from hikeshi_desk.accounts.models import RecoveryCode, SecondFactor, User
+from hikeshi_desk.accounts.models import Passkey, RecoveryCode, SecondFactor, User
 
 STEP_S = 30
 DIGITS = 6
@@ -60,7 +60,7 @@ def accept(user: User, code: str) -> str | None:
     if factor is not None and _use(factor, code):
         return "totp"
     gone, _ = RecoveryCode.objects.filter(user=user, digest=_digest(user, code)).delete()
-    return "recovery" if factor is not None and gone else None
+    return "recovery" if gone and (factor is not None or _passkeys(user)) else None
 
 
 def new_recovery_codes(user: User) -> list[str]:
@@ -72,8 +72,28 @@ def new_recovery_codes(user: User) -> list[str]:
 
 
 def remove(user: User) -> None:
+    """The app; the recovery codes stay as long as a passkey asks for them."""
     SecondFactor.objects.filter(user=user).delete()
-    RecoveryCode.objects.filter(user=user).delete()
+    forget_codes(user)
+
+
+def forget_codes(user: User) -> None:
+    """Nobody keeps recovery codes without a second factor that they could stand in for."""
+    if not has_second_factor(user):
+        RecoveryCode.objects.filter(user=user).delete()
+
+
+def has_second_factor(user: User) -> bool:
+    """Something besides the password that works: the app or a passkey."""
+    return confirmed(user) is not None or _passkeys(user)
+
+
+def has_codes(user: User) -> bool:
+    return RecoveryCode.objects.filter(user=user).exists()
+
+
+def _passkeys(user: User) -> bool:
+    return Passkey.objects.filter(user=user, stopped_at=None).exists()
 
 
 def code_at(secret: bytes, step: int) -> str:

@@ -9,10 +9,10 @@ from django.shortcuts import redirect, render
 
 from hikeshi_desk.accounts import attempts, people, totp
 from hikeshi_desk.accounts.access import needs, without_second_factor
-from hikeshi_desk.accounts.forms import ChangePasswordForm, CodeForm, CurrentPasswordForm, EmptyForm, ProfileForm
+from hikeshi_desk.accounts.forms import ChangePasswordForm, CodeForm, EmptyForm, ProfileForm
 from hikeshi_desk.accounts.models import User
-from hikeshi_desk.accounts.passwords import user_with
 from hikeshi_desk.accounts.texts import text
+from hikeshi_desk.accounts.views import confirm
 from hikeshi_desk.audit.log import record
 
 
@@ -27,7 +27,9 @@ def me(request: HttpRequest) -> HttpResponse:
         record(str(user.pk), "profile.changed", f"user:{user.pk}")
         messages.success(request, text("accounts.done.saved"))
         return redirect("accounts:me")
-    return render(request, "accounts/me.html", {"form": form, "has_second_factor": bool(totp.confirmed(user))})
+    return render(request, "accounts/me.html", {
+        "form": form, "has_app": bool(totp.confirmed(user)), "has_codes": totp.has_second_factor(user),
+        "has_password": user.has_usable_password()})
 
 
 @needs()
@@ -35,7 +37,7 @@ def password(request: HttpRequest) -> HttpResponse:
     user: User = request.viewer.user
     form = ChangePasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        if _knows_password(request, user, form.cleaned_data["current"]):
+        if confirm.knows_password(request, user, form.cleaned_data["current"]):
             people.change_password(user, form.cleaned_data["password"])
             update_session_auth_hash(request, user)
             messages.success(request, text("accounts.done.password"))
@@ -52,6 +54,8 @@ def second_factor(request: HttpRequest) -> HttpResponse:
     user: User = request.viewer.user
     if totp.confirmed(user):
         return render(request, "accounts/second_factor.html", {"on": True})
+    if confirm.lacks_factor(request, user):
+        return redirect("accounts:sign-in")
     factor, form = totp.waiting(user), CodeForm(request.POST if "code" in request.POST else None)
     if request.method == "POST" and (factor is None or "code" not in request.POST):
         totp.begin(user)
@@ -83,33 +87,27 @@ def second_factor_picture(request: HttpRequest) -> HttpResponse:
 @needs()
 def second_factor_remove(request: HttpRequest) -> HttpResponse:
     user: User = request.viewer.user
-    form = CurrentPasswordForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        if _knows_password(request, user, form.cleaned_data["current"]):
-            people.remove_second_factor(user, user)
-            update_session_auth_hash(request, user)
-            request.session["second_factor"] = ""
-            return redirect("accounts:second-factor")
-        form.add_error("current", text("accounts.refused.current"))
-    return render(request, "accounts/form.html", {"form": form, "title": "accounts.me.second_factor_remove",
-                                                  "button": "accounts.button.remove"})
+    form = confirm.form_for(request, user)
+    if request.method == "POST" and confirm.is_confirmed(request, user, form):
+        people.remove_second_factor(user, user)
+        update_session_auth_hash(request, user)
+        request.session["second_factor"] = ""
+        return redirect("accounts:second-factor")
+    return confirm.page(request, user, form, title="accounts.me.second_factor_remove", button="accounts.button.remove")
 
 
 @needs()
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """New codes against the password; the old ones stop."""
     user: User = request.viewer.user
-    if not totp.confirmed(user):
+    if not totp.has_second_factor(user):
         raise Http404
-    form = CurrentPasswordForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        if _knows_password(request, user, form.cleaned_data["current"]):
-            codes = totp.new_recovery_codes(user)
-            record(str(user.pk), "second_factor.new_codes", f"user:{user.pk}")
-            return render(request, "accounts/recovery_codes.html", {"codes": codes})
-        form.add_error("current", text("accounts.refused.current"))
-    return render(request, "accounts/form.html", {"form": form, "title": "accounts.me.recovery_codes",
-                                                  "button": "accounts.button.make"})
+    form = confirm.form_for(request, user)
+    if request.method == "POST" and confirm.is_confirmed(request, user, form):
+        codes = totp.new_recovery_codes(user)
+        record(str(user.pk), "second_factor.new_codes", f"user:{user.pk}")
+        return render(request, "accounts/recovery_codes.html", {"codes": codes})
+    return confirm.page(request, user, form, title="accounts.me.recovery_codes", button="accounts.button.make")
 
 
 @needs(methods=("POST",))
@@ -121,11 +119,3 @@ def end_sessions(request: HttpRequest) -> HttpResponse:
         update_session_auth_hash(request, user)
         messages.success(request, text("accounts.done.sessions"))
     return redirect("accounts:me")
-
-
-def _knows_password(request: HttpRequest, user: User, current: str) -> bool:
-    """Counted like a sign-in: a stolen session must not become a place to guess the password."""
-    right = attempts.may_try(request, user.email) and user_with(user.email, current) == user
-    if right:
-        attempts.succeeded(request, user)
-    return right

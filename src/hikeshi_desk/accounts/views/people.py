@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
+from hikeshi_desk.accounts import oidc
 from hikeshi_desk.accounts import people as acts
 from hikeshi_desk.accounts.access import fetch, needs, visible
 from hikeshi_desk.accounts.forms import EmptyForm, InviteForm, OrganisationForm, RoleForm
@@ -34,7 +35,8 @@ def people(request: HttpRequest) -> HttpResponse:
             form.add_error(None, text(refused.key))
         else:
             return _show_link(request, invited, path)
-    rows = visible(User, request.viewer).prefetch_related("memberships__organisation").select_related("second_factor")
+    rows = visible(User, request.viewer).select_related("second_factor").prefetch_related(
+        "memberships__organisation", "passkeys", "identities")
     return render(request, "accounts/people.html", {
         "form": form, "people": [_row(user) for user in rows.order_by("-is_active", "name")]})
 
@@ -43,7 +45,8 @@ def people(request: HttpRequest) -> HttpResponse:
 def person(request: HttpRequest, user_id: UUID) -> HttpResponse:
     user = fetch(User, request.viewer, pk=user_id)
     return render(request, "accounts/person.html", {
-        "person": _row(user), "role_form": RoleForm(organisations=visible(Organisation, request.viewer))})
+        "person": _row(user), "role_form": RoleForm(organisations=visible(Organisation, request.viewer),
+                                                    initial={"organisation": oidc.first_organisation()})})
 
 
 @needs(Role.LEAD, methods=("POST",))
@@ -77,7 +80,7 @@ def person_reactivate(request: HttpRequest, user_id: UUID) -> HttpResponse:
 @needs(Role.LEAD, methods=("POST",))
 def person_second_factor(request: HttpRequest, user_id: UUID) -> HttpResponse:
     user = fetch(User, request.viewer, pk=user_id)
-    return _done(request, user, lambda: acts.remove_second_factor(request.viewer.user, user))
+    return _done(request, user, lambda: acts.remove_every_factor(request.viewer.user, user))
 
 
 @needs(Role.LEAD, methods=("POST",))
@@ -132,8 +135,8 @@ def _named(entries: list[Entry]) -> list[dict[str, object]]:
 def _row(user: User) -> dict[str, object]:
     factor = getattr(user, "second_factor", None)
     return {
-        "user": user, "has_second_factor": bool(factor and factor.confirmed_at),
-        "is_waiting": not user.has_usable_password(),
+        "user": user, "has_second_factor": bool(factor and factor.confirmed_at) or bool(user.passkeys.all()),
+        "is_waiting": not user.has_usable_password() and not user.identities.all(),
         "roles": [{"id": m.pk, "role": text(f"accounts.role.{m.role}"), "organisation": m.organisation.name}
                   for m in user.memberships.all()],
     }
