@@ -126,8 +126,8 @@ def children(listener: int, workers: int) -> list[Child]:
     """Web, jobs, and mail once that part has a command of its own."""
     python, scratch = sys.executable, Path("/dev/shm")
     web = [python, "-m", "gunicorn", "hikeshi_desk.wsgi:application", "--bind", f"fd://{listener}",
-           "--worker-class", "hikeshi_desk.intake.worker.PatientWorker", "--workers", str(workers), "--threads", str(THREADS),
-           "--graceful-timeout", "8", "--no-control-socket",
+           "--worker-class", "hikeshi_desk.intake.worker.PatientWorker", "--workers", str(workers),
+           "--threads", str(THREADS), "--graceful-timeout", "8", "--no-control-socket",
            # Below "error" it would write the address of whoever sends nonsense.
            "--log-level", "error", "--name", "hikeshi"]
     if scratch.is_dir():
@@ -154,7 +154,7 @@ def take_in() -> None:
 
 
 def run_intake() -> None:
-    """The intake child: looks into the spool every two minutes until SIGTERM."""
+    """The intake child: looks into the spool and removes expired sessions every two minutes until SIGTERM."""
     import logging
 
     import django
@@ -162,12 +162,15 @@ def run_intake() -> None:
     django.setup()
     from django.db import DatabaseError, connections
 
+    from hikeshi_desk.consult.draft import remove_expired
+
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     while not stop.wait(TAKE_IN_EVERY_S):
         try:
             take_in()
+            remove_expired()
         except DatabaseError as fault:
             logging.getLogger("hikeshi_desk.serve").warning("the spool waits for the database: %s", fault)
         finally:

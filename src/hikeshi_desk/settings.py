@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "hikeshi_desk.analysis",
     "hikeshi_desk.consult",
     "hikeshi_desk.mail",
+    "hikeshi_desk.api",
 ]
 
 MIDDLEWARE = [
@@ -156,6 +157,7 @@ CONTENT_SECURITY_POLICY = {"DIRECTIVES": {
     "connect-src": ["'self'"], "form-action": ["'self'"], "base-uri": ["'none'"], "frame-ancestors": ["'none'"],
 }}
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 300
+# Whoever pastes a long log gets it back with the reason, not an error page.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
 
 # Lines carry no network address and no user agent: a consultee must not be found in a log.
@@ -164,8 +166,8 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
-    # A refused request would put its path into the log, and with it the token of a one-time link.
-    "loggers": {name: {"level": "ERROR"} for name in ("django.request", "django.security.csrf")},
+    # A refused request would put its path into the log, and with it the token of a one-time link; fido2 tells key ids.
+    "loggers": {name: {"level": "ERROR"} for name in ("django.request", "django.security.csrf", "fido2")},
 }
 LOGIN_URL = "/desk/account/sign-in/"
 LOGIN_REDIRECT_URL = "/desk/"

@@ -6,6 +6,7 @@ from django.views.i18n import set_language
 from hikeshi_desk.accounts.access import public
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("hikeshi_desk.api.urls")),
     path("", include("hikeshi_desk.consult.urls")),
     path("desk/account/", include("hikeshi_desk.accounts.urls")),
     path("desk/", include("hikeshi_desk.cases.urls")),

@@ -35,3 +35,20 @@ class Submission(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["opened_at", "received_at"], name="waiting_submissions")]
+
+
+class Upload(models.Model):
+    """A file that arrives in parts. `offset` bytes of it are on the disk for certain; `key` is an HMAC.
+
+    `used_at` is set once a submission holds it. Nothing here says who sends it or from where.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    key = models.CharField(max_length=64)
+    size = models.PositiveBigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    offset = models.PositiveBigIntegerField(default=0)
+    created_at = models.DateTimeField()
+    touched_at = models.DateTimeField(db_index=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    used_at = models.DateTimeField(null=True, blank=True)

@@ -11,6 +11,7 @@ from collections import Counter
 
 STEPS = ("begun", "files_moved", "files_synced", "payload_written", "folders_synced", "renamed", "spooled",
          "row_written")
+PART_STEPS = ("part_written", "part_synced", "part_counted")  # of an upload in parts
 _reached: Counter[str] = Counter()
 
 

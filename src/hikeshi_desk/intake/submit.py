@@ -17,7 +17,7 @@ from datetime import datetime
 from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
-from hikeshi_desk.intake import spool
+from hikeshi_desk.intake import parts, spool
 from hikeshi_desk.intake.models import Channel, Submission
 from hikeshi_desk.intake.receipt import code_for, hmac_of
 from hikeshi_desk.intake.spool import Envelope, IncomingFile, NotAccepted, Payload
@@ -86,6 +86,7 @@ def replay() -> int:
             continue
         made += _row(envelope, payload.channel)[1]
     spool.sweep()
+    parts.sweep()
     return made
 
 

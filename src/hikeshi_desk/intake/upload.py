@@ -17,14 +17,15 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, StopUpload
 from django.http import HttpRequest
 
+from hikeshi_desk.intake.limits import has_room, limits
 from hikeshi_desk.intake.spool import IncomingFile, incoming
 
 MOST_FILES = 20
-MOST_BYTES = 8 << 30  # of one request; settings.UPLOAD_BYTES changes it
 
 
 def most_bytes() -> int:
-    return int(getattr(settings, "UPLOAD_BYTES", MOST_BYTES))
+    """Of one request; `[limits]` of desk.toml says it, a test's settings.UPLOAD_BYTES before that."""
+    return int(getattr(settings, "UPLOAD_BYTES", None) or limits().most_bytes)
 
 
 class SpooledUpload(UploadedFile):
@@ -47,8 +48,14 @@ class SpoolUploadHandler(FileUploadHandler):
     def __init__(self, request: HttpRequest | None = None) -> None:
         super().__init__(request)
         self.problem = ""
-        self._files = self._bytes = 0
+        self._files = self._bytes = self._announced = 0
+        self._most = most_bytes()
         self._out: BinaryIO | None = None
+        self.file = _Unfinished(self)
+
+    def handle_raw_input(self, input_data: Any, META: dict[str, Any], content_length: int, boundary: bytes,  # noqa: N803
+                         encoding: str | None = None) -> None:
+        self._announced = content_length
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
@@ -56,6 +63,8 @@ class SpoolUploadHandler(FileUploadHandler):
         if self._files > MOST_FILES:
             self._stop("too_many")
         self._digest, self._size = hashlib.sha256(), 0
+        if not has_room(self._announced - self._bytes):
+            self._stop("disk")
         try:
             self._path: Path = incoming() / uuid.uuid4().hex
             self._out = self._path.open("xb+")
@@ -64,7 +73,7 @@ class SpoolUploadHandler(FileUploadHandler):
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         self._bytes += len(raw_data)
-        if self._bytes > most_bytes():
+        if self._bytes > self._most:
             self._stop("too_large")
         assert self._out is not None
         try:
@@ -98,6 +107,16 @@ class SpoolUploadHandler(FileUploadHandler):
             with contextlib.suppress(OSError):  # the unwritten rest did not fit either
                 out.close()
             self._path.unlink(missing_ok=True)
+
+
+class _Unfinished:
+    """What Django closes when the sender goes away in the middle of a file."""
+
+    def __init__(self, handler: SpoolUploadHandler) -> None:
+        self._handler = handler
+
+    def close(self) -> None:
+        self._handler.upload_interrupted()
 
 
 def taken_from(uploads: list[Any]) -> tuple[IncomingFile, ...]:
