@@ -17,6 +17,10 @@ import click
 from hikeshi.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
+POSTGRES = ROOT / "tests" / "desk" / "postgres.py"
+NO_POSTGRES = 75  # what that script ends with when there is nothing to start
+# The desk again, as far as the database can make a difference.
+ON_POSTGRES = ("tests/desk", "-m", "not any_database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +37,30 @@ class Group:
         state = "FAILED" if self.failed else "ran" if self.passed else "SKIPPED"
         counts = f"{self.passed:,} passed, {self.failed:,} failed, {self.skipped:,} skipped"
         why = "".join(f"\n      skipped: {reason}" for reason in self.reasons)
-        return f"  {state:8}{self.name:14} {counts}{why}"
+        return f"  {state:8}{self.name:18} {counts}{why}"
 
 
 @click.command("test", context_settings={"ignore_unknown_options": True})
 @click.option("--workers", default=os.cpu_count() or 2, show_default="all cores", help="Processes for the tests.")
+@click.option("--database", type=click.Choice(("both", "sqlite", "postgres")), envvar="HIKESHI_TEST_DATABASE",
+              help="Where the desk's tests keep their rows; both, unless PYTEST_ARGUMENTS are given (then sqlite).")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
-def command(ctx: click.Context, workers: int, pytest_arguments: tuple[str, ...]) -> None:
+def command(ctx: click.Context, workers: int, database: str | None, pytest_arguments: tuple[str, ...]) -> None:
     """Run the tests, the style checks and the import rule. 自己テスト
 
+    The desk's tests run twice: on SQLite and on a private PostgreSQL cluster, if its programs are installed.
     PYTEST_ARGUMENTS go to pytest as they are, for example: hikeshi test tests/parse -k squid
     """
     if not (ROOT / "tests").is_dir():
         raise UsageError("the tests are not here", hint="run ./hikeshi test in a checkout of the repository")
     began = time.monotonic()
     groups = [] if pytest_arguments else [_check(name, arguments) for name, arguments in CHECKS]
-    groups += _pytest(workers, pytest_arguments)
+    database = database or ("sqlite" if pytest_arguments else "both")
+    if database != "postgres":
+        groups += _pytest(workers, pytest_arguments)
+    if database != "sqlite":
+        groups.append(_on_postgres(workers, pytest_arguments or ON_POSTGRES))
     print(f"\nWhat ran ({time.monotonic() - began:.0f} s):")
     for group in groups:
         print(group.line())
@@ -77,10 +88,26 @@ def _check(name: str, arguments: tuple[str, ...]) -> Group:
     return Group(name, int(done.returncode == 0), int(done.returncode != 0), 0)
 
 
-def _pytest(workers: int, arguments: tuple[str, ...]) -> list[Group]:
+def _on_postgres(workers: int, arguments: tuple[str, ...]) -> Group:
+    """All of it as one group; skipped, with the reason, where no PostgreSQL can be started."""
+    name = "desk on PostgreSQL"
+    if os.name != "posix":
+        return Group(name, 0, 0, 1, ("the desk runs on Linux",))
+    started = subprocess.run([sys.executable, str(POSTGRES), "true"], capture_output=True, text=True, check=False)
+    if started.returncode == NO_POSTGRES:
+        return Group(name, 0, 0, 1, (started.stderr.strip(),))
+    groups = _pytest(workers, arguments, inside=(sys.executable, str(POSTGRES)))
+    reasons = tuple(reason for group in groups for reason in group.reasons)
+    return Group(name, sum(g.passed for g in groups), sum(g.failed for g in groups),
+                 sum(g.skipped for g in groups), reasons[:5])
+
+
+def _pytest(workers: int, arguments: tuple[str, ...], *, inside: tuple[str, ...] = ()) -> list[Group]:
+    """`inside` is a command that runs the one given to it."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        call = [sys.executable, "-m", "pytest", f"--junitxml={report}", "-o", "junit_family=xunit1", *arguments]
+        call = [*inside, sys.executable, "-m", "pytest", f"--junitxml={report}", "-o", "junit_family=xunit1",
+                *arguments]
         if workers > 1:
             call += ["-n", str(workers), "--dist", "loadfile"]
         code = subprocess.run(call, cwd=ROOT, check=False).returncode

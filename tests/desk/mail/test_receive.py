@@ -184,6 +184,7 @@ def test_a_header_injection_stays_one_line(a_mail):
     assert received.subject == "a Bcc: evil@example.com" and Case.objects.get().title == "a Bcc: evil@example.com"
 
 
+@pytest.mark.any_database
 def test_all_hostile_mails_are_kept_whole_and_opened_or_set_apart():
     corpus = SHARED / "data" / "hostile" / "mail"
     if not corpus.exists():
