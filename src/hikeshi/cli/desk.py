@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 from hikeshi.cli.output import say
 from hikeshi.cli.progress import progress
+from hikeshi.errors import OutputError, UsageError
 
 
 @click.group("desk")
@@ -56,3 +59,52 @@ def reseal(data: Path) -> None:
     for _, one in store.reseal():
         files, size = files + 1, size + one
     say(f"{files:,} 件（{size:,} バイト）を暗号化しました。 {files:,} files, {size:,} bytes are sealed now.")
+
+
+_DATA = click.option("--data", required=True, type=click.Path(file_okay=False, exists=True, path_type=Path),
+                     help="The desk's data folder. データフォルダ")
+
+
+@command.command("audit-head")
+@_DATA
+@click.option("--save", type=click.Path(dir_okay=False, path_type=Path),
+              help="Add it to this file, one line each. ファイルに追記")
+def audit_head(data: Path, save: Path | None) -> None:
+    """Print the audit log's last number, hash and time, to keep elsewhere. 操作記録の末尾を控える
+
+    Note it down, mail it or have it time-stamped: without a head noted earlier, rows cut off at the log's end can't be
+    seen. tools/verify_audit.py takes it with --head or --head-file.
+    """
+    line = _audit_log(data).head_line()
+    if save:
+        with save.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    print(f"{line['sequence']}:{line['digest']} {line['at']}")
+
+
+@command.command("audit-export")
+@_DATA
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
+              help="JSON Lines, one row each; must not exist. 出力先")
+def audit_export(data: Path, out: Path) -> None:
+    """Write the audit log as JSON Lines, to be checked by tools/verify_audit.py. 操作記録を書き出す
+
+    It holds who did what: keep it as closely as the desk itself.
+    """
+    log = _audit_log(data)
+    try:
+        file = os.fdopen(os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+    except OSError as fault:
+        raise OutputError(f"{out}: {fault.strerror}", hint="choose a new file in a folder you may write to") from fault
+    with file:
+        rows = sum(1 for line in log.lines() if file.write(line))
+    say(f"{rows:,} 行を書き出しました。 {rows:,} rows.")
+
+
+def _audit_log(data: Path) -> Any:
+    os.environ["HIKESHI_DATA"] = str(data.absolute())
+    os.environ["DJANGO_SETTINGS_MODULE"] = "hikeshi_desk.settings"
+    if not os.environ.get("DATABASE_URL") and not (data / "desk.sqlite3").exists():
+        raise UsageError(f"{data}: no desk's data folder", hint="the folder that `hikeshi serve --data` opened")
+    import_module("django").setup()
+    return import_module("hikeshi_desk.audit.log")

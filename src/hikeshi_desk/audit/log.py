@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -59,13 +60,33 @@ def head() -> tuple[int, str]:
     return last or (0, FIRST)
 
 
+def head_line() -> dict[str, object]:
+    """The head to keep elsewhere: number, digest, and when its row was written (UTC)."""
+    number, newest = head()
+    at = Entry.objects.filter(sequence=number).values_list("at", flat=True).first()
+    return {"sequence": number, "digest": newest, "at": at.astimezone(UTC).isoformat(timespec="seconds") if at else ""}
+
+
+def lines() -> Iterator[bytes]:
+    """The whole log as JSON Lines, one row each, in the bytes that tools/verify_audit.py expects."""
+    for entry in Entry.objects.order_by("sequence", "pk").iterator(chunk_size=2000):
+        yield _line(_content(entry) | {"digest": entry.digest}) + b"\n"
+
+
 def digest(entry: Entry) -> str:
     """SHA-256 over the previous digest and the row, as JSON with sorted keys."""
-    content = {"sequence": entry.sequence, "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
+    return hashlib.sha256(_line(_content(entry))).hexdigest()
+
+
+def _content(entry: Entry) -> dict[str, Any]:
+    return {"sequence": entry.sequence, "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
                "actor": entry.actor, "act": entry.act, "subject": entry.subject, "detail": entry.detail,
                "previous": entry.previous}
+
+
+def _line(content: dict[str, Any]) -> bytes:
     line = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(line.encode("utf-8", "surrogatepass")).hexdigest()
+    return line.encode("utf-8", "surrogatepass")
 
 
 def _wait_for_turn() -> None:
