@@ -20,7 +20,11 @@ from hikeshi_desk.api.tokens import Bearer, MaybeBearer
 from hikeshi_desk.api.views import api
 
 TOKEN = "token"
-_DJANGO = str.maketrans("{}", "<>")  # ninja writes {uuid:id}, Django <uuid:id>
+
+
+def _route(place: str) -> str:
+    """Ninja writes {uuidstr:id} where Django writes <uuid:id>."""
+    return f"api/v1{place}".replace("{uuidstr:", "<uuid:").replace("}", ">")
 
 
 def _declared(view: Callable[..., HttpResponse], operations: PathView) -> Callable[..., HttpResponse]:
@@ -49,7 +53,7 @@ app_name = "api"
 urlpatterns = [
     path("api/v1/", pages.reference, name="reference"),
     path("api/v1/openapi.json", pages.openapi, name="openapi"),
-    *(path(f"api/v1{place}".translate(_DJANGO), _declared(operations.get_view(), operations), name=operations.url_name)
+    *(path(_route(place), _declared(operations.get_view(), operations), name=operations.url_name)
       for place, operations in api.operations()),
     path("api/v1/<path:rest>", pages.nothing, name="nothing"),
     path("desk/tokens/", pages.tokens, name="tokens"),

@@ -29,7 +29,7 @@ from hikeshi_desk.cases.models import Case, Message, Party
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 SIGN_IN = "/desk/account/sign-in/"
-EVERYBODY, SIGNED_IN = "everybody", "signed in"
+EVERYBODY, SIGNED_IN, TOKEN = "everybody", "signed in", "token"  # a token's right is tested with the API
 LEAD, LOG = frozenset({Role.LEAD}), frozenset({Role.LEAD, Role.AUDITOR})
 WORKING, READING = frozenset({Role.HANDLER, Role.LEAD}), frozenset(Role)
 PAGE, FORM, ACT = {"GET", "HEAD"}, {"GET", "HEAD", "POST"}, {"POST"}
@@ -64,6 +64,13 @@ TABLE: dict[str, tuple[object, set[str]]] = {
     "consult:privacy": (EVERYBODY, PAGE), "consult:words": (EVERYBODY, PAGE), "consult:logo": (EVERYBODY, PAGE),
     **{f"consult:guided-{step}": (EVERYBODY, FORM) for step in ("what", "request", "more", "who", "facts", "send")},
     "consult:file": (EVERYBODY, PAGE),
+    "api:reference": (EVERYBODY, PAGE), "api:openapi": (EVERYBODY, PAGE),
+    "api:nothing": (EVERYBODY, set(METHODS)), "api:consultations": (EVERYBODY, ACT), "api:thread": (EVERYBODY, FORM),
+    "api:uploads": (EVERYBODY, ACT), "api:upload": (EVERYBODY, PAGE | {"PATCH", "DELETE"}),
+    "api:upload-finish": (EVERYBODY, ACT), "api:alerts": (TOKEN, ACT), "api:alerts-batch": (TOKEN, ACT),
+    "api:cases": (TOKEN, PAGE), "api:case": (TOKEN, PAGE), "api:messages": (TOKEN, PAGE), "api:notes": (TOKEN, ACT),
+    "api:replies": (TOKEN, ACT), "api:owner": (TOKEN, {"PUT"}), "api:state": (TOKEN, {"PUT"}),
+    "api:tokens": (SIGNED_IN, PAGE), "api:token-new": (SIGNED_IN, FORM), "api:token-revoke": (SIGNED_IN, ACT),
     "consult:close": (EVERYBODY, ACT), "consult:name": (EVERYBODY, ACT), "consult:reply": (EVERYBODY, ACT),
 }
 
@@ -132,7 +139,9 @@ def test_each_role_meets_what_the_table_says(make_person, other_organisation, ro
             answer = client.generic(method, path)
             where = f"{role} {method} {name}: {answer.status_code}"
             assert answer.status_code < 500, where
-            if who != EVERYBODY and not is_known:
+            if who == TOKEN:  # no session opens these, whoever's it is
+                assert answer.status_code == (401 if method in methods else 405), where
+            elif who != EVERYBODY and not is_known:
                 assert answer.status_code == 302 and answer.url.split("?")[0] == SIGN_IN, where
             elif who not in (EVERYBODY, SIGNED_IN) and not held & who:
                 assert answer.status_code == 404, where
@@ -175,7 +184,7 @@ def test_an_object_of_others_is_one_that_does_not_exist(make_person, other_organ
                 assert missing.status_code == 302 and real.url.split("?")[0] == missing.url.split("?")[0]
                 continue
             assert _bytes(real) == _bytes(missing), f"{role} {method} {name}"
-            assert real.status_code in (404, 405)
+            assert real.status_code in ((401, 404, 405, 422) if name.startswith("api:") else (404, 405))
             assert b"CANARY" not in real.content
     assert _world() == counts
 
@@ -202,7 +211,9 @@ def test_every_unsafe_route_wants_the_form_s_token(make_person, anothers):
         for method in ("POST", "PUT", "PATCH", "DELETE"):
             answer = client.generic(method, _path(name, **anothers))
             # A view that streams a body checks the token itself, after it has read the fields.
-            assert answer.status_code in (400, 403, 404, 405, 411), f"{method} {name}: {answer.status_code}"
+            # The API knows no session that could be misused: it refuses what lacks a token or isn't in its model.
+            refused = (400, 403, 404, 405, 411, *((401, 422) if name.startswith("api:") else ()))
+            assert answer.status_code in refused, f"{method} {name}: {answer.status_code}"
     assert _world() == before
 
 
