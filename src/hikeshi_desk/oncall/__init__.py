@@ -1,0 +1,1 @@
+"""Who is called for an urgent case: roster, ways to reach people, escalation until somebody has it."""
