@@ -10,7 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("hikeshi_desk.consult.urls")),
     path("desk/account/", include("hikeshi_desk.accounts.urls")),
     path("desk/", include("hikeshi_desk.cases.urls")),
-    path("desk/case/<uuid:case_id>/analysis/", include("hikeshi_desk.analysis.urls")),
+    path("desk/", include("hikeshi_desk.analysis.urls")),
     path("language/", public(methods=("POST",))(set_language), name="language"),
 ]
 

@@ -55,7 +55,7 @@ def build(case: Case, viewer: Viewer) -> str:
     answer, told = answer_for(row, viewer), row.summary
     asker = say("nobody") if case.is_anonymous or not case.asker_name else case.asker_name
     found = [say(f"family_{answer.get('verdict') or 'none'}", **_names(answer))]
-    found += _reasons(answer, language)
+    found += [say("reason", reason=reason) for reason in _reasons(answer, language)]
     found += _entries(told, language, say)
     found += _extent(told, language, say)
     steps, avoid, _ = steps_of(advice_of(row, answer, case.incident), language)

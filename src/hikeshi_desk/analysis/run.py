@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
@@ -143,7 +144,7 @@ def _progress(order: Order) -> Callable[[str, int, int], None]:
 
 
 def _keep(order: Order, place: Path, laid: LaidOut, run: Triage | None, words: dict[str, Any]) -> None:
-    new = summary.summarise(run, words, laid.names, laid.missing, len(order.files))
+    new = summary.summarise(run, words, laid.names, laid.missing, len(order.files), _archives(place))
     new["made_at"] = timezone.now().isoformat()
     called = summary.names_of(laid.names)
     rows = [summary.finding_row(f, called) for f in summary.most_severe(run.findings if run else ())[:LISTED]]
@@ -179,6 +180,15 @@ def _keep(order: Order, place: Path, laid: LaidOut, run: Triage | None, words: d
             service.put(row)
         row.save()
         transaction.on_commit(lambda: folder.drop(before))
+
+
+def _archives(place: Path) -> list[tuple[str, str]]:
+    """Archives with a problem, as the run's own list of what it read names them."""
+    try:
+        listed = orjson.loads((place / "out" / "manifest.json").read_bytes())
+    except FileNotFoundError:
+        return []
+    return [(one["path"], one["problems"][0]) for one in listed.get("archives", []) if one.get("problems")]
 
 
 def _change(row: Analysis, order: Order, new: dict[str, Any], ids: set[str]) -> dict[str, Any]:
@@ -217,8 +227,6 @@ def read_rows(result: uuid.UUID | None) -> list[dict[str, Any]]:
         lines = (folder.of(result) / folder.PAGE).read_bytes().splitlines()
     except FileNotFoundError:
         return []
-    import orjson
-
     return [orjson.loads(line) for line in lines]
 
 

@@ -27,8 +27,10 @@ _CUT_FIRST = ("not_read", "spread", "accounts", "hosts", "top", "unknown", "entr
 
 
 def summarise(run: Triage | None, words: Mapping[str, Any] | None, names: Mapping[str, str],
-              missing: Sequence[tuple[str, Text]], given: int) -> dict[str, Any]:
-    """`names` are the senders' names by the file names triage saw; `given` is how many files came."""
+              missing: Sequence[tuple[str, Text]], given: int, archives: Sequence[tuple[str, str]] = ()
+              ) -> dict[str, Any]:
+    """`names` are the senders' names by the file names triage saw; `given` is how many files came; `archives`
+    are those that could not be opened as a whole, with why."""
     out: dict[str, Any] = {"words": dict(words or {}), "evidence": {}, "kind": "ransomware" if words else "unknown",
                            "counts": {"given": given, "files": 0, "records": 0, "not_read": len(missing)}}
     lost = [{"name": _cut(name), **_text(reason)} for name, reason in missing]
@@ -36,8 +38,9 @@ def summarise(run: Triage | None, words: Mapping[str, Any] | None, names: Mappin
         return fitted({**out, "not_read": lost})
     case, story, called = run.case, run.case.story, _Names(names)
     lost += [{"name": called.of(one.path), **_text(one.reason)} for one in case.not_read]
-    stopped = [{"name": called.of(item.path), "ja": item.problems[-1][:_VALUE], "en": item.problems[-1][:_VALUE]}
+    stopped = [_partly(called.of(item.path), item.problems[-1])
                for item in run.items if item.problems and item.problems[-1].startswith("reading stopped")]
+    stopped += [_partly(called.of(path), problem) for path, problem in archives]
     out |= {
         "evidence": _identification(case.identification, story, called),
         "kind": _kind(story, words),
@@ -61,6 +64,10 @@ def summarise(run: Triage | None, words: Mapping[str, Any] | None, names: Mappin
                    "findings": len(run.findings)},
     }
     return fitted(out)
+
+
+def _partly(name: str, problem: str) -> dict[str, str]:
+    return {"name": name, **_text(Text(f"一部を読めませんでした: {problem}", f"not read as a whole: {problem}"))}
 
 
 def fitted(summary: dict[str, Any]) -> dict[str, Any]:

@@ -294,7 +294,7 @@ def test_ten_thousand_names_fit(consult):
 
 
 def test_names_are_data(consult):
-    names = ["../../etc/passwd", "a\tb\x1b[31m.log", "‮gpj.exe.log", ".hidden", "..", "CON", "x" * 255,
+    names = ["../../etc/passwd", "a\tb\x1b[31m.log", "\u202egpj.exe.log", ".hidden", "..", "CON", "x" * 255,
              "Security.evtx", "Security.evtx", "日本語 ファイル.log"]
     case = consult(files=[(name, log_lines(n + 1)) for n, name in enumerate(names)])
     row = service.analyse_now(case.pk)
