@@ -80,6 +80,7 @@ INSTALLED_APPS = [
     "hikeshi_desk.consult",
     "hikeshi_desk.mail",
     "hikeshi_desk.api",
+    "hikeshi_desk.oncall",
 ]
 
 MIDDLEWARE = [
@@ -110,6 +111,7 @@ TEMPLATES = [{
         "django.contrib.messages.context_processors.messages",
         "hikeshi_desk.accounts.context.viewer",
         "hikeshi_desk.consult.context.this_desk",
+        "hikeshi_desk.oncall.context.unreached",
     ]},
 }]
 DATABASES = {"default": _database()}
@@ -167,7 +169,9 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # A refused request would put its path into the log, and with it the token of a one-time link; fido2 tells key ids.
-    "loggers": {name: {"level": "ERROR"} for name in ("django.request", "django.security.csrf", "fido2")},
+    "loggers": {**{name: {"level": "ERROR"} for name in ("django.request", "django.security.csrf", "fido2")},
+                # Its line would hold whatever host name the visitor asked for.
+                "django.security.DisallowedHost": {"level": "CRITICAL"}},
 }
 LOGIN_URL = "/desk/account/sign-in/"
 LOGIN_REDIRECT_URL = "/desk/"

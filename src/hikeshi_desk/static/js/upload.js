@@ -2,6 +2,7 @@
 "use strict";
 for (const form of document.querySelectorAll("form[data-upload]")) {
   form.addEventListener("submit", (event) => {
+    if (event.submitter?.hasAttribute("formenctype")) return; // another language or step: no file travels
     const files = form.querySelector("input[type=file]");
     if (!files || files.files.length === 0 || form.dataset.busy) {
       if (form.dataset.busy) event.preventDefault();

@@ -1,0 +1,77 @@
+"""A real `hikeshi serve` for tests: its own data folder, home and temporary folder, stopped by its own id."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+
+class Served:
+    """`folder` holds data/, tmp/, home/ and serve.log; `url` has no slash at its end."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder, self.data, self.log = folder, folder / "data", folder / "serve.log"
+        for one in (self.data, folder / "tmp", folder / "home"):
+            one.mkdir(parents=True, exist_ok=True)
+        kept = {name: value for name, value in os.environ.items()
+                if not name.startswith(("HIKESHI_", "DJANGO_", "DATABASE_"))}
+        kept |= {"PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1", "TMPDIR": str(folder / "tmp"),
+                 "HOME": str(folder / "home"), "NO_COLOR": "1"}
+        command = [sys.executable, "-m", "hikeshi", "serve", "--data", str(self.data), "--port", "0", "--workers", "1"]
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(command, env=kept | environment, stdout=out, stderr=out, cwd=folder)
+        self.url = ""
+
+    def wait(self, seconds: float = 90) -> Served:
+        """Until pages are answered."""
+        until = time.monotonic() + seconds
+        while True:
+            assert self.process.poll() is None and time.monotonic() < until, self.text
+            found = re.search(r"open: http://localhost:(\d+)/", self.text)
+            if found:
+                self.url = f"http://127.0.0.1:{found[1]}"
+                with suppress(OSError), urllib.request.urlopen(f"{self.url}/code/", timeout=20):
+                    return self
+            time.sleep(0.1)
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    @property
+    def setup_link(self) -> str:
+        found = re.search(r"http://localhost:\d+(/desk/account/link/[\w-]+/)", self.text)
+        assert found, self.text
+        return self.url + found[1]
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(30)
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def served(folder: Path, **environment: str) -> Iterator[Served]:
+    desk = Served(folder, **environment)
+    try:
+        yield desk.wait()
+    finally:
+        desk.stop()
