@@ -3,7 +3,7 @@
 desk.toml:
 
     [oidc]
-    issuer = "https://login.example.jp"    # also in [egress] allow
+    issuer = "https://login.example.jp"    # its hosts also stand in [egress] allow
     client_id = "hikeshi"
     client_secret_file = "oidc-secret"     # beside desk.toml, or client_secret = "…"; neither for a public client
     name = "社内アカウント"
@@ -43,6 +43,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from hikeshi_desk import egress
 from hikeshi_desk.accounts.models import Identity, Organisation, User, UserManager
 from hikeshi_desk.audit.log import record
 from hikeshi_desk.config import table
@@ -317,8 +318,6 @@ def _get(known: Service, address: str, *, fresh: bool = False) -> dict[str, Any]
 
 
 def _call(method: str, address: str, *, headers: dict[str, str], body: bytes | None = None) -> dict[str, Any]:
-    from hikeshi_desk import egress
-
     try:
         answer = egress.call(method, address, headers=headers, body=body, timeout_s=10, most=200_000)
         found = json.loads(answer.body)
