@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
 from hikeshi_desk.accounts.access import Viewer, visible
-from hikeshi_desk.accounts.models import Organisation, Role, Team, User
+from hikeshi_desk.accounts.models import Organisation, OrganisationKind, Role, Team, User
 from hikeshi_desk.accounts.texts import text
-from hikeshi_desk.cases import clocks, drafts, labels, rules
-from hikeshi_desk.cases.models import Case, OpinionPoint, Party, Verdict
+from hikeshi_desk.cases import clocks, drafts, endings, labels, rules
+from hikeshi_desk.cases.models import Attack, Case, Flag, OpinionPoint, Party, Source, Verdict, Vulnerability
 
+INCIDENTS = ("ransomware", "targeted", "malware", "web_compromise", "data_leak", "phishing", "fraud", "ddos", "spam",
+             "system_down", "vulnerability", "information", "other", "unknown")
+REQUESTS = ("first_steps", "elsewhere", "beyond_us", "second_opinion", "sample_analysis", "vulnerability",
+            "information", "other")
 _SCOPES = ("conversation", "files", "findings", "indicators")
 
 
@@ -106,3 +111,81 @@ def parties(case: Case, viewer: Viewer) -> list[Invited]:
 
 def is_finished(case: Case) -> bool:
     return case.state in clocks.FINISHED
+
+
+def incidents(chosen: str) -> list[Choice]:
+    return [Choice(code, labels.label("incident", code), code == chosen) for code in INCIDENTS]
+
+
+def requests(chosen: str) -> list[Choice]:
+    return [Choice(code, labels.label("request", code), code == chosen) for code in REQUESTS]
+
+
+def asker_kinds(chosen: str) -> list[Choice]:
+    return [Choice(code, labels.label("asker_kind", code), code == chosen) for code in OrganisationKind.values]
+
+
+def sources(chosen: str) -> list[Choice]:
+    return [Choice(code, labels.label("source", code), code == chosen) for code in Source.values]
+
+
+def attacks(chosen: str) -> list[Choice]:
+    return [Choice(code, labels.label("attack", code), code == chosen) for code in Attack.values]
+
+
+def flags(case: Case) -> list[Choice]:
+    return [Choice(code, labels.label("flag", code), code in case.flags) for code in Flag.values]
+
+
+def markings(codes: Sequence[str], chosen: str) -> list[Choice]:
+    return [Choice(code, code, code == chosen) for code in codes]
+
+
+def publications(chosen: str) -> list[Choice]:
+    codes = Vulnerability.Publication.values
+    return [Choice(code, labels.label("publication", code), code == chosen) for code in codes]
+
+
+def sides(case: Case, viewer: Viewer, chosen: str) -> list[Choice]:
+    """Whom the desk may write to in a case: the asker, and every party that is in it."""
+    asker = Choice("asker", text("cases.relay.asker"), chosen == "asker")
+    rows = visible(Party, viewer).filter(case=case, removed_at=None).select_related("organisation")
+    return [asker, *(Choice(str(row.pk), row.organisation.name, chosen == str(row.pk)) for row in rows)]
+
+
+def vendors(case: Case, viewer: Viewer, chosen: int | None) -> list[Choice]:
+    return [Choice(str(one.party.pk), one.name, one.party.pk == chosen) for one in parties(case, viewer)]
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """Something asked again after the end; `day` is the date it is proposed for."""
+
+    value: str
+    label: str
+    day: str
+    is_chosen: bool
+
+
+def follow_ups(case: Case, today: date) -> list[Proposed]:
+    return [Proposed(rule.id, rule.label, (today + timedelta(days=rule.days)).isoformat(),
+                     case.verdict in rule.verdicts) for rule in rules.follow_ups().values()]
+
+
+@dataclass(frozen=True)
+class Gap:
+    name: str
+    words: str
+    detail: str
+
+
+def gaps(case: Case, now: datetime) -> list[Gap]:
+    """What is missing before the end, in words."""
+    found = []
+    for name in endings.missing(case, now):
+        detail = ""
+        if name == "tasks":
+            detail = text("cases.list_comma").join(
+                rules.task_label(task.kind) or task.title for task in endings.open_tasks(case))
+        found.append(Gap(name, text(f"cases.gap.{name}"), detail))
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Min, Q
 
 from hikeshi.respond import clock as respond
 from hikeshi_desk.cases import rules
@@ -74,6 +74,7 @@ def settle(case: Case) -> None:
     """Sets what the queue orders by (rank, order_at, due_at) from state and clocks. The caller saves the case."""
     row = case.clocks.filter(stopped_at=None).order_by("due_at").first()
     case.due_at = row.due_at if row else None
+    case.task_due_at = case.tasks.filter(done_at=None).aggregate(first=Min("due_at"))["first"]
     if case.state in FINISHED:
         case.rank, case.order_at = Rank.FINISHED, case.last_word_at
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from django.utils import timezone
@@ -28,11 +28,15 @@ class Moment:
     utc: str
 
 
-def moment(at: datetime | None, *, zone: str = "Asia/Tokyo") -> Moment | None:
+def moment(at: datetime | None, *, utc_first: bool = False) -> Moment | None:
+    """In Japan's time; `utc_first` for a case of people elsewhere: both, UTC before."""
     if at is None:
         return None
     local = timezone.localtime(at)
-    return Moment(f"{local:%Y-%m-%d %H:%M} JST", f"{at.astimezone(timezone.get_fixed_timezone(0)):%Y-%m-%dT%H:%MZ}")
+    utc = at.astimezone(UTC)
+    if utc_first:
+        return Moment(f"{utc:%Y-%m-%d %H:%M} UTC ({local:%H:%M} JST)", f"{utc:%Y-%m-%dT%H:%MZ}")
+    return Moment(f"{local:%Y-%m-%d %H:%M} JST", f"{utc:%Y-%m-%dT%H:%MZ}")
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,11 @@ class ClockFace:
 NO_CLOCK = ClockFace("none", "", 0, None)
 
 
-def face(clock: Clock | None, now: datetime) -> ClockFace:
+def face(clock: Clock | None, now: datetime, *, utc_first: bool = False) -> ClockFace:
     """The promise in words and as a share: over, due today, running or paused."""
     if clock is None:
         return ClockFace("none", text("cases.clock.none"), 0, None)
-    due = moment(clock.due_at)
+    due = moment(clock.due_at, utc_first=utc_first)
     whole = max((clock.due_at - clock.started_at).total_seconds(), 1)
     at = clock.paused_at or now
     share = round(min(max((at - clock.started_at).total_seconds() / whole, 0), 1) * 100)

@@ -53,6 +53,41 @@ class Rank(models.IntegerChoices):
     FINISHED = 9, "終了"
 
 
+class Attack(models.TextChoices):
+    """What kind of attack it is, in the three kinds the desk counts by."""
+
+    UNJUDGED = "", "未判定"
+    MASS_MALWARE = "mass_malware", "マルウェア大量送信"
+    DISRUPTION = "disruption", "システムダウンによる営業妨害"
+    TARGETED = "targeted", "標的型"
+
+
+class Flag(models.TextChoices):
+    STATE_SPONSORED = "state_sponsored", "国家の支援が疑われる"
+    ZERO_DAY = "zero_day", "ゼロデイ"
+    NO_ORIGIN = "no_origin", "攻撃元を特定できない"
+
+
+class Source(models.TextChoices):
+    """What noticed it first."""
+
+    UNKNOWN = "", "不明"
+    UTM = "utm", "UTM"
+    FIREWALL = "firewall", "ファイアウォール"
+    EPP = "epp", "EPP"
+    EDR = "edr", "EDR"
+    SIEM = "siem", "SIEM"
+    OUTSIDE_MAIL = "outside_mail", "外部からの連絡（メール）"
+    OUTSIDE_PHONE = "outside_phone", "外部からの連絡（電話）"
+    POLICE = "police", "警察"
+    MEDIA = "media", "報道"
+    OTHER = "other", "その他"
+
+
+TLPS = ("TLP:CLEAR", "TLP:GREEN", "TLP:AMBER", "TLP:AMBER+STRICT", "TLP:RED")  # FIRST, TLP 2.0
+PAPS = ("PAP:CLEAR", "PAP:GREEN", "PAP:AMBER", "PAP:RED")
+
+
 class Case(models.Model):
     """One consultation. Fields that the queue shows are kept here, so that a list is one query.
 
@@ -80,7 +115,7 @@ class Case(models.Model):
     language = models.CharField(max_length=5, default="ja")
     verdict = models.CharField(max_length=16, choices=Verdict.choices, default=Verdict.UNJUDGED, blank=True)
     urgency = models.CharField(max_length=8, choices=Urgency.choices, default=Urgency.UNJUDGED, blank=True)
-    rsit = models.CharField(max_length=64, blank=True)
+    rsit = models.CharField(max_length=100, blank=True)
     facts = models.JSONField(default=dict)  # what the form asked for, by its own keys
     tlp = models.CharField(max_length=20, default="TLP:AMBER")
     basis = models.CharField(max_length=24, default="none")
@@ -88,6 +123,13 @@ class Case(models.Model):
     team = models.ForeignKey(Team, models.SET_NULL, null=True, blank=True, related_name="cases")
     owner = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="cases")
     merged_into = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="merged")
+    split_from = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="splits")
+    handed_at = models.DateTimeField(null=True, blank=True)  # set while a hand-over waits for somebody to take it
+    task_due_at = models.DateTimeField(null=True, blank=True)  # the earliest open task with a time of its own
+    attack = models.CharField(max_length=16, choices=Attack.choices, blank=True, default="")
+    flags = models.JSONField(default=list, blank=True)  # of Flag
+    detected_by = models.CharField(max_length=24, choices=Source.choices, blank=True, default="")
+    pap = models.CharField(max_length=12, default="PAP:AMBER")
     receipt = models.CharField(max_length=64, blank=True, db_index=True)
     opened_at = models.DateTimeField()
     due_at = models.DateTimeField(null=True, blank=True)
@@ -103,6 +145,7 @@ class Case(models.Model):
             models.Index(fields=["rank", "order_at"], name="queue_order"),
             models.Index(fields=["-last_word_at"], name="newest_word"),
             models.Index(fields=["owner", "state"], name="by_owner"),
+            models.Index(fields=["task_due_at"], name="task_due"),
         ]
 
     def __str__(self) -> str:
@@ -111,12 +154,19 @@ class Case(models.Model):
 
 class Message(models.Model):
     """One entry of the conversation. `kind`: asker (from outside), reply (to the asker), note (internal),
-    system. A note never leaves the desk."""
+    party (from a further party), to_party (to one), system.
+
+    A note never leaves the desk. What a party writes and gets is its own lane, named by `party`: neither the
+    asker nor another party sees it. `parts` says what a reply holds ("findings", "advice"). A copy made by
+    a split names its original in `copied_from`.
+    """
 
     class Kind(models.TextChoices):
         ASKER = "asker", "相談者"
         REPLY = "reply", "回答"
         NOTE = "note", "内部メモ"
+        PARTY = "party", "関係組織"
+        TO_PARTY = "to_party", "関係組織へ"
         SYSTEM = "system", "記録"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -129,6 +179,9 @@ class Message(models.Model):
     at = models.DateTimeField()
     submission = models.OneToOneField(Submission, models.PROTECT, null=True, blank=True, related_name="message")
     mail_id = models.CharField(max_length=998, blank=True, db_index=True)
+    party = models.ForeignKey("Party", models.SET_NULL, null=True, blank=True, related_name="messages")
+    copied_from = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="copies")
+    parts = models.JSONField(default=list, blank=True)
 
     class Meta:
         ordering = ["at"]
@@ -153,7 +206,7 @@ class TriageDecision(models.Model):
     reason = models.TextField()
     urgency = models.CharField(max_length=8, choices=Urgency.choices, blank=True)
     urgency_rule = models.CharField(max_length=64, blank=True)
-    rsit = models.CharField(max_length=64, blank=True)
+    rsit = models.CharField(max_length=100, blank=True)
     by = models.ForeignKey(User, models.PROTECT)
     at = models.DateTimeField()
 
@@ -180,7 +233,11 @@ class Clock(models.Model):
 
 
 class Task(models.Model):
-    """Something to do in a case; `kind` says which page helps ("identify_ransomware")."""
+    """Something to do in a case; `kind` says which page helps ("identify_ransomware").
+
+    With `due_at` it comes into the queue when that time is there, even in a closed case. `is_skipped`: ended
+    because the urgency makes it needless; a later judgement may open it again.
+    """
 
     case = models.ForeignKey(Case, models.CASCADE, related_name="tasks")
     kind = models.CharField(max_length=48)
@@ -189,6 +246,8 @@ class Task(models.Model):
     done_at = models.DateTimeField(null=True, blank=True)
     done_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True)
     result = models.TextField(blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    is_skipped = models.BooleanField(default=False)
 
     class Meta:
         ordering = ["position", "id"]
@@ -211,17 +270,42 @@ class Party(models.Model):
 
 
 class Referral(models.Model):
-    """A case, or part of it, sent to another body: declined, escalated or routed."""
+    """A case, or part of it, sent elsewhere: declined, escalated (inside or outside) or routed.
+
+    `body` is an id of the routing table; inside the desk it is empty, and `team` or `person` is set.
+    `name` is what the body was called on that day. `accepted` is None until its answer is recorded.
+    """
 
     case = models.ForeignKey(Case, models.CASCADE, related_name="referrals")
     kind = models.CharField(max_length=12)  # decline, escalate, route
     body = models.CharField(max_length=64)
+    name = models.CharField(max_length=200, blank=True, default="")
+    team = models.ForeignKey(Team, models.SET_NULL, null=True, blank=True, related_name="+")
+    person = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
     reason_code = models.CharField(max_length=48)
     note = models.TextField(blank=True)
+    is_asker_told = models.BooleanField(default=False)
     at = models.DateTimeField()
     by = models.ForeignKey(User, models.PROTECT)
     accepted = models.BooleanField(null=True)
     answered_at = models.DateTimeField(null=True, blank=True)
+    answer_note = models.TextField(blank=True, default="")
+
+
+class Vulnerability(models.Model):
+    """What the coordination of a vulnerability turns on; `zone` is the one the embargo was agreed in."""
+
+    class Publication(models.TextChoices):
+        OPEN = "", "未定"
+        AGREED = "agreed", "合意済み"
+        NOT_AGREED = "not_agreed", "合意なし"
+
+    case = models.OneToOneField(Case, models.CASCADE, related_name="vulnerability")
+    product = models.CharField(max_length=200, blank=True)
+    vendor = models.ForeignKey(Party, models.SET_NULL, null=True, blank=True, related_name="+")
+    embargo_at = models.DateTimeField(null=True, blank=True)
+    zone = models.CharField(max_length=64, default="Asia/Tokyo")
+    publication = models.CharField(max_length=12, choices=Publication.choices, blank=True, default="")
 
 
 class OpinionPoint(models.Model):

@@ -19,9 +19,9 @@ from django.utils import timezone
 
 from hikeshi_desk.audit.log import record
 from hikeshi_desk.cases import clocks, rules, search, signals, store
-from hikeshi_desk.cases.models import Attachment, Case, Message, OpinionPoint, State, Task, Urgency
+from hikeshi_desk.cases.models import Attachment, Case, Message, OpinionPoint, Source, State, Task, Urgency
 from hikeshi_desk.intake import spool
-from hikeshi_desk.intake.models import Submission
+from hikeshi_desk.intake.models import Channel, Submission
 from hikeshi_desk.intake.submit import IncomingFile, Payload
 
 log = logging.getLogger(__name__)
@@ -128,6 +128,7 @@ def _new_case(submission: Submission, payload: Payload) -> Case:
         # A continuing thread whose case is unknown here keeps its receipt, so that its next word finds this case.
         receipt=payload.thread or submission.receipt,
         opened_at=at, last_word_at=at, order_at=at,
+        detected_by=_source(payload),
         urgency=Urgency.HIGH if payload.incident in URGENT_INCIDENTS else Urgency.UNJUDGED)
     case.save(force_insert=True)
     return case
@@ -142,10 +143,30 @@ def _begin(case: Case, payload: Payload, at: datetime) -> None:
     OpinionPoint.objects.bulk_create([
         OpinionPoint(case=case, position=position, claim=claim)
         for position, claim in enumerate(filter(None, map(str.strip, payload.hypothesis)))])
+    call_back = _call_back(payload)
+    if call_back:
+        rule = rules.other_tasks()["call_back"]
+        Task.objects.create(case=case, kind=rule.id, title=rule.en if english else rule.ja, due_at=call_back)
     search.index_case(case)
     search.index(case, payload.hypothesis, internal=True)
     clocks.settle(case)
     case.save()
+
+
+def _source(payload: Payload) -> str:
+    told = payload.facts.get("detected_by", "")
+    return told if told in Source.values else ""
+
+
+def _call_back(payload: Payload) -> datetime | None:
+    """When somebody who called wants to be called, from a phone note: nobody else promises that."""
+    if payload.channel != Channel.PHONE:
+        return None
+    try:
+        at = datetime.fromisoformat(payload.facts.get("call_back_at", ""))
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=rules.calendar().zone)
 
 
 def _continue(case: Case, payload: Payload, at: datetime) -> None:

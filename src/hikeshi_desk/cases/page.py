@@ -6,16 +6,18 @@ import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.db.models import Q
 from django.utils import timezone
 
 from hikeshi_desk.accounts.access import Viewer, visible
-from hikeshi_desk.accounts.models import Role
+from hikeshi_desk.accounts.models import OrganisationKind, Role
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.audit.models import Entry
-from hikeshi_desk.cases import clocks, drafts, labels, rules
+from hikeshi_desk.cases import around, clocks, drafts, labels, rules, undoing
 from hikeshi_desk.cases.access import is_desk, readable
 from hikeshi_desk.cases.models import (
     Attachment,
@@ -31,8 +33,10 @@ from hikeshi_desk.cases.models import (
 from hikeshi_desk.cases.queue import asker_of
 
 # Acts that are a message of the stream already.
-_SPOKEN = frozenset({"case.reply", "case.note", "case.continued", "case.opened"})
+_SPOKEN = frozenset({"case.reply", "case.note", "case.continued", "case.opened", "case.party_word"})
 _MOST_ACTS = 300
+_MOST_LINKS = 50
+_EMBARGO_WARNS = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Said:
     at: labels.Moment | None
     body: str
     files: Sequence[File] = ()
+    id: uuid.UUID | None = None
+    can_relay: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,8 @@ class Step:
     title: str
     done: labels.Moment | None
     proposal: str = ""
+    due: labels.Moment | None = None
+    is_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,57 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Sent:
+    """A referral: where to, why, and what came back."""
+
+    key: str
+    kind: str
+    name: str
+    reason: str
+    note: str
+    answer: str
+    answer_note: str
+    by: str
+    at: labels.Moment | None
+    can_answer: bool
+
+
+@dataclass(frozen=True)
+class With:
+    """A further party, with what it sees."""
+
+    key: str
+    name: str
+    sees: str
+
+
+@dataclass(frozen=True)
+class Related:
+    """Another case this one is linked to; `why` is the kind of link."""
+
+    case: Case
+    why: str
+
+
+@dataclass(frozen=True)
+class Embargo:
+    """A vulnerability's facts; `warns` from seven days before the embargo ends."""
+
+    product: str
+    vendor: str
+    until: str
+    utc: str
+    publication: str
+    warning: str
+
+
+@dataclass(frozen=True)
+class Undo:
+    sequence: int
+    words: str
+
+
+@dataclass(frozen=True)
 class CasePage:
     case: Case
     title: str
@@ -129,29 +188,142 @@ class CasePage:
     files: Sequence[File]
     judgements: Sequence[Judgement]
     points: Sequence[Point]
+    referrals: Sequence[Sent] = ()
+    parties: Sequence[With] = ()
+    related: Sequence[Related] = ()
+    marks: Sequence[str] = ()
+    embargo: Embargo | None = None
+    undo: Undo | None = None
+    speaks_through: str = ""
+    utc_first: bool = False
 
 
 def build(case: Case, viewer: Viewer, now: datetime | None = None) -> CasePage:
-    """What this viewer may see of a case they may see."""
+    """What this viewer may see of a case they may see (fetched by access.fetch_case)."""
     now = now or timezone.now()
     desk = is_desk(viewer)
+    abroad = is_abroad(case)
     files = _files(case, viewer)
-    promises = _promises(case, viewer, now)
+    promises = _promises(case, viewer, now, abroad=abroad)
+    beside = around.of(case, viewer)
+    acts = _acts(case) if desk else []
     urgency = Urgency.HIGH if case.rank == 0 else case.urgency
+    can_act = viewer.has(Role.HANDLER, Role.LEAD)
     return CasePage(
         case=case, title=case.title if case.pk in readable(viewer, [case]) else case.number, is_desk=desk,
-        can_act=viewer.has(Role.HANDLER, Role.LEAD), is_finished=case.state in clocks.FINISHED,
+        can_act=can_act, is_finished=case.state in clocks.FINISHED,
         state=labels.label("state", case.state), urgency=urgency, urgency_word=labels.label("urgency", urgency),
         verdict=labels.label("verdict", case.verdict), rsit=_rsit(case.rsit),
         kind=labels.label("incident", case.incident), owner=owner_of(case),
         clock=next((promise.face for promise in promises if promise.is_running), labels.NO_CLOCK),
         phases=[PhaseStep(labels.label("phase", phase), phase == case.phase) for phase in Phase.values],
-        stream=_stream(case, viewer, files, desk=desk), facts=_facts(case) if desk else [], promises=promises,
-        steps=[Step(task, task_title(task), labels.moment(task.done_at),
-                    "" if task.done_at else drafts.proposal(case, viewer, task.kind))
-               for task in visible(Task, viewer).filter(case=case)],
+        stream=_stream(case, viewer, files, acts, desk=desk, can_act=can_act, abroad=abroad),
+        facts=_facts(case, abroad=abroad) if desk else [], promises=promises,
+        steps=_steps(case, viewer, now, abroad=abroad),
         files=[file for group in files.values() for file in group],
-        judgements=judgements(case, viewer), points=points(case, viewer))
+        judgements=[_judgement(row, abroad=abroad) for row in beside["judgement"]],
+        points=[_point(row) for row in beside["point"]],
+        referrals=[_sent(row, abroad=abroad) for row in beside["referral"]],
+        parties=[_with(row) for row in beside["party"]], related=_related(case, viewer) if desk else [],
+        marks=_marks(case) if desk else [], embargo=embargo_of(case, now) if desk else None,
+        undo=_undo(acts, viewer, now) if can_act else None,
+        speaks_through=case.split_from.number if case.split_from and not case.receipt and desk else "",
+        utc_first=abroad)
+
+
+def is_abroad(case: Case) -> bool:
+    """A case of a coordination centre abroad: its times are told in UTC first, its templates are English."""
+    return case.asker_kind == OrganisationKind.FOREIGN_CSIRT
+
+
+def _steps(case: Case, viewer: Viewer, now: datetime, *, abroad: bool) -> list[Step]:
+    return [Step(task, task_title(task), labels.moment(task.done_at, utc_first=abroad),
+                 "" if task.done_at else drafts.proposal(case, viewer, task.kind),
+                 labels.moment(task.due_at, utc_first=abroad),
+                 task.due_at is not None and task.done_at is None and task.due_at < now)
+            for task in visible(Task, viewer).filter(case=case)]
+
+
+def _judgement(row: around.Row, *, abroad: bool) -> Judgement:
+    verdict, urgency, rule, rsit, reason, *_ = row.words
+    known = rules.urgency_rules().get(rule)
+    return Judgement(labels.label("verdict", verdict), labels.label("urgency", urgency),
+                     known.label if known else rule, _rsit(rsit), reason, row.who,
+                     labels.moment(row.at, utc_first=abroad))
+
+
+def _point(row: around.Row) -> Point:
+    position, claim, stance, comment, *_ = row.words
+    point = OpinionPoint(pk=int(row.key), position=int(position), claim=claim, stance=stance, comment=comment)
+    return Point(point, point.position + 1, labels.label("stance", stance))
+
+
+def _sent(row: around.Row, *, abroad: bool) -> Sent:
+    kind, name, reason, note, accepted, answer_note = row.words
+    known = rules.reasons().get(reason)
+    answer = "" if kind == "decline" else "waiting" if not accepted else "accepted" if row.is_true(4) else "refused"
+    return Sent(row.key, labels.label("referral", kind), name or "—", known.label if known else "", note,
+                text(f"cases.referral.{answer}") if answer else "", answer_note, row.who,
+                labels.moment(row.at, utc_first=abroad), kind != "decline")
+
+
+def _with(row: around.Row) -> With:
+    scopes = ("conversation", "files", "findings", "indicators")
+    sees = [text(f"cases.scope.{scope}") for place, scope in enumerate(scopes, 1) if row.is_true(place)]
+    return With(row.key, row.words[0], text("cases.list_comma").join(sees) or "—")
+
+
+def _related(case: Case, viewer: Viewer) -> list[Related]:
+    """Both directions of every link."""
+    links = Q(split_from=case) | Q(merged_into=case)
+    found = [Related(other, text("cases.link.split_to" if other.split_from_id == case.pk else "cases.link.merged_here"))
+             for other in visible(Case, viewer).filter(links).order_by("serial")[:_MOST_LINKS]]
+    if case.merged_into:
+        found.insert(0, Related(case.merged_into, text("cases.link.merged_into")))
+    if case.split_from:
+        found.insert(0, Related(case.split_from, text("cases.link.split_from")))
+    return found
+
+
+def _marks(case: Case) -> list[str]:
+    """Kind of attack, flags and who noticed it, as far as said."""
+    found = [labels.label("attack", case.attack)] if case.attack else []
+    return found + [labels.label("flag", flag) for flag in case.flags]
+
+
+def embargo_of(case: Case, now: datetime) -> Embargo | None:
+    row = getattr(case, "vulnerability", None)
+    if row is None:
+        return None
+    until = utc = warning = ""
+    if row.embargo_at:
+        zone = ZoneInfo(row.zone)
+        until = f"{row.embargo_at.astimezone(zone):%Y-%m-%d %H:%M} {row.zone}"
+        utc = f"{row.embargo_at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+        left = row.embargo_at - now
+        if left < timedelta(0):
+            warning = text("cases.embargo.over")
+        elif left <= _EMBARGO_WARNS:
+            warning = text("cases.embargo.soon", time=labels.length(left))
+    return Embargo(row.product, row.vendor.organisation.name if row.vendor else "", until, utc,
+                   labels.label("publication", row.publication), warning)
+
+
+def _acts(case: Case) -> list[Entry]:
+    """The acts of the case, newest first."""
+    return list(Entry.objects.filter(subject=f"case:{case.pk}").order_by("-sequence")[:_MOST_ACTS])
+
+
+def _undo(acts: Sequence[Entry], viewer: Viewer, now: datetime) -> Undo | None:
+    newest = next((entry for entry in acts if entry.act not in undoing.LOOKING), None)
+    if newest is None or viewer.user is None or not undoing.may_undo(newest, viewer.user, now):
+        return None
+    return Undo(newest.sequence, act_words(newest.act))
+
+
+def colour(marking: str) -> str:
+    """The style of a TLP or PAP label: "TLP:AMBER+STRICT" is amber."""
+    return marking.partition(":")[2].partition("+")[0].lower()
 
 
 def owner_of(case: Case) -> str:
@@ -160,8 +332,7 @@ def owner_of(case: Case) -> str:
 
 
 def task_title(task: Task) -> str:
-    known = rules.tasks().get(task.kind)
-    return known.label if known else task.title
+    return rules.task_label(task.kind) or task.title
 
 
 def _rsit(code: str) -> str:
@@ -175,31 +346,39 @@ def _files(case: Case, viewer: Viewer) -> Mapping[object, list[File]]:
     return found
 
 
-def _stream(case: Case, viewer: Viewer, files: Mapping[object, list[File]], *, desk: bool) -> list[Said]:
+def _stream(case: Case, viewer: Viewer, files: Mapping[object, list[File]], acts: Sequence[Entry], *, desk: bool,
+            can_act: bool, abroad: bool) -> list[Said]:
     rows: list[tuple[datetime, int, Said]] = []
-    messages = visible(Message, viewer).filter(case=case).select_related("author")
+    messages = visible(Message, viewer).filter(case=case).select_related("author", "party__organisation")
     for number, message in enumerate(messages):
-        rows.append((message.at, number, _said(case, message, files.get(message.pk, []), desk=desk)))
-    if desk:
-        acts = Entry.objects.filter(subject=f"case:{case.pk}").exclude(act__in=_SPOKEN).order_by("-sequence")
-        names = {str(message.author_id): message.author.name for message in messages if message.author}
-        if viewer.user:
-            names[str(viewer.user.pk)] = viewer.user.name
-        for entry in acts[:_MOST_ACTS]:
-            who = names.get(entry.actor, "")
-            rows.append((entry.at, entry.sequence, Said("act", who, act_words(entry.act), labels.moment(entry.at),
-                                                        act_detail(entry.act, entry.detail))))
+        rows.append((message.at, number, _said(case, message, files.get(message.pk, []), desk=desk, can_act=can_act,
+                                               abroad=abroad)))
+    names = {str(message.author_id): message.author.name for message in messages if message.author}
+    if viewer.user:
+        names[str(viewer.user.pk)] = viewer.user.name
+    rows += [(entry.at, entry.sequence, Said(
+        "act", names.get(entry.actor, ""), act_words(entry.act), labels.moment(entry.at, utc_first=abroad),
+        act_detail(entry.act, entry.detail))) for entry in acts if entry.act not in _SPOKEN]
     return [row[2] for row in sorted(rows, key=lambda row: (row[0], row[1]))]
 
 
-def _said(case: Case, message: Message, files: Sequence[File], *, desk: bool) -> Said:
+def _said(case: Case, message: Message, files: Sequence[File], *, desk: bool, can_act: bool, abroad: bool) -> Said:
+    party = message.party.organisation.name if message.party else ""
     if message.kind == Message.Kind.ASKER:
         who = asker_of(case) if desk else text("cases.asker.hidden")
         heading = labels.label("channel", message.channel)
+    elif message.kind == Message.Kind.PARTY:
+        who, heading = party, message.author.name if message.author else ""
     else:
         who = message.author.name if message.author and desk else text("cases.owner.desk")
         heading = labels.label("role", message.author_role) if message.author_role else ""
-    return Said(message.kind, who, heading, labels.moment(message.at), message.body, files)
+        if message.kind == Message.Kind.TO_PARTY and desk:
+            heading = f"→ {party}"
+    if message.copied_from_id:
+        heading = " · ".join(filter(None, (heading, text("cases.stream.copied"))))
+    passed_on = can_act and message.kind in (Message.Kind.ASKER, Message.Kind.PARTY)
+    return Said(message.kind, who, heading, labels.moment(message.at, utc_first=abroad), message.body, files,
+                message.pk, passed_on)
 
 
 def act_words(act: str) -> str:
@@ -221,27 +400,49 @@ def act_detail(act: str, detail: Mapping[str, Any]) -> str:
             return " → ".join(filter(None, (reason.label if reason else "",
                                             body.name_on(timezone.localdate()) if body else "")))
         case "case.finish":
-            known = rules.tasks().get(get("task", ""))
-            return known.label if known else str(get("task", ""))
+            return rules.task_label(str(get("task", ""))) or str(get("task", ""))
+        case "case.hand_over" | "case.escalate" | "case.route":
+            known = rules.bodies().get(str(get("body", "")))
+            to = [get("owner"), get("team"), known.name_on(timezone.localdate()) if known else get("body")]
+            return "→ " + " / ".join(str(name) for name in to if name)
+        case "case.answer_referral":
+            answer = "accepted" if get("accepted") else "refused"
+            return f"{get('to', '')}: " + text(f"cases.referral.{answer}")
+        case "case.close":
+            asked = [f"{labels.label('gap', str(name))}: {why}" for name, why in (get("missing") or {}).items()]
+            return " / ".join(asked) or str(get("reason") or "")
+        case "case.describe":
+            return " · ".join(_described(name, value) for name, value in (get("to") or {}).items())
+        case "case.coordinate":
+            return " · ".join(str(get(name)) for name in ("product", "vendor", "embargo") if get(name))
+        case "case.undo":
+            return act_words(str(get("of", "")))
         case "case.opine":
             return f"{get('point', '')}: {labels.label('stance', get('stance', ''))}"
     return str(get("reason") or get("into") or get("other") or get("organisation") or "")
 
 
-def _facts(case: Case) -> list[Fact]:
+def _described(name: str, value: Any) -> str:
+    area = {"attack": "attack", "flags": "flag", "detected_by": "source"}.get(name, "")
+    given = value if isinstance(value, list) else [value]
+    return ", ".join(labels.label(area, str(one)) if area else str(one) for one in given) or "—"
+
+
+def _facts(case: Case, *, abroad: bool) -> list[Fact]:
     asked = {
         "asker": asker_of(case), "contact": "" if case.is_anonymous else case.contact,
         "asker_kind": labels.label("asker_kind", case.asker_kind) if case.asker_kind else "",
         "on_behalf": case.on_behalf, "request": labels.label("request", case.request),
-        "opened": str(getattr(labels.moment(case.opened_at), "local", "")),
-        "language": labels.label("language", case.language), "tlp": case.tlp,
-        "merged": case.merged_into.number if case.merged_into else "", "close_reason": case.close_reason,
+        "opened": str(getattr(labels.moment(case.opened_at, utc_first=abroad), "local", "")),
+        "language": labels.label("language", case.language), "source": labels.label("source", case.detected_by),
+        "close_reason": case.close_reason,
     }
     found = [Fact(text(f"cases.fact.{name}"), value) for name, value in asked.items() if value]
-    return found + [Fact(labels.label("fact", str(name)), labels.label(str(name), str(value))) for name, value in case.facts.items() if value]
+    return found + [Fact(labels.label("fact", str(name)), labels.label(str(name), str(value)))
+                    for name, value in case.facts.items() if value]
 
 
-def _promises(case: Case, viewer: Viewer, now: datetime) -> list[Promise]:
+def _promises(case: Case, viewer: Viewer, now: datetime, *, abroad: bool = False) -> list[Promise]:
     found = []
     for clock in visible(Clock, viewer).filter(case=case).order_by("stopped_at", "started_at"):
         rule = rules.clocks().get(clock.rule)
@@ -250,8 +451,8 @@ def _promises(case: Case, viewer: Viewer, now: datetime) -> list[Promise]:
         late = end > clock.due_at
         outcome = "" if running else text("cases.clock.late" if late else "cases.clock.kept")
         found.append(Promise(clock, rule.label if rule else clock.rule,
-                             labels.face(clock, now) if running else labels.ClockFace(
-                                 "none", outcome, 0, labels.moment(clock.due_at)),
+                             labels.face(clock, now, utc_first=abroad) if running else labels.ClockFace(
+                                 "none", outcome, 0, labels.moment(clock.due_at, utc_first=abroad)),
                              running, running and clock.paused_at is not None, late, outcome))
     return sorted(found, key=lambda promise: not promise.is_running)
 
@@ -279,11 +480,11 @@ def reply_draft(case: Case, viewer: Viewer, template: str) -> str:
     chosen = rules.replies().get(template)
     if chosen is None:
         return ""
-    language = "en" if case.language == "en" else "ja"
+    language = "en" if case.language == "en" or is_abroad(case) else "ja"
     if case.is_anonymous or not case.asker_name:
         asker = "Sir or Madam" if language == "en" else "ご相談者"
     else:
         asker = case.asker_name
-    due = labels.moment(case.due_at)
+    due = labels.moment(case.due_at, utc_first=is_abroad(case))
     return chosen.filled(language, {"number": case.number, "title": case.title, "asker": asker,
                                     "due": due.local if due else "—"})

@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Case as Choose
+from django.db.models import Count, F, IntegerField, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from hikeshi_desk.accounts.access import Viewer, visible
@@ -22,7 +23,7 @@ from hikeshi_desk.cases.access import is_desk, readable
 from hikeshi_desk.cases.models import Case, Clock, Rank, Urgency
 
 ROWS = 50
-VIEWS = ("next", "open", "mine", "team", "unowned", "urgent", "today", "over", "waiting", "finished")
+VIEWS = ("next", "open", "mine", "handed", "team", "unowned", "urgent", "today", "over", "tasks", "waiting", "finished")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Row:
     last_word: str
     last_word_at: labels.Moment | None
     owner: str
+    task: str = ""
+    is_handed: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,11 @@ def build(viewer: Viewer, asked: Mapping[str, str], now: datetime | None = None)
     kind, query, page = asked.get("kind", "")[:32], asked.get("q", "").strip()[:100], _page(asked.get("page", ""))
     conditions = _conditions(viewer, now)
     everything = visible(Case, viewer)
-    unfinished = everything.filter(rank__lt=Rank.FINISHED)
+    # A task that is asked again after the end brings a finished case back, on its day.
+    unfinished = everything.filter(Q(rank__lt=Rank.FINISHED) | Q(task_due_at__lte=end_of_day(now)))
     counts = unfinished.aggregate(**{name: Count("pk", filter=where) for name, where in conditions.items()})
     counts["finished"] = everything.filter(rank=Rank.FINISHED).count()
-    cases, more = _cases(viewer, everything, unfinished, conditions, view, kind, query, page)
+    cases, more = _cases(viewer, everything, unfinished, conditions, view, kind, query, page, now)
     link = _Link(view=view, kind=kind, q=query)
     return Queue(
         rows=_rows(cases, viewer, now), view=view, query=query, kind=kind,
@@ -82,39 +86,60 @@ def build(viewer: Viewer, asked: Mapping[str, str], now: datetime | None = None)
         kinds=[] if query else _kinds(unfinished, conditions, view, kind, link),
         next_url=link(page=str(page + 1)) if more else "",
         previous_url=link(page=str(page - 1)) if page > 1 else "",
-        empty=text("cases.queue.nothing_found") if query else text("cases.queue.empty"))
+        empty=text("cases.queue.nothing_found") if query else text(f"cases.empty.{view}"))
 
 
 def _page(asked: str) -> int:
     return min(max(int(asked), 1), 10_000) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 1
 
 
+def end_of_day(now: datetime) -> datetime:
+    return timezone.localtime(now, rules.calendar().zone).replace(hour=23, minute=59, second=59, microsecond=999_999)
+
+
 def _conditions(viewer: Viewer, now: datetime) -> dict[str, Q]:
-    """What each view holds, of the cases not finished."""
-    calendar = rules.calendar()
-    end_of_day = timezone.localtime(now, calendar.zone).replace(hour=23, minute=59, second=59, microsecond=0)
+    """What each view holds, of the cases not finished. Tasks are the desk's own: they bring up nothing for others."""
+    today = end_of_day(now)
     running = Q(rank__in=(Rank.URGENT, Rank.OWED))
+    unfinished = Q(rank__lt=Rank.FINISHED)
+    desk = is_desk(viewer)
+    due = Q(task_due_at__lte=now) if desk else Q(pk__in=[])
+    handed = Q(handed_at__isnull=False) & (Q(owner=viewer.user) | Q(owner=None, team__in=viewer.teams))
     return {
-        "next": running,
-        "open": Q(pk__isnull=False),
-        "mine": Q(owner=viewer.user),
-        "team": Q(team__in=viewer.teams),
-        "unowned": Q(owner=None),
+        "next": running | due,
+        "open": unfinished,
+        "mine": unfinished & Q(owner=viewer.user),
+        "handed": unfinished & handed,
+        "team": unfinished & Q(team__in=viewer.teams),
+        "unowned": unfinished & Q(owner=None),
         "urgent": Q(rank=Rank.URGENT),
-        "today": running & Q(due_at__gte=now, due_at__lte=end_of_day),
+        "today": running & Q(due_at__gte=now, due_at__lte=today) | (Q(task_due_at__gte=now, task_due_at__lte=today)
+                                                                   if desk else Q(pk__in=[])),
         "over": running & Q(due_at__lt=now),
+        "tasks": Q(task_due_at__lte=today) if desk else Q(pk__in=[]),
         "waiting": Q(rank=Rank.NOT_OWED),
     }
 
 
+def _in_order(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
+    """By what is due next: a task whose time is there is owed like an answer, whatever else the case waits for."""
+    due = Q(task_due_at__lte=now)
+    return rows.order_by(
+        Choose(When(due & Q(rank__gt=Rank.OWED), then=Value(int(Rank.OWED))), default=F("rank"),
+              output_field=IntegerField()),
+        Choose(When(due & (Q(rank__gt=Rank.OWED) | Q(task_due_at__lt=F("order_at"))), then=F("task_due_at")),
+              When(Q(task_due_at__lt=F("order_at"), rank__lte=Rank.OWED), then=F("task_due_at")),
+              default=F("order_at")))
+
+
 def _cases(viewer: Viewer, everything: QuerySet[Any], unfinished: QuerySet[Any], conditions: Mapping[str, Q],
-           view: str, kind: str, query: str, page: int) -> tuple[list[Case], bool]:
+           view: str, kind: str, query: str, page: int, now: datetime) -> tuple[list[Case], bool]:
     if query:
         return search.find(query, viewer), False
     if view == "finished":
         rows = everything.filter(rank=Rank.FINISHED).order_by("-order_at")  # the last word, by the queue's index
     else:
-        rows = unfinished.filter(conditions[view]).order_by("rank", "order_at")
+        rows = _in_order(unfinished.filter(conditions[view]), now)
     if kind:
         rows = rows.filter(incident="" if kind == "none" else kind)
     start = (page - 1) * ROWS
@@ -150,7 +175,17 @@ def _row(case: Case, clock: Clock | None, now: datetime, *, desk: bool, titled: 
                labels.label("urgency", urgency), labels.label("state", case.state),
                labels.label("incident", case.incident), asker_of(case) if desk else "",
                labels.label("last_word", case.last_word_by), labels.moment(case.last_word_at),
-               case.owner.name if case.owner else (case.team.name if case.team else ""))
+               case.owner.name if case.owner else (case.team.name if case.team else ""),
+               _task(case, now) if desk else "", desk and case.handed_at is not None)
+
+
+def _task(case: Case, now: datetime) -> str:
+    """A task with a time of its own, once its day is there."""
+    at = case.task_due_at
+    if at is None or at > end_of_day(now):
+        return ""
+    moment = labels.moment(at)
+    return text("cases.queue.task_over" if at < now else "cases.queue.task_due", time=moment.local if moment else "")
 
 
 def _sign(case: Case, urgency: str) -> str:

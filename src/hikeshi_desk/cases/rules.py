@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from django.conf import settings
 from django.utils.translation import get_language
 
 from hikeshi.errors import KnowledgeError, Location
@@ -59,6 +60,14 @@ class FollowingTask(Named):
 
 
 @dataclass(frozen=True)
+class FollowUp(Named):
+    """Asked again so many days after the end."""
+
+    days: int
+    verdicts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ReplyTemplate(Named):
     text_ja: str
     text_en: str
@@ -93,6 +102,8 @@ class Route:
     incidents: tuple[str, ...]
     ja: str
     en: str
+    source: str
+    checked: date | None
 
     @property
     def label(self) -> str:
@@ -110,30 +121,34 @@ def _fits(wanted: tuple[str, ...], value: str) -> bool:
     return "*" in wanted or value in wanted
 
 
-def _read(name: str) -> dict[str, Any]:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads((DATA / name).read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise KnowledgeError(f"can't read the desk's data: {error}", source=Location(name)) from error
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise KnowledgeError(f"can't read the desk's data: {error}", source=Location(path.name)) from error
 
 
 def _records(name: str, key: str, *fields: str) -> list[dict[str, Any]]:
+    return _checked(DATA / name, key, *fields)
+
+
+def _checked(path: Path, key: str, *fields: str) -> list[dict[str, Any]]:
     """The tables of that name, each with exactly these fields; lists become tuples."""
     found = []
-    for record in _read(name).get(key, []):
-        if set(record) != set(fields):
-            raise KnowledgeError(f"record {record.get('id') or record.get('body') or record} needs exactly "
-                                 f"{', '.join(fields)}", source=Location(name))
+    for record in _read(path).get(key, []):
+        if not isinstance(record, dict) or set(record) != set(fields):
+            named = (record.get("id") or record.get("body") or record) if isinstance(record, dict) else record
+            raise KnowledgeError(f"record {named} needs exactly {', '.join(fields)}", source=Location(path.name))
         found.append({field: tuple(value) if isinstance(value, list) else value for field, value in record.items()})
     names = [record["id"] for record in found if "id" in record]
     if len(names) != len(set(names)):
-        raise KnowledgeError("an id is used twice", source=Location(name))
+        raise KnowledgeError("an id is used twice", source=Location(path.name))
     return found
 
 
 @cache
 def calendar() -> Calendar:
-    data = _read("clocks.toml")
+    data = _read(DATA / "clocks.toml")
     return Calendar(closures=closures_from(data["closures"]), closes=time.fromisoformat(data["closes"]))
 
 
@@ -171,31 +186,54 @@ def reasons() -> dict[str, Named]:
     return {record["id"]: Named(**record) for record in _records("reasons.toml", "reason", "id", "ja", "en")}
 
 
-@cache
+def routing_path() -> Path:
+    """The operator's table where there is one, else ours: theirs replaces all of it."""
+    own = Path(settings.DATA) / "routing.toml"
+    return own if own.exists() else DATA / "bodies.toml"
+
+
 def bodies() -> dict[str, Body]:
-    found = {}
-    for record in _records("bodies.toml", "body", "id", "names"):
-        names = sorted((date.fromisoformat(name["from"]), name["ja"], name["en"]) for name in record["names"])
-        if not names:
-            raise KnowledgeError(f"body {record['id']} has no name", source=Location("bodies.toml"))
-        found[record["id"]] = Body(record["id"], tuple(names))
-    return found
+    return routing(routing_path())[0]
+
+
+def routes() -> tuple[Route, ...]:
+    """The whole table, in its order: the first that fits is offered first."""
+    return routing(routing_path())[1]
 
 
 @cache
-def _routes() -> tuple[Route, ...]:
-    routes = tuple(Route(**record) for record in
-                   _records("bodies.toml", "route", "body", "organisations", "incidents", "ja", "en"))
-    unknown = {route.body for route in routes} - set(bodies())
-    if unknown:
-        raise KnowledgeError(f"a route leads to an unknown body: {', '.join(sorted(unknown))}",
-                             source=Location("bodies.toml"))
-    return routes
+def routing(path: Path) -> tuple[dict[str, Body], tuple[Route, ...]]:
+    """Bodies and routes of one file, checked; read once, so a change counts from the next start."""
+    found = {}
+    for record in _checked(path, "body", "id", "names"):
+        try:
+            names = sorted((date.fromisoformat(name["from"]), str(name["ja"]), str(name["en"]))
+                           for name in record["names"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise KnowledgeError(f"body {record['id']}: each name has from (a date), ja and en",
+                                 source=Location(path.name)) from error
+        if not names:
+            raise KnowledgeError(f"body {record['id']} has no name", source=Location(path.name))
+        found[str(record["id"])[:64]] = Body(record["id"], tuple(names))
+    table = []
+    for record in _checked(path, "route", "body", "organisations", "incidents", "ja", "en", "source", "checked"):
+        if record["body"] not in found:
+            raise KnowledgeError(f"a route leads to an unknown body: {record['body']}", source=Location(path.name))
+        if not all(isinstance(record[name], tuple) and record[name] for name in ("organisations", "incidents")):
+            raise KnowledgeError(f"route to {record['body']}: organisations and incidents are lists",
+                                 source=Location(path.name))
+        try:
+            checked = date.fromisoformat(record["checked"]) if record["checked"] else None
+        except (TypeError, ValueError) as error:
+            raise KnowledgeError(f"route to {record['body']}: checked is a date like \"2026-11-22\" or \"\"",
+                                 source=Location(path.name)) from error
+        table.append(Route(**{**record, "checked": checked}))
+    return found, tuple(table)
 
 
 def routes_for(organisation: str, incident: str) -> list[Route]:
     """Bodies that would take such a case, best first."""
-    return [route for route in _routes() if route.fits(organisation, incident)]
+    return [route for route in routes() if route.fits(organisation, incident)]
 
 
 @cache
@@ -222,6 +260,37 @@ def _following_tasks() -> tuple[FollowingTask, ...]:
 def tasks_after(urgency: str) -> list[FollowingTask]:
     """What judging the urgency adds to the list."""
     return [rule for rule in _following_tasks() if urgency in rule.urgency]
+
+
+@cache
+def _skipped() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((record["urgency"], record["tasks"]) for record in _records("tasks.toml", "short", "urgency", "tasks"))
+
+
+def tasks_skipped(urgency: str) -> list[str]:
+    """What this urgency makes needless: the short path."""
+    return [task for wanted, tasks in _skipped() if wanted == urgency for task in tasks]
+
+
+@cache
+def follow_ups() -> dict[str, FollowUp]:
+    """What is asked again after the end, by kind of task."""
+    return {rule.id: rule for rule in (FollowUp(id=record.pop("kind"), **record) for record in
+            _records("tasks.toml", "follow_up", "kind", "days", "verdicts", "ja", "en"))}
+
+
+@cache
+def other_tasks() -> dict[str, Named]:
+    """Tasks that an act of the desk makes."""
+    return {rule.id: rule for rule in (Named(id=record.pop("kind"), **record) for record in
+            _records("tasks.toml", "other", "kind", "ja", "en"))}
+
+
+def task_label(kind: str) -> str:
+    """The name of any kind of task, "" for one nobody knows."""
+    known = (tasks().get(kind) or follow_ups().get(kind) or other_tasks().get(kind)
+             or next((rule for rule in _following_tasks() if rule.id == kind), None))
+    return known.label if known else ""
 
 
 @cache

@@ -74,7 +74,7 @@ def find(query: str, viewer: Viewer) -> list[Case]:
     desk = is_desk(viewer)
     serials = _candidates(grams, levels=(False, True) if desk else (False,),
                           within=None if desk else readable_serials(viewer))
-    cases = list(visible(Case, viewer).filter(serial__in=serials).select_related("owner").order_by("-serial"))
+    cases = list(visible(Case, viewer).filter(serial__in=serials).select_related("owner", "team").order_by("-serial"))
     if len(grams) == 1 and len(words) == 1:
         return cases[:MOST]
     return _checked(cases, words, desk=desk)

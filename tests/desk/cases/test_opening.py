@@ -60,7 +60,7 @@ def test_a_follow_up_to_a_closed_case_opens_it_again_with_a_new_promise(consult,
 
     case = consult()
     acts.reply(case, handler, body="回答です")
-    acts.close(case, handler)
+    acts.close(case, handler, reason="確認済み")
     consult("まだ困っています", thread=thread(case))
     case.refresh_from_db()
     assert case.state == State.OPEN and case.closed_at is None and case.rank == Rank.OWED

@@ -1,0 +1,201 @@
+"""Words to and from the further parties of a case. The desk stands between them: nobody learns who the others are."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from hikeshi_desk.accounts.models import User
+from hikeshi_desk.audit.log import record
+from hikeshi_desk.cases import clocks, rules, search
+from hikeshi_desk.cases.acting import UNCHANGED, Refused, act, role_of, said
+from hikeshi_desk.cases.acts import speak
+from hikeshi_desk.cases.models import Case, Message, Party, Task
+
+_LONGEST = 20_000
+_COMPANY = (
+    "株式会社", "有限会社", "合同会社", "合資会社", "一般社団法人", "一般財団法人", "公益財団法人", "独立行政法人",
+    "国立大学法人", "学校法人", "医療法人", "(株)", "(有)",
+    "co.,ltd.", "co., ltd.", "inc.", "corporation", "ltd.")
+_SHORTEST_DIGITS = 7  # fewer digits are no phone number
+
+
+@dataclass(frozen=True)
+class Hit:
+    """What in a text names the other side: kind (name, mail, domain, phone, organisation) and the words."""
+
+    kind: str
+    words: str
+
+
+def tell(party: Party, by: User, *, body: str, message_id: UUID | None = None) -> Message | None:
+    """A party writes to the desk; it stands in the party's lane and comes up in the queue. The same id twice is one.
+
+    None when it was there already. Raises Refused when the party was removed in the meantime.
+    """
+    body = said(body, "cases.refused.empty")[:_LONGEST]
+    with transaction.atomic():
+        case = Case.objects.select_for_update().get(pk=party.case_id)
+        party = Party.objects.select_related("organisation").get(pk=party.pk)
+        if party.removed_at:
+            raise Refused("cases.refused.party_gone")
+        if message_id and Message.objects.filter(pk=message_id).exists():
+            return None
+        at = timezone.now()
+        message = Message(case=case, kind=Message.Kind.PARTY, channel="web", author=by, author_role="partner",
+                          body=body, at=at, party=party)
+        if message_id:
+            message.pk = message_id
+        message.save(force_insert=True)
+        rule = rules.other_tasks()["party_word"]
+        if not case.tasks.filter(kind=rule.id, done_at=None).exists():
+            Task.objects.create(case=case, kind=rule.id, title=rule.ja, position=40, due_at=at)
+        case.last_word_at, case.last_word_by = at, "party"
+        search.index(case, [body], internal=True)
+        clocks.settle(case)
+        case.save()
+        record(str(by.pk), "case.party_word", f"case:{case.pk}", number=case.number,
+               organisation=party.organisation.name, length=len(body))
+        return message
+
+
+@act
+def relay(case: Case, by: User, *, to: Party | None, body: str, override: str = "",
+          message_id: UUID | None = None) -> dict[str, Any]:
+    """The desk's words to a party, or to the asker (None), in its own name.
+
+    Refused while the text names one of the other sides (`hits`), unless `override` says why that is right.
+    Told to the asker, it does not count as the answer they wait for.
+    """
+    body = said(body, "cases.refused.empty")[:_LONGEST]
+    if message_id and Message.objects.filter(pk=message_id).exists():
+        return UNCHANGED
+    if to is not None:
+        to = case.parties.select_related("organisation").filter(pk=to.pk, removed_at=None).first()
+        if to is None:
+            raise Refused("cases.refused.party_gone")
+    found = hits(case, body, to)
+    if found and not override.strip():
+        raise Refused("cases.refused.names_other_side")
+    at = timezone.now()
+    if to is None:
+        speak(case, by, body, at, message_id, stops=False)
+    else:
+        message = Message(case=case, kind=Message.Kind.TO_PARTY, channel="web", author=by, author_role=role_of(by),
+                          body=body, at=at, party=to)
+        if message_id:
+            message.pk = message_id
+        message.save(force_insert=True)
+        search.index(case, [body], internal=True)
+        newest = case.messages.filter(kind=Message.Kind.PARTY).order_by("-at").first()
+        if newest is None or newest.party_id == to.pk:
+            case.tasks.filter(kind="party_word", done_at=None).update(done_at=at, done_by=by)
+    # Which words they were stays out of the log: it is read by more people than the case.
+    return {"organisation": to.organisation.name if to else "", "length": len(body),
+            "kinds": sorted({hit.kind for hit in found}), "override": override.strip()[:500]}
+
+
+def hits(case: Case, body: str, to: Party | None) -> list[Hit]:
+    """What in the text names a side other than the one it goes to. Widths, case, spaces and [.] hide nothing."""
+    found: dict[str, Hit] = {}
+    plain, digits = _plain(body), _digits(body)
+    for kind, words in _names(case, to):
+        looked = _digits(words) if kind == "phone" else _plain(words)
+        if kind == "phone":
+            is_there = any(len(run) >= _SHORTEST_DIGITS and run in digits for run in looked.split("|"))
+        else:
+            is_there = len(looked) >= 2 and looked in plain
+        if is_there:
+            found.setdefault(f"{kind}:{looked}", Hit(kind, words))
+    return list(found.values())
+
+
+def _names(case: Case, to: Party | None) -> Iterable[tuple[str, str]]:
+    """Every word by which the other sides can be known."""
+    if to is not None:
+        yield from _asker_names(case)
+    others = case.parties.select_related("organisation")
+    for party in others.exclude(pk=to.pk) if to is not None else others:
+        yield from _organisation(party.organisation.name)
+        yield from _organisation(party.organisation.name_en)
+        people = User.objects.filter(memberships__organisation=party.organisation).values_list("name", "email")
+        for name, mail in people.distinct():
+            yield "name", name
+            yield from _mail(mail)
+
+
+def _asker_names(case: Case) -> Iterable[tuple[str, str]]:
+    yield "name", case.asker_name
+    yield from _organisation(case.asker_name)
+    yield from _organisation(case.on_behalf)
+    if case.organisation:
+        yield from _organisation(case.organisation.name)
+        yield from _organisation(case.organisation.name_en)
+    for words in (case.contact, *map(str, case.facts.values())):
+        for word in unicodedata.normalize("NFKC", words).replace(",", " ").replace("、", " ").split():
+            if "@" in word:
+                yield from _mail(word.strip("<>()[];:"))
+        if words == case.contact or sum(sign.isdigit() for sign in words) in range(9, 16):
+            yield "phone", words
+    for mail in case.messages.filter(kind=Message.Kind.ASKER).values_list("body", flat=True)[:50]:
+        for word in unicodedata.normalize("NFKC", mail[:_LONGEST]).split():
+            if "@" in word and "." in word.rpartition("@")[2]:
+                yield from _mail(_ascii_mail(word))
+
+
+def _ascii_mail(word: str) -> str:
+    """The address in a run of signs: Japanese has no space before it."""
+    local, _, domain = word.rpartition("@")
+    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-")
+    start = len(local)
+    while start and local[start - 1] in allowed:
+        start -= 1
+    end = 0
+    while end < len(domain) and domain[end] in allowed:
+        end += 1
+    return f"{local[start:]}@{domain[:end].strip('.')}"
+
+
+def _mail(address: str) -> Iterable[tuple[str, str]]:
+    local, at, domain = address.strip().rpartition("@")
+    if at and local and domain:
+        yield "mail", address.strip()
+        yield "domain", domain
+
+
+def _organisation(name: str) -> Iterable[tuple[str, str]]:
+    """The name as it is and without its legal form."""
+    yield "organisation", name
+    short = unicodedata.normalize("NFKC", name)
+    for form in _COMPANY:
+        at = short.casefold().find(form)
+        if at >= 0:
+            short = short[:at] + short[at + len(form):]
+    yield "organisation", short.strip(" ,.")
+
+
+def _plain(text: str) -> str:
+    """One spelling: width and case folded, nothing invisible, no spaces, dots and at-signs written out undone."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    for written, meant in (("[.]", "."), ("(.)", "."), ("[dot]", "."), ("(dot)", "."), ("[@]", "@"), ("(at)", "@"),
+                           ("[at]", "@")):
+        folded = folded.replace(written, meant)
+    return "".join(sign for sign in folded
+                   if not sign.isspace() and unicodedata.category(sign) not in ("Cf", "Cc", "Mn"))
+
+
+def _digits(text: str) -> str:
+    """Only the digits, with a mark where words stand between them; +81 is the leading 0."""
+    out = []
+    for sign in unicodedata.normalize("NFKC", text).replace("+81", "0"):
+        if sign.isdigit():
+            out.append(sign)
+        elif sign.isalpha():
+            out.append("|")
+    return "".join(out).strip("|")
