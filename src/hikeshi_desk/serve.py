@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from hikeshi.errors import Location, OutputError, UsageError
@@ -30,6 +31,8 @@ HEALTHY_S = 60.0  # a child that ran this long begins again with the shortest pa
 LONGEST_PAUSE_S = 30.0
 THREADS = 32  # most of them may wait for slow senders; see intake.worker
 TAKE_IN_EVERY_S = float(os.environ.get("HIKESHI_TAKE_IN_S", "120"))
+CALL_EVERY_S = 15.0
+MOST_STARTS = 4  # of one job: it is put back three times, then somebody must look at it
 _HERE = Path(__file__).parent
 Say = Callable[[str], None]
 
@@ -45,17 +48,23 @@ class Child:
     started_at: float = 0.0
     pause_s: float = 1.0
     start_at: float = field(default=0.0)
+    mend: Callable[[], object] | None = None  # done before it is started again
 
 
-def serve(data: Path, *, host: str = "127.0.0.1", port: int = 8000, workers: int = 2, say: Say = print) -> None:
-    """Run until SIGTERM or SIGINT. Raises UsageError (port, second start) or OutputError (folder, database)."""
+def serve(data: Path, *, host: str = "127.0.0.1", port: int | None = 8000, workers: int = 2, say: Say = print,
+          furnish: Callable[[str], None] | None = None) -> None:
+    """Run until SIGTERM or SIGINT. Raises UsageError (port, second start) or OutputError (folder, database).
+
+    `port` 0 is any free one, None 8000 or, where that is taken, any. `furnish` is called with the desk's address once
+    the database is ready, before the first visitor.
+    """
     os.umask(0o077)  # database, spool and evidence are the desk's alone
     _prepare_folder(data)
     with _only_one(data), _listener(host, port) as listener:
         os.environ["HIKESHI_DATA"] = str(data.absolute())
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hikeshi_desk.settings")
         bound = listener.getsockname()[1]
-        link = prepare(say)
+        link = prepare(say, furnish and partial(furnish, _address(host, bound)))
         say(f"窓口を開きました。 The desk is open: {_address(host, bound)}/")
         if link:
             say("最初の責任者を登録してください（一度だけ、24時間以内に使えます）。\n"
@@ -64,7 +73,7 @@ def serve(data: Path, *, host: str = "127.0.0.1", port: int = 8000, workers: int
     say("窓口を閉じました。 stopped.")
 
 
-def prepare(say: Say) -> str | None:
+def prepare(say: Say, furnish: Callable[[], None] | None = None) -> str | None:
     """Everything before the first visitor; gives the set-up link's path while the desk has no lead."""
     import django
 
@@ -76,13 +85,14 @@ def prepare(say: Say) -> str | None:
     for folder in (settings.SPOOL, settings.EVIDENCE, settings.STATIC_ROOT):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     from hikeshi_desk.cases import store
+    from hikeshi_desk.egress import load_ways
 
     try:
         store.prepare()
         check_durable()
         call_command("migrate", interactive=False, verbosity=0)
         call_command("clearsessions", verbosity=0)
-        again = _requeue()
+        again, parked = requeue()
     except DatabaseError as fault:
         raise OutputError(f"the database can't be used: {fault}",
                           hint="check DATABASE_URL, the disk and the rights of the data folder") from fault
@@ -90,10 +100,15 @@ def prepare(say: Say) -> str | None:
         raise OutputError(str(fault), hint="the file evidence-key belongs into the data folder") from fault
     if again:
         say(f"中断していた処理 {again} 件をやり直します。 {again} interrupted jobs will run again.")
+    if parked:
+        say(f"何度も中断した処理 {parked} 件を止めました。 {parked} jobs were interrupted too often and are parked.")
+    load_ways()
     take_in()
     from hikeshi_desk.cases.opening import clear_opened
 
     clear_opened()
+    if furnish:
+        furnish()
     from hikeshi_desk.accounts.links import setup_link
 
     link = setup_link()
@@ -133,8 +148,9 @@ def children(listener: int, workers: int) -> list[Child]:
     if scratch.is_dir():
         web += ["--worker-tmp-dir", str(scratch)]  # the heartbeat must not wait for the evidence's disk
     found = [Child("web", web, (listener,)),
-             Child("jobs", [python, "-m", "django", "db_worker", "--queue-name", "*", "--no-reload"]),
-             Child("intake", [python, "-m", "hikeshi_desk.serve", "intake"])]
+             Child("jobs", [python, "-m", "django", "db_worker", "--queue-name", "*", "--no-reload"], mend=requeue),
+             Child("intake", [python, "-m", "hikeshi_desk.serve", "intake"]),
+             Child("oncall", [python, "-m", "hikeshi_desk.serve", "oncall"])]
     if _has_mail():
         found.append(Child("mail", [python, "-m", "hikeshi_desk.serve", "mail"]))
     return found
@@ -175,6 +191,30 @@ def run_intake() -> None:
             logging.getLogger("hikeshi_desk.serve").warning("the spool waits for the database: %s", fault)
         finally:
             connections.close_all()
+
+
+def run_oncall() -> None:
+    """The on-call child: whose turn it is to be called, every 15 seconds until SIGTERM."""
+    import logging
+
+    import django
+
+    django.setup()
+    from django.db import connections
+
+    from hikeshi_desk.oncall.calls import tend
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.is_set():
+        try:
+            tend()
+        except Exception:  # the edge of the stage: the next look is a new chance, and somebody may be waiting
+            logging.getLogger("hikeshi_desk.serve").exception("a look at the calls failed")
+        finally:
+            connections.close_all()
+        stop.wait(CALL_EVERY_S)
 
 
 def run_mail() -> None:
@@ -231,6 +271,8 @@ def _tend(child: Child, say: Say) -> None:
         child.pause_s = 1.0
     say(f"{child.name}: 終了しました（{code}）。{child.pause_s:.0f}秒後に再開します。 "
         f"ended ({code}); again in {child.pause_s:.0f} s")
+    if child.mend:
+        _mend(child.mend)
     child.process, child.start_at = None, now + child.pause_s
     child.pause_s = min(child.pause_s * 2, LONGEST_PAUSE_S)
 
@@ -270,15 +312,42 @@ def _end_group(child: Child) -> None:
         os.killpg(child.process.pid, signal.SIGKILL)
 
 
-def _requeue() -> int:
-    """Jobs that ran when the desk was stopped hard. One group on one folder: nobody else can be running them."""
-    from django.db import connection
+def _mend(work: Callable[[], object]) -> None:
+    """In the parent: a database that is away now is no reason to stop the desk."""
+    from django.db import DatabaseError, connections
+
+    try:
+        work()
+    except DatabaseError:
+        pass  # the next start does it
+    finally:
+        connections.close_all()
+
+
+def requeue() -> tuple[int, int]:
+    """Put back jobs that ran when their process was stopped hard; (put back, parked).
+
+    Every start leaves the worker's id in the job: one that was started four times and never ended is parked as
+    failed, with the reason. One group on one folder: nobody else can be running them; with PostgreSQL another node may.
+    """
+    from django.db import connection, transaction
+    from django.utils import timezone
     from django_tasks.base import TaskResultStatus
     from django_tasks_db.models import DBTaskResult
 
     if connection.vendor != "sqlite":
-        return 0  # another node may be at work
-    return DBTaskResult.objects.filter(status=TaskResultStatus.RUNNING).update(status=TaskResultStatus.READY)
+        return 0, 0
+    again = parked = 0
+    with transaction.atomic():
+        for job in DBTaskResult.objects.filter(status=TaskResultStatus.RUNNING):
+            if len(job.worker_ids) < MOST_STARTS:
+                job.status, again = TaskResultStatus.READY, again + 1
+            else:
+                job.status, job.finished_at, parked = TaskResultStatus.FAILED, timezone.now(), parked + 1
+                job.exception_class_path = "hikeshi_desk.serve.Interrupted"
+                job.traceback = f"interrupted {len(job.worker_ids)} times: its process was stopped or killed each time"
+            job.save()
+    return again, parked
 
 
 def _prepare_folder(data: Path) -> None:
@@ -303,10 +372,21 @@ def _only_one(data: Path) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _listener(host: str, port: int) -> Iterator[socket.socket]:
+def is_open(data: Path) -> bool:
+    """Is a desk open on this folder?"""
+    if not (data / "serve.lock").exists():
+        return False
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with _only_one(data):
+            return False
+    except UsageError:
+        return True
+
+
+@contextlib.contextmanager
+def _listener(host: str, port: int | None) -> Iterator[socket.socket]:
+    try:
+        family, *_, address = socket.getaddrinfo(host, 8000 if port is None else port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
     except OSError as fault:
         raise UsageError(f"can't listen on {host}: {fault.strerror}", hint="--host takes an address of this machine"
@@ -314,7 +394,12 @@ def _listener(host: str, port: int) -> Iterator[socket.socket]:
     with listener:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
+            try:
+                listener.bind(address)
+            except OSError:
+                if port is not None:
+                    raise
+                listener.bind((address[0], 0, *address[2:]))
             listener.listen(512)
         except OSError as fault:
             raise UsageError(f"can't listen on {host} port {port}: {fault.strerror}",
@@ -327,5 +412,5 @@ def _address(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
-if __name__ == "__main__" and sys.argv[1:] in (["mail"], ["intake"]):
-    run_mail() if sys.argv[1] == "mail" else run_intake()
+if __name__ == "__main__" and len(sys.argv) == 2:
+    {"mail": run_mail, "intake": run_intake, "oncall": run_oncall}[sys.argv[1]]()

@@ -175,7 +175,8 @@ def alarms(viewer: Viewer) -> list[Alarm]:
     if not is_desk(viewer):
         return []
     rows = visible(Call, viewer).filter(state=Call.State.CALLING, nobody_at__isnull=False, case__isnull=False)
-    return [Alarm(call.case, labels.moment(call.nobody_at)) for call in rows.select_related("case").order_by("began_at")]
+    rows = rows.select_related("case").order_by("began_at")
+    return [Alarm(call.case, labels.moment(call.nobody_at)) for call in rows]
 
 
 def open_from(now: datetime, rows: Sequence[Shift], plan: Plan) -> str:
