@@ -13,7 +13,8 @@ HikeshiError                    location, hint, exit code
 ├── ChildError                  a parsing child died; its file is lost, nothing else
 │   ├── ChildTimeout            it ran longer than allowed
 │   └── ChildKilled             it hit the CPU or memory limit, or crashed
-└── OutputError                 the result can't be written
+├── OutputError                 the result can't be written
+└── RemoteError                 a desk can't be reached, or said no
 
 A crash without one of these names is a bug of ours and shows its traceback.
 """
@@ -115,4 +116,10 @@ class ChildKilled(ChildError):
 
 
 class OutputError(HikeshiError):
+    exit_code = 4
+
+
+class RemoteError(HikeshiError):
+    """An address the user gave: out of reach, not to be trusted, or it refused."""
+
     exit_code = 4

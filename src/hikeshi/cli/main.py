@@ -27,6 +27,7 @@ from hikeshi.errors import (
     LimitExceeded,
     Location,
     OutputError,
+    RemoteError,
     RuleError,
     UsageError,
 )
@@ -41,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "identify": "Which ransomware, or unknown. ランサムウェアの特定",
     "indicators": "Addresses, names and hashes in a text. 文章からの指標抽出",
     "trace": "Entry, spread, hosts and accounts. 侵入経路と横展開",
+    "submit": "Evidence to a consultation desk, in parts that survive a broken line. 証拠を窓口へ送る",
     "desk": "A consultation desk: generated data. 相談窓口のデータ",
     "serve": "The consultation desk on this machine. 相談窓口を開く",
     "demo": "A worked incident from end to end. 実演",
@@ -105,6 +107,7 @@ _JAPANESE: tuple[tuple[type[HikeshiError], str], ...] = (
     (KnowledgeError, "知識データを読めません"),
     (ChildError, "解析の途中で止まりました"),
     (OutputError, "結果を書けません"),
+    (RemoteError, "窓口に届きません"),
 )
 # The place for the result or for temporary files, never a fault of the program.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG) if hasattr(errno, "EDQUOT") else (

@@ -11,7 +11,7 @@ from hikeshi_desk.cases.models import Case
 
 
 class Token(models.Model):
-    """What a program shows instead of its person. Only an HMAC is kept; it never allows more than the person has now."""
+    """What a program shows instead of its person. Only an HMAC is kept; it allows no more than the person."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="tokens")

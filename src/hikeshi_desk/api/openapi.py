@@ -16,7 +16,7 @@ PREFIX = "/api/v1"
 def document() -> dict[str, Any]:
     found: dict[str, Any] = api.get_openapi_schema(path_prefix="")
     found["openapi"] = "3.1.0"
-    found["info"] |= {"summary": "Incident consultation desk", "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}
+    found["info"]["summary"] = "Incident consultation desk"
     found["servers"] = [{"url": "/"}]
     found["paths"] = {f"{PREFIX}{path}": _path(operations) for path, operations in found["paths"].items()}
     found["components"]["securitySchemes"] = {"token": {
@@ -34,7 +34,7 @@ def _path(operations: dict[str, Any]) -> dict[str, Any]:
                 operation["security"].append({})
         for status, response in operation["responses"].items():
             if int(status) >= 400:
-                response["content"] = {MEDIA_TYPE: one for one in response.get("content", {}).values()}
+                response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
     return operations
 
 

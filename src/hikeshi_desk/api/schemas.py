@@ -9,7 +9,6 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 
-
 Text = Annotated[str, StringConstraints(min_length=1, max_length=100_000, pattern=r"\S")]
 Line = Annotated[str, StringConstraints(max_length=200)]
 Short = Annotated[str, StringConstraints(max_length=500)]

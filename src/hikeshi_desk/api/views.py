@@ -61,7 +61,6 @@ from hikeshi_desk.intake.receipt import hmac_of
 from hikeshi_desk.intake.submit import Accepted, IncomingFile, NotAccepted, Payload
 
 
-
 class Api(NinjaAPI):
     """Ninja's, with short names of operations, and a way to its views for urls.py."""
 
@@ -100,7 +99,8 @@ def consultations(request: HttpRequest, given: ConsultationIn, key: str | None =
     if caller.viewer.user is not None and not given.anonymous:
         name, contact = name or _organisation(caller.user), contact or caller.user.email
     if not given.anonymous and not contact.strip():
-        raise Problem("invalid", text("api.contact"), errors=[{"at": "body.given.contact", "what": text("api.contact")}])
+        what = text("api.contact")
+        raise Problem("invalid", what, errors=[{"at": "body.given.contact", "what": what}])
     facts = {fact: value for fact, value in given.facts.dict().items() if value}
     payload = Payload(
         channel="api", language=given.language, what=given.what, request=given.request, incident=given.incident,

@@ -48,7 +48,7 @@ def limits() -> Limits:
 
 
 def has_room(size: int) -> bool:
-    """May so many bytes more be taken? Evidence is sealed beside the spool, so it needs its size once more for a while."""
+    """May so many bytes more be taken? Evidence is sealed beside the spool: for a while it needs its size twice."""
     spool = Path(settings.SPOOL)
     place = next(folder for folder in (spool, *spool.parents) if folder.exists())
     return shutil.disk_usage(place).free - 2 * size >= limits().free_disk_gib * GIB

@@ -140,6 +140,9 @@ def as_files(named: Iterable[tuple[Upload, str]]) -> tuple[IncomingFile, ...]:
 
 def use(rows: Iterable[Upload]) -> None:
     """A submission has taken these: their bytes are its own now. The rows stay, so that asking again gives the same."""
+    rows = list(rows)
+    for row in rows:
+        _path(row).unlink(missing_ok=True)  # a second name of the same bytes, if the process ended at a bad moment
     Upload.objects.filter(pk__in=[row.pk for row in rows], used_at=None).update(used_at=timezone.now())
 
 

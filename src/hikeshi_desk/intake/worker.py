@@ -1,8 +1,9 @@
 """The web server's worker: senders that send nothing, or almost nothing, do not keep others waiting.
 
-A connection takes a thread only when its first byte is there. From then on it must bring its bytes at a pace, header
-and body alike; time that the desk itself takes is not counted. When more senders are being waited for than there are
-seats, the slowest one leaves. All of this is kept in memory for as long as the connection lasts: no address is.
+A connection takes a thread only when its whole header is there. From then on it must bring its body at a pace and
+never be silent for longer than the grace; time that the desk itself takes is not counted. When more senders are
+waited for than there are seats, or others wait for a thread, the slowest leave. All of this is kept in memory for as
+long as the connection lasts; no address is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from hikeshi_desk.intake.limits import limits
 
 GRACE_S = 20.0  # a header, or the first bytes on a bad line
-YOUNG_S = 3.0  # too new to be judged against others
+YOUNG_S = 1.0  # too new to be judged against others
+QUICK = 100_000  # bytes a second; who brings as much is not sent away for those who wait
+LONGEST_HEADER = 32_768
 SEATS = 0.75  # of the threads may wait for senders
 
 
@@ -38,7 +41,7 @@ class Paced:
         allowed = GRACE_S + self.received / self._slowest - self.waited_s
         if allowed <= 0:
             raise ConnectionResetError("the sender is too slow")
-        self._sock.settimeout(allowed)
+        self._sock.settimeout(min(allowed, GRACE_S))  # also who was quick before may not fall silent
         began = time.monotonic()
         try:
             with self._room.seat(self):
@@ -50,10 +53,6 @@ class Paced:
             self._sock.settimeout(None)
         self.received += len(data)
         return data
-
-    @property
-    def pace(self) -> float:
-        return self.received / max(self.waited_s, 0.001)
 
     def leave(self) -> None:
         """Wakes whoever waits for this sender; the connection is over."""
@@ -84,26 +83,29 @@ class WaitingRoom:
             if len(self._waiting) > self.seats:
                 self._make_room(now)
 
-    def make_room(self) -> None:
-        """Looked at every second, too: who was too young to be judged grows older."""
+    def make_room(self, queued: int = 0) -> None:
+        """Looked at every second, too: who was too young to be judged grows older. `queued` wait for a thread."""
         now = time.monotonic()
         with self._lock:
-            if len(self._waiting) > self.seats:
-                self._make_room(now)
+            if queued or len(self._waiting) > self.seats:
+                self._make_room(now, queued)
 
     def exit(self, sender: Paced) -> None:
         with self._lock:
             self._waiting.pop(sender, None)
 
-    def _make_room(self, now: float) -> None:
-        def waited(one: Paced) -> float:
-            return one.waited_s + now - self._waiting[one]
-
-        old = [one for one in self._waiting if waited(one) > YOUNG_S]
-        old.sort(key=lambda one: one.received / max(waited(one), 0.001))
-        for slowest in old[:len(self._waiting) - self.seats]:
-            slowest.leave()
-            del self._waiting[slowest]
+    def _make_room(self, now: float, queued: int = 0) -> None:
+        paces = {}
+        for one, since in self._waiting.items():
+            waited_s = one.waited_s + now - since
+            if waited_s > YOUNG_S:
+                paces[one] = one.received / waited_s
+        slowest = sorted(paces, key=lambda one: paces[one])
+        too_many = max(len(self._waiting) - self.seats, 0)
+        leaving = slowest[:too_many] + [one for one in slowest[too_many:too_many + queued] if paces[one] < QUICK]
+        for one in leaving:
+            one.leave()
+            del self._waiting[one]
 
 
 class _Seat:
@@ -122,6 +124,7 @@ class PatientWorker(ThreadWorker):
 
     def init_process(self) -> None:
         self.room = WaitingRoom(int(self.cfg.threads * SEATS))
+        self.half: list[TConn] = []  # of these a part of the header is there
         super().init_process()
 
     def accept(self, listener: socket.socket) -> None:
@@ -144,6 +147,36 @@ class PatientWorker(ThreadWorker):
             conn.parser.unreader.sock.begin()
         return super().handle(conn)
 
+    def on_pending_socket_readable(self, conn: TConn, client: socket.socket) -> None:
+        if _has_header(client):
+            super().on_pending_socket_readable(conn, client)
+        else:
+            self.poller.unregister(client)
+            self.pending_conns.remove(conn)
+            self.half.append(conn)
+
     def murder_pending(self) -> None:
+        """Every second, and after every event."""
         super().murder_pending()
-        self.room.make_room()
+        now = time.monotonic()
+        for conn in self.half[:]:
+            if _has_header(conn.sock):
+                self.half.remove(conn)
+                conn.data_ready = True
+                self.enqueue_req(conn)
+            elif now > conn.timeout:
+                self.half.remove(conn)
+                self.nr_conns -= 1
+                conn.close()
+        self.room.make_room(self.tpool._work_queue.qsize())
+
+
+def _has_header(client: socket.socket) -> bool:
+    """Is a whole header in the kernel's buffer, or an end, or more than a header may have?"""
+    try:
+        seen = client.recv(LONGEST_HEADER, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return not seen or b"\r\n\r\n" in seen or len(seen) >= LONGEST_HEADER
