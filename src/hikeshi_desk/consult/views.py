@@ -107,6 +107,13 @@ def code(request: HttpRequest) -> HttpResponse:
     return redirect("consult:thread")
 
 
+def _has_read(request: HttpRequest, receipt_of: str) -> None:
+    """Whoever acts on the page has seen what stands on it."""
+    thread.mark_read(receipt_of)
+    case = thread.find(receipt_of)
+    request.session["thread"] = {**request.session["thread"], "read": thread.read_up_to(case) if case else ""}
+
+
 def _held(request: HttpRequest) -> dict[str, Any] | None:
     """What the session knows of an opened conversation, for two hours after its code was typed in."""
     held = request.session.get("thread", {})
@@ -171,7 +178,7 @@ def _follow_up(request: HttpRequest, receipt_of: str, form: Reply | Naming, payl
         thread.send(payload, files_of(request), form.cleaned_data["key"])
     except NotAccepted:
         return shown_again(request, [said("disk")], 507, lambda: page((said("disk"),), 507))
-    thread.mark_read(receipt_of)
+    _has_read(request, receipt_of)
     draft.drop(request, _DRAFT)
     messages.success(request, text(done))
     return onward(request, "consult:thread")
@@ -217,7 +224,7 @@ def name(request: HttpRequest, receipt_of: str) -> HttpResponse:
 def close(request: HttpRequest, receipt_of: str) -> HttpResponse:
     if thread.close(receipt_of):
         messages.success(request, text("consult.thread.is_closed"))
-    thread.mark_read(receipt_of)
+    _has_read(request, receipt_of)
     return redirect("consult:thread")
 
 
