@@ -65,15 +65,18 @@ def prepare(cases: int) -> None:
 
     from hikeshi_desk.cases.models import Case
     from hikeshi_desk.seed import seed
+    from hikeshi_desk.serve import count_for_planner
 
     call_command("migrate", verbosity=0)
     if Case.objects.exists():
+        count_for_planner()
         return
     began = time.monotonic()
     seed(cases, 3, 1)
     print(f"seeded {cases:,} cases in {time.monotonic() - began:.0f} s", flush=True)
     make_long_cases(random.Random(2))
-    if connection.vendor == "postgresql":
+    count_for_planner()
+    if connection.vendor == "postgresql":  # what autovacuum does within minutes
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
 

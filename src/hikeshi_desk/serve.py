@@ -91,6 +91,7 @@ def prepare(say: Say, furnish: Callable[[], None] | None = None) -> str | None:
         store.prepare()
         check_durable()
         call_command("migrate", interactive=False, verbosity=0)
+        count_for_planner()
         call_command("clearsessions", verbosity=0)
         again, parked = requeue()
     except DatabaseError as fault:
@@ -135,6 +136,16 @@ def check_durable() -> None:
         raise OutputError(f"the database may lose what it confirmed: {found}",
                           hint="SQLite needs WAL and synchronous=FULL (not a network disk); "
                                "PostgreSQL needs fsync=on and synchronous_commit=on")
+
+
+def count_for_planner() -> None:
+    """Without counts SQLite reads all finished cases to find a partner's few. A sample of each index: under a second."""
+    from django.db import connection
+
+    if connection.vendor == "sqlite":  # PostgreSQL counts by itself
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA analysis_limit=1000")
+            cursor.execute("ANALYZE")
 
 
 def children(listener: int, workers: int) -> list[Child]:
