@@ -21,11 +21,13 @@ from hikeshi_desk.analysis.knowledge import knowledge_version
 from hikeshi_desk.analysis.models import Analysis, State
 from hikeshi_desk.analysis.words import worth_a_look
 from hikeshi_desk.audit.log import record
+from hikeshi_desk.cases import clocks
 from hikeshi_desk.cases.models import Attachment, Case, Message
 
 log = logging.getLogger(__name__)
 MOST_STARTS = 3
-_MOST_AT_ONCE = 50  # re-runs for newer knowledge that may wait at a time: new cases go first anyway
+_MOST_AT_ONCE = 50  # cases a round may add to the queue
+_LATELY = timedelta(days=7)
 _LATER = -10  # the priority of what nobody waits for
 _LOST_AFTER = timedelta(minutes=30)
 
@@ -43,6 +45,8 @@ def enqueue(case_id: UUID, *, by: str = "", priority: int = 0) -> bool:
     with transaction.atomic():
         case = Case.objects.select_for_update().get(pk=case_id)
         if not has_something(case):
+            # Looked at: the next round need not read its words again.
+            Analysis.objects.filter(case=case).update(files=0, words=len(words_of(case)))
             return False
         row = row_of(case)
         if by:
@@ -107,17 +111,19 @@ def take_up() -> int:
 
 
 def _unheard() -> list[UUID]:
-    """Cases whose files or words are not those of their last analysis, and that wait for none."""
+    """Open cases whose files or words are not those of their last analysis and that wait for none, newest first."""
     def count(rows: QuerySet[Any]) -> Coalesce:
         counted = rows.filter(case=OuterRef("pk")).order_by().values("case").annotate(n=Count("pk")).values("n")
         return Coalesce(Subquery(counted, output_field=IntegerField()), Value(0))
 
     asker = Message.objects.filter(kind=Message.Kind.ASKER)
     rows = Case.objects.annotate(files_now=count(Attachment.objects.all()), words_now=count(asker))
-    new = Q(analysis=None) & (Q(files_now__gt=0) | Q(incident="ransomware"))
+    lately = Q(incident="ransomware", opened_at__gt=timezone.now() - _LATELY)
+    new = Q(analysis=None) & (Q(files_now__gt=0) | lately)
     idle = Q(analysis__state__in=(State.IDLE, State.DONE, State.FAILED)) & (
         ~Q(files_now=F("analysis__files")) | ~Q(words_now=F("analysis__words")))
-    return list(rows.filter(new | idle).order_by("opened_at").values_list("pk", flat=True)[:500])
+    open_cases = rows.exclude(state__in=clocks.FINISHED)
+    return list(open_cases.filter(new | idle).order_by("-opened_at").values_list("pk", flat=True)[:_MOST_AT_ONCE])
 
 
 def _stuck() -> list[UUID]:

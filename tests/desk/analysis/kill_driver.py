@@ -57,7 +57,7 @@ def main(kind: str) -> None:
         states.append((row.state, row.attempts))
         runs.append(str(row.run))
         # Half of the times as a start of the desk does it, half as the look every two minutes.
-        again = serve._requeue() if len(ends) % 2 else service.take_up()
+        again = sum(serve.requeue()) if len(ends) % 2 else service.take_up()
         assert again, "nobody noticed"
     ends.append(job(""))
     row.refresh_from_db()

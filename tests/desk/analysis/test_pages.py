@@ -70,7 +70,7 @@ def results_of(client, case) -> list[int]:
 def test_the_desk_sees_it_all(handler, analysed):
     case = analysed()
     page = page_of(handler, case)
-    for words in ("Medusa です", "最初にすること", "侵入経路の候補", "VPNの認証情報の悪用", "わかっていないこと", "読めなかったもの",
+    for words in ("Medusa と見られます", "最初にすること", "侵入経路の候補", "VPNの認証情報の悪用", "わかっていないこと", "読めなかったもの",
                   "壊れた.zip", "CANARY 資料.zip!/FS01/", "ほかでも起きているか", "検出をすべて見る"):
         assert words in page, words
     assert results_of(handler, case) == [200] * 5
@@ -86,7 +86,7 @@ def test_a_party_that_sees_findings_sees_them_and_nothing_of_words_or_other_case
     row.save()
     client = partner_of(case, sees_findings=True)
     page = page_of(client, case)
-    assert "Medusa です" in page and "検出をすべて見る" in page
+    assert "Medusa と見られます" in page and "検出をすべて見る" in page
     for words in ("OTHERFAMILY", "PASTED", "ほかでも起きているか", "答えが変わりました", "analysis/ask/", "analysis/again/",
                   "template=analysis"):
         assert words not in page, words
@@ -122,7 +122,7 @@ def test_a_party_of_another_case_and_one_that_left_see_nothing(partner_of, analy
 def test_words_alone_are_nothing_for_a_party(partner_of, consult, note, handler):
     case = consult(note)
     service.analyse_now(case.pk)
-    assert "Medusa です" in page_of(handler, case)
+    assert "Medusa と見られます" in page_of(handler, case)
     assert "Medusa" not in page_of(partner_of(case, sees_findings=True), case)
 
 
@@ -185,7 +185,7 @@ def test_names_from_evidence_are_shown_harmless(handler, analysed):
 
 
 @pytest.mark.parametrize(("given", "verdict"), [
-    ("NOTE", "Medusa です"), (".lockbit", "LockBit です"), ("!!!READ_ME_MEDUSA!!!.txt", "Medusa です"),
+    ("NOTE", "Medusa と見られます"), (".lockbit", "LockBit と見られます"), ("!!!READ_ME_MEDUSA!!!.txt", "Medusa と見られます"),
     ("会議の資料を送ります。よろしくお願いします。", "ランサムウェアの跡は見つかっていません"), ("invoice.pdf", "ランサムウェアの跡は見つかっていません"),
 ])
 def test_a_pasted_note_or_name_is_answered_at_once_and_kept(handler, consult, note, given, verdict):
