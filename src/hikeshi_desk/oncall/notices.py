@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 PAUSES_S = (15, 30, 60, 120, 240, 480, 900)  # after each vain try; then it has failed
 _CLAIM = timedelta(seconds=60)
 _TIMEOUT_S = 10
+ON_ITS_WAY = "oncall.problem.on_its_way"  # written down for the mail server, which did not have it yet
 
 
 def impossible(way: Way | None) -> str:
@@ -63,9 +64,7 @@ def _deliver(notice: Notice) -> str:
     with translation.override(notice.person.language):
         said = words(notice, load_plan())
     if notice.kind == Way.Kind.MAIL:
-        address = ways.value_of(notice.way) if notice.way else notice.person.email
-        send.send_notice(address, said["subject"], said["body"], notice.key)
-        return ""
+        return _mail(ways.value_of(notice.way) if notice.way else notice.person.email, said, notice.key)
     if notice.way is None:
         return "oncall.problem.way_gone"
     content = {name: said[name] for name in ("text", "number", "kind", "due", "link")}
@@ -75,6 +74,21 @@ def _deliver(notice: Notice) -> str:
     except egress.Refused as refused:
         return refused.reason
     return "" if answer.is_good else "oncall.problem.answer"
+
+
+def _mail(address: str, said: dict[str, str], key: str) -> str:
+    """Into the desk's outgoing mail, once; asked again, whether it went out."""
+    try:
+        mail = send.send_notice(address, said["subject"], said["body"], key)
+    except ValueError:
+        return "oncall.refused.mail"
+    except send.TooMany:
+        return "oncall.problem.too_many"
+    if mail is None:
+        return "oncall.problem.no_mail"
+    if mail.sent_at:
+        return ""
+    return "oncall.problem.mail" if mail.problem else ON_ITS_WAY
 
 
 def _done(notice: Notice, problem: str, now: datetime, *, for_good: bool = False) -> bool:
@@ -96,7 +110,7 @@ def _done(notice: Notice, problem: str, now: datetime, *, for_good: bool = False
         failed = row.state == Notice.State.FAILED
         if failed:
             record("system", "oncall.failed", call.subject, person=row.person_id, way=row.kind, why=row.problem)
-        if problem:
+        if problem and problem != ON_ITS_WAY:
             log.warning("an on-call message (%s, try %d) did not go out: %s", row.kind, row.tries, problem)
         if failed and call.state == Call.State.CALLING and not Notice.objects.filter(
                 call=call, round=call.round).exclude(state=Notice.State.FAILED).exists():

@@ -106,7 +106,7 @@ def _do(step: Mapping[str, Any], case: Case, handler: User, partners: Organisati
         case "note":
             acts.note(case, handler, body=said)
         case "reply":
-            acts.reply(case, handler, body=said, wait=bool(step.get("wait")))
+            acts.reply(case, handler, body=said)
         case "triage":
             acts.triage(case, handler, verdict=step["verdict"], reason=said, rule=step["rule"])
         case "invite":
