@@ -63,9 +63,8 @@ def test_the_code_is_not_for_another_case_or_person(handler, member, sign_in, co
 
 def test_a_double_click_is_one_case_with_the_same_code(handler, sign_in) -> None:
     client, same = sign_in(handler), told()
-    codes = []
-    for _ in range(2):
-        codes.append(client.get(client.post(PHONE, same)["Location"]).content.decode().split("receipt-code")[1][:200])
+    codes = [client.get(client.post(PHONE, same)["Location"]).content.decode().split("receipt-code")[1][:200]
+             for _ in range(2)]
     assert codes[0] == codes[1] and Case.objects.count() == 1 and Task.objects.filter(kind="call_back").count() == 1
     assert Entry.objects.filter(act="case.phone_note").count() == 1
 
@@ -136,7 +135,7 @@ def test_a_stop_between_keeping_and_opening_loses_no_call_back(handler, monkeypa
     from hikeshi_desk.cases import opening, phone
 
     monkeypatch.setattr(phone, "open_submission", lambda row: 1 / 0)
-    note, _ = phone.checked({**{name: "" for name in phone.FIELDS}, **told()})
+    note, _ = phone.checked({**dict.fromkeys(phone.FIELDS, ""), **told()})
     with pytest.raises(ZeroDivisionError):
         phone.open_case(note, handler, key=str(uuid.uuid4()))
     assert opening.open_waiting() == 1 and Task.objects.get(kind="call_back").due_at
