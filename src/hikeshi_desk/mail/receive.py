@@ -10,9 +10,11 @@ Every step may be repeated: the raw bytes' hash is the key of all that follows.
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import hashlib
 import logging
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,15 +24,18 @@ from django.db import transaction
 from django.utils import timezone
 
 from hikeshi.errors import HikeshiError
+from hikeshi.evidence import mail_pgp
 from hikeshi.evidence.mail import Mail
+from hikeshi.evidence.mail_pgp import FoundKey
 from hikeshi.evidence.mail_reader import MailReader
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.audit.log import record
-from hikeshi_desk.cases.models import Message
-from hikeshi_desk.cases.opening import open_submission
+from hikeshi_desk.cases.models import Case, Message
+from hikeshi_desk.cases.opening import URGENT_INCIDENTS, open_submission
 from hikeshi_desk.intake.models import Submission
 from hikeshi_desk.intake.submit import IncomingFile, Payload, submit
-from hikeshi_desk.mail import send, store, threads
+from hikeshi_desk.mail import keys, send, store, threads, undelivered
+from hikeshi_desk.mail.guess import Guess, guess
 from hikeshi_desk.mail.models import MailThread, ReceivedMail
 from hikeshi_desk.mail.post import Post, is_plain_address, load_post
 
@@ -97,21 +102,46 @@ def handle(received: ReceivedMail) -> ReceivedMail:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def release(received: ReceivedMail) -> ReceivedMail:
-    """Open a case from a quarantined mail after a person has looked: with the raw mail, unread by us."""
+def release(received: ReceivedMail, into: Case | None = None) -> ReceivedMail:
+    """Take in a quarantined mail after a person has looked: with the raw mail, unread by us, as a new case or `into`
+    one that is there."""
     with _one_at_a_time:
         received.refresh_from_db()
         if received.state != State.QUARANTINED:
             return received
         folder = _work() / f"released-{received.sha256}"
         folder.mkdir(parents=True, exist_ok=True)
+        language = "en" if into and into.language == "en" else "ja"
         try:
-            what = text("mail.unread", language="ja", reason=received.reason_ja)
-            accepted = submit(Payload(**_payload(what=what, language="ja")), [_original(received, folder)],
-                              idempotency_key=received.sha256)
+            reason = received.reason_en if language == "en" else received.reason_ja
+            what = text("mail.unread", language=language, reason=reason)
+            accepted = submit(Payload(**_payload(what=what, language=language, thread=into.receipt if into else "")),
+                              [_original(received, folder)], idempotency_key=received.sha256)
             return _opened(received, accepted.submission_id, None, post=load_post(), answer=False)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def retry(received: ReceivedMail) -> ReceivedMail:
+    """Read a quarantined mail again: the reader may have learned, or the machine was busy then."""
+    with _one_at_a_time:
+        received.refresh_from_db()
+        if received.state != State.QUARANTINED:
+            return received
+        received.state, received.reason_ja, received.reason_en = State.KEPT, "", ""
+        received.save(update_fields=["state", "reason_ja", "reason_en"])
+        return handle(received)
+
+
+def discard(received: ReceivedMail, by: str, reason: str) -> ReceivedMail:
+    """Out of the list, with the reason; the raw mail stays where it is."""
+    with _one_at_a_time, transaction.atomic():
+        received = ReceivedMail.objects.select_for_update().get(pk=received.pk)
+        if received.state == State.QUARANTINED:
+            received.state = State.DISCARDED
+            received.save(update_fields=["state"])
+            record(by, "mail.discarded", f"mail:{received.pk}", reason=reason[:500], sha256=received.sha256)
+        return received
 
 
 # -------------------------------------------------------------------------------- judging
@@ -123,9 +153,11 @@ def _judge(received: ReceivedMail, mail: Mail, folder: Path) -> ReceivedMail:
     received.sender, received.subject = mail.sender[:320], mail.subject[:998]
     received.thread = threads.find_thread(post, [*mail.to, *received.envelope_to],
                                           [*mail.references, *mail.in_reply_to])
+    received.pgp = _pgp(mail)
     received.sender_matches = received.thread is None or _one_spelling(received.thread.address) == _one_spelling(
         mail.sender)
     if automatic := _automatic(received, mail, post):
+        _tell_case(received, mail)
         return _settle(received, State.AUTOMATIC, *automatic)
     if mail.message_id and _came_before(received):
         return _settle(received, State.DUPLICATE, "同じ内容のメールを受け付けています。",
@@ -140,9 +172,19 @@ def _automatic(received: ReceivedMail, mail: Mail, post: Post) -> tuple[str, str
         return f"自動送信のメールです（{sign}）。", f"Sent by a machine ({sign})."
     if post.address and (post.is_ours(mail.sender) or any(post.is_ours(mark) for mark in mail.loop_marks)):
         return "この窓口から出たメールが戻りました。", "A mail of this desk has come back."
+    if mail.suspected and received.thread is not None:  # an out-of-office answer to us, without its proper header
+        return "件名が自動応答のものです。", "The subject is that of an automatic answer."
     if mail.hops > _MOST_HOPS:
         return f"{mail.hops} 台のサーバーを経ています（循環）。", f"It passed {mail.hops} servers: a loop."
     return None
+
+
+def _tell_case(received: ReceivedMail, mail: Mail) -> None:
+    """A machine's word about mail of ours stands in the case; it opens nothing and owes nobody an answer."""
+    if mail.automatic == "bounce":
+        undelivered.bounced(received, mail)
+    elif received.thread is not None and (mail.automatic or mail.suspected) and not received.null_envelope:
+        undelivered.machine_said(received, received.thread, mail)
 
 
 def _came_before(received: ReceivedMail) -> bool:
@@ -152,10 +194,12 @@ def _came_before(received: ReceivedMail) -> bool:
 def _pass_on(received: ReceivedMail, mail: Mail, folder: Path, post: Post) -> ReceivedMail:
     is_new = received.thread is None
     language = _language(mail.subject + mail.text)
+    found = guess(mail.subject, mail.text, [file.name for file in mail.files], is_bulk=mail.bulk) if is_new else None
+    received.guess = {"kind": found.kind, "signs": list(found.signs)} if found else {}
     thread = received.thread or threads.new_thread(received.sha256, address=mail.sender, subject=mail.subject[:998],
                                                    language=language)
     payload = Payload(**_payload(
-        what=_words(mail, received, thread), language=thread.language, thread=thread.key,
+        what=_words(mail, received, thread), language=thread.language, thread=thread.key, incident=_urgent(found),
         # Whoever joins a thread later must not become the address that answers go to.
         asker_name=mail.sender_name if is_new else "", contact=mail.sender if is_new else "",
         mail={"message_id": mail.message_id, "in_reply_to": " ".join(mail.in_reply_to),
@@ -164,7 +208,23 @@ def _pass_on(received: ReceivedMail, mail: Mail, folder: Path, post: Post) -> Re
                                             for file in mail.files)]
     accepted = submit(payload, files, idempotency_key=received.sha256)
     answer = is_new and not (mail.bulk or mail.suspected or mail.null_return_path)
+    keys.propose(received, mail.keys)
     return _opened(received, accepted.submission_id, thread, post=post, answer=answer)
+
+
+def _urgent(found: Guess | None) -> str:
+    """Only ransomware is taken at its word; any other guess is for the handler to judge."""
+    return found.kind if found and found.kind in URGENT_INCIDENTS else ""
+
+
+def _pgp(mail: Mail) -> dict[str, object]:
+    """What the case page says about encryption and signature; empty where there is neither."""
+    told, signature = mail.pgp, mail.pgp.signature
+    if not (mail.encrypted or signature.state):
+        return {}
+    return {"encrypted": mail.encrypted, "decrypted": told.is_decrypted, "signature": signature.state,
+            "key": signature.key, "problem_ja": told.problem.ja if told.problem else "",
+            "problem_en": told.problem.en if told.problem else ""}
 
 
 def _opened(received: ReceivedMail, submission_id: object, thread: MailThread | None, *, post: Post,
@@ -205,9 +265,9 @@ def _quarantine(received: ReceivedMail, error: HikeshiError) -> ReceivedMail:
 # ---------------------------------------------------------------------------------- parts
 
 
-def _payload(*, what: str, language: str, thread: str = "", asker_name: str = "", contact: str = "",
+def _payload(*, what: str, language: str, thread: str = "", asker_name: str = "", contact: str = "", incident: str = "",
              mail: dict[str, str] | None = None) -> dict[str, object]:
-    return {"channel": "mail", "language": language, "what": what, "request": "other", "incident": "",
+    return {"channel": "mail", "language": language, "what": what, "request": "other", "incident": incident,
             "asker_kind": "", "asker_name": asker_name, "contact": contact, "anonymous": False, "on_behalf": "",
             "facts": {}, "hypothesis": (), "thread": thread, "mail": mail or {}}
 
@@ -218,8 +278,10 @@ def _words(mail: Mail, received: ReceivedMail, thread: MailThread) -> str:
     notes = [problem.en if language == "en" else problem.ja for problem in mail.problems]
     if not received.sender_matches:
         notes.append(text("mail.other_sender", language=language, sender=mail.sender or "?"))
-    if mail.encrypted:
+    if mail.encrypted and not mail.pgp.is_decrypted:
         notes.append(text("mail.encrypted", language=language))
+    if told := mail.pgp.problem:
+        notes.append(told.en if language == "en" else told.ja)
     body = mail.text.strip() or text("mail.no_text", language=language)
     if not notes:
         return body
@@ -252,7 +314,41 @@ def _open(received: ReceivedMail) -> tuple[Mail, Path]:
         atexit.register(_reader.close)
     if _hash_of(path) != received.sha256:
         raise HikeshiError("the kept bytes are not those that came", hint="compare with a backup of the mail store")
-    return _reader.read(path)
+    mail, folder = _reader.read(path)
+    if mail.encrypted != "pgp" and not mail.pgp.signature.state:
+        return mail, folder
+    return _with_keys(_reader, path, mail, folder)
+
+
+def read_keys(data: bytes) -> tuple[FoundKey, ...]:
+    """Public keys in a file that somebody brought, read in a limited child; none if it holds no such thing."""
+    work = _work()
+    work.mkdir(parents=True, exist_ok=True)
+    # A mail of one part: the child that opens strangers' bytes knows mails.
+    handle, name = tempfile.mkstemp(prefix="key-", dir=work)
+    try:
+        with open(handle, "wb") as out:
+            out.write(b"Content-Type: application/pgp-keys\n\n" + data)
+        with MailReader(work, work) as reader:
+            mail, folder = reader.read(Path(name))
+            shutil.rmtree(folder, ignore_errors=True)
+        return mail.keys
+    except HikeshiError:
+        return ()
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _with_keys(reader: MailReader, path: Path, mail: Mail, folder: Path) -> tuple[Mail, Path]:
+    """The same mail read once more with the desk's key; where that fails, it stays closed and the reason is told."""
+    try:
+        opened = reader.read(path, keys.ring({keys.one_spelling(mail.sender)}))
+    except HikeshiError as error:
+        why = mail_pgp.TOO_LARGE if mail.encrypted else mail_pgp.DAMAGED
+        log.warning("mail %s could not be decrypted: %s", path.stem, error.what)
+        return dataclasses.replace(mail, pgp=dataclasses.replace(mail.pgp, problem=why)), folder
+    shutil.rmtree(folder, ignore_errors=True)
+    return opened
 
 
 def _work() -> Path:

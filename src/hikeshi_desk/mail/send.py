@@ -8,7 +8,9 @@ new consultation, at most one per address in 24 hours, none to a machine (RFC 38
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
+import secrets
 import smtplib
 import ssl
 from datetime import datetime, timedelta
@@ -24,7 +26,7 @@ from hikeshi.evidence.mail_text import one_line
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.audit.log import record
 from hikeshi_desk.cases.models import Message
-from hikeshi_desk.mail import threads
+from hikeshi_desk.mail import keys, seal, threads, undelivered
 from hikeshi_desk.mail.models import MailThread, ReceivedMail, SentMail
 from hikeshi_desk.mail.post import Post, Server, is_plain_address, load_post
 
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 _JST = ZoneInfo("Asia/Tokyo")
 _DAYS_JA = "月火水木金土日"
 _MOST_TRIES = 12
+_TRIES_FOR_GOOD = 3  # a server that says no for ever is asked again twice: greylisting and mistakes happen
 _POLICY = policy.SMTP.clone(max_line_length=76)
 
 
@@ -57,8 +60,13 @@ def acknowledge(received: ReceivedMail, thread: MailThread, due_at: datetime | N
                else text("mail.ack.soon", language=language))
     return _write(SentMail.Kind.ACKNOWLEDGEMENT, thread, post, received.sender,
                   subject=text("mail.ack.subject", language=language),
-                  body=text("mail.ack.body", language=language, promise=promise),
+                  body=text("mail.ack.body", language=language, promise=promise) + _key_line(language),
                   in_reply_to=received.message_id, answers=received)
+
+
+def _key_line(language: str) -> str:
+    own = keys.own()
+    return "\n" + text("mail.ack.key", language=language, fingerprint=own.grouped) if own else ""
 
 
 _warned_at: datetime | None = None
@@ -86,20 +94,63 @@ def queue_replies() -> int:
             continue
         last = thread.received.exclude(message_id="").order_by("-received_at").first()
         with transaction.atomic():
+            held = is_in_clear(thread)
             _write(SentMail.Kind.REPLY, thread, post, thread.address, subject=_reply_subject(thread.subject),
-                   body=message.body, in_reply_to=last.message_id if last else "", message=message)
+                   body=message.body, in_reply_to=last.message_id if last else "", message=message, held=held)
+            if held:
+                record("mail", "mail.reply_held", f"case:{message.case_id}", message=str(message.pk))
             record("mail", "mail.reply_written", f"case:{message.case_id}", message=str(message.pk))
         count += 1
     return count
 
 
+def is_in_clear(thread: MailThread) -> bool:
+    """They wrote encrypted, and an answer now would not be."""
+    wrote = thread.received.filter(state=ReceivedMail.State.OPENED).order_by("-received_at").first()
+    return wrote is not None and wrote.pgp.get("encrypted") == "pgp" and keys.key_for(thread.address) is None
+
+
+class TooMany(RuntimeError):
+    """This address had its share of notices for now."""
+
+
+_NOTICES_AN_HOUR = 60
+
+
+def send_notice(to: str, subject: str, body: str, key: str) -> SentMail | None:
+    """A short mail of the desk itself, written down before it is sent, one however often it is asked for with `key`.
+
+    None: nothing can be sent because the desk has no mail server. Raises ValueError for what is no plain address and
+    TooMany beyond 60 an hour to one address. It goes out with the next round of sending (every few seconds), signed
+    if the desk has a key; its words are forgotten then.
+    """
+    post = load_post()
+    if not post.address or post.smtp is None:
+        return None
+    if not is_plain_address(to):
+        raise ValueError("not one plain address")
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    known = SentMail.objects.filter(notice_key=digest).first()
+    if known is not None:
+        return known
+    now = timezone.now()
+    if SentMail.objects.filter(kind=SentMail.Kind.NOTICE, recipient_key=recipient_key(to),
+                               created_at__gt=now - timedelta(hours=1)).count() >= _NOTICES_AN_HOUR:
+        raise TooMany(f"more than {_NOTICES_AN_HOUR} notices an hour to one address")
+    made, _ = SentMail.objects.get_or_create(notice_key=digest, defaults={
+        "kind": SentMail.Kind.NOTICE, "mail_id": threads.new_message_id(post), "recipient": to,
+        "recipient_key": recipient_key(to), "subject": one_line(subject)[:200], "body": body, "created_at": now,
+        "next_try_at": now})
+    return made
+
+
 def _write(kind: str, thread: MailThread, post: Post, recipient: str, *, subject: str, body: str, in_reply_to: str,
-           answers: ReceivedMail | None = None, message: Message | None = None) -> SentMail:
+           answers: ReceivedMail | None = None, message: Message | None = None, held: bool = False) -> SentMail:
     now = timezone.now()
     return SentMail.objects.create(
         kind=kind, thread=thread, mail_id=threads.new_message_id(post), recipient=recipient,
         recipient_key=recipient_key(recipient), subject=one_line(subject)[:200], body=body,
-        in_reply_to=in_reply_to if _is_plain_id(in_reply_to) else "", answers=answers, message=message,
+        in_reply_to=in_reply_to if _is_plain_id(in_reply_to) else "", answers=answers, message=message, held=held,
         created_at=now, next_try_at=now)
 
 
@@ -128,12 +179,19 @@ def _clock(when: datetime, language: str) -> str:
 
 
 def build(sent: SentMail, post: Post) -> EmailMessage:
-    """The mail as it goes out. Raises ValueError rather than send a header with a line end."""
+    """The mail as it goes out. Raises ValueError rather than send a header with a line end.
+
+    Signed where the desk has a key, encrypted where a person confirmed the correspondent's: then the subject says
+    nothing outside. Raises keys.Locked or seal.NotSealed rather than send what should have been closed in the clear.
+    """
     out = EmailMessage(policy=_POLICY)
     out["From"] = Address(post.name, addr_spec=post.address)
     out["To"] = Address(addr_spec=sent.recipient)
-    out["Reply-To"] = Address(post.name, addr_spec=threads.plus_address(post, sent.thread))
-    out["Subject"] = sent.subject
+    if sent.thread is not None:
+        out["Reply-To"] = Address(post.name, addr_spec=threads.plus_address(post, sent.thread))
+    key = keys.key_for(sent.recipient) if sent.kind == SentMail.Kind.REPLY else None
+    language = sent.thread.language if sent.thread is not None else "ja"
+    out["Subject"] = text("mail.pgp.subject", language=language) if key else sent.subject
     out["Date"] = sent.created_at
     out["Message-ID"] = sent.mail_id
     if sent.in_reply_to:
@@ -143,6 +201,13 @@ def build(sent: SentMail, post: Post) -> EmailMessage:
     if sent.kind == SentMail.Kind.ACKNOWLEDGEMENT:
         out["Auto-Submitted"] = "auto-replied"
         out["X-Auto-Response-Suppress"] = "All"
+    elif sent.kind == SentMail.Kind.NOTICE:
+        out["Auto-Submitted"] = "auto-generated"
+    signer = keys.signer()
+    if signer is not None or key is not None:
+        sent.sealed_for = key.fingerprint if key else ""
+        return seal.closed(out, sent.body, subject=sent.subject, signer=signer,
+                           recipient=key.armored.encode("ascii") if key else None)
     out.set_content(sent.body, cte="base64" if not sent.body.isascii() else None)
     return out
 
@@ -152,8 +217,9 @@ def send_waiting() -> tuple[int, int]:
     post = load_post()
     if post.smtp is None or not post.address:
         return 0, 0
-    due = list(SentMail.objects.filter(sent_at=None, next_try_at__lte=timezone.now(), tries__lt=_MOST_TRIES)
-               .select_related("thread")[:200])
+    due = list(SentMail.objects.filter(sent_at=None, next_try_at__lte=timezone.now(), tries__lt=_MOST_TRIES,
+                                        held=False, failed_at=None)
+               .select_related("thread", "message")[:200])
     if not due:
         return 0, 0
     done = failed = 0
@@ -193,13 +259,52 @@ def connect(server: Server) -> smtplib.SMTP:
 def _send_one(server: smtplib.SMTP, sent: SentMail, post: Post) -> bool:
     # An automatic mail has no return path: nobody's machine may answer it (RFC 3834, 3.3).
     envelope = "" if sent.kind == SentMail.Kind.ACKNOWLEDGEMENT else post.address
+    if sent.kind == SentMail.Kind.REPLY and sent.thread is not None and _must_wait(sent):
+        return False
     try:
-        server.send_message(build(sent, post), from_addr=envelope, to_addrs=[sent.recipient])
+        # As bytes: what is signed must not be wrapped anew on its way.
+        server.sendmail(envelope, [sent.recipient], build(sent, post).as_bytes())
     except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, ValueError) as error:
         _failed(sent, error)
         return False
     sent.sent_at, sent.tries, sent.problem = timezone.now(), sent.tries + 1, ""
-    sent.save(update_fields=["sent_at", "tries", "problem"])
+    if sent.kind == SentMail.Kind.NOTICE:
+        sent.body = ""  # it may hold a one-time link
+    sent.save(update_fields=["sent_at", "tries", "problem", "sealed_for", "body"])
+    return True
+
+
+def send_now_or_later(to: str, subject: str, body: str) -> None:
+    """What accounts hand over: words to a person's own address. Raises RuntimeError where no mail is set up."""
+    if send_notice(to, subject, body, secrets.token_hex(16)) is None:
+        raise RuntimeError("no mail server is set up")
+
+
+def seal_held(address: str) -> int:
+    """A key was confirmed: what was held for want of it goes out now, encrypted."""
+    return SentMail.objects.filter(recipient__iexact=address, held=True, sent_at=None).update(
+        held=False, next_try_at=timezone.now())
+
+
+def let_go(sent: SentMail, by: str) -> bool:
+    """A person has read the warning and says: in the clear all the same. False if it was not held any more."""
+    with transaction.atomic():
+        done = SentMail.objects.filter(pk=sent.pk, held=True, sent_at=None).update(
+            held=False, sealed_for=CLEAR, next_try_at=timezone.now())
+        if done:
+            record(by, "mail.sent_in_clear", f"case:{sent.message.case_id}" if sent.message else f"sentmail:{sent.pk}")
+    return bool(done)
+
+
+CLEAR = "clear"  # in sealed_for before sending: somebody decided so
+
+
+def _must_wait(sent: SentMail) -> bool:
+    """The key may have been removed since this was written: then it is held as if written now."""
+    assert sent.thread is not None
+    if sent.sealed_for == CLEAR or not is_in_clear(sent.thread):
+        return False
+    SentMail.objects.filter(pk=sent.pk).update(held=True)
     return True
 
 
@@ -208,3 +313,12 @@ def _failed(sent: SentMail, error: Exception) -> None:
     sent.problem = one_line(f"{type(error).__name__}: {error}")[:500]
     sent.next_try_at = timezone.now() + timedelta(minutes=min(2 ** sent.tries, 360))
     sent.save(update_fields=["tries", "problem", "next_try_at"])
+    if sent.tries >= (_TRIES_FOR_GOOD if _is_for_good(error) else _MOST_TRIES):
+        undelivered.give_up(sent, sent.problem)
+
+
+def _is_for_good(error: Exception) -> bool:
+    """The server says no for ever to this address (5xx); any other trouble may pass."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return all(500 <= code < 600 for code, _ in error.recipients.values())
+    return isinstance(error, smtplib.SMTPDataError) and 500 <= error.smtp_code < 600
