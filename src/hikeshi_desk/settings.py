@@ -112,6 +112,7 @@ TEMPLATES = [{
         "hikeshi_desk.accounts.context.viewer",
         "hikeshi_desk.consult.context.this_desk",
         "hikeshi_desk.oncall.context.unreached",
+        "hikeshi_desk.mail.context.post_office",
     ]},
 }]
 DATABASES = {"default": _database()}

@@ -8,8 +8,10 @@ from hikeshi_desk.accounts.access import public
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("hikeshi_desk.api.urls")),
     path("", include("hikeshi_desk.consult.urls")),
+    path("", include("hikeshi_desk.mail.urls")),
     path("desk/account/", include("hikeshi_desk.accounts.urls")),
     path("desk/", include("hikeshi_desk.cases.urls")),
+    path("desk/on-call/", include("hikeshi_desk.oncall.urls")),
     path("desk/", include("hikeshi_desk.analysis.urls")),
     path("language/", public(methods=("POST",))(set_language), name="language"),
 ]

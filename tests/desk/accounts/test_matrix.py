@@ -65,6 +65,13 @@ TABLE: dict[str, tuple[object, set[str]]] = {
         "split", "take", "triage", "undo", "uninvite", "unmerge")},
     **{f"analysis:{page}": (READING, PAGE) for page in ("findings", "findings-file", "report", "report-pdf", "spread")},
     **{f"analysis:{act}": (WORKING, ACT) for act in ("again", "ask", "confirm")},
+    "mail:public-key": (EVERYBODY, PAGE),
+    **{f"mail:{page}": (WORKING, PAGE) for page in ("quarantine", "raw", "keys")},
+    **{f"mail:{act}": (WORKING, ACT) for act in (
+        "open", "attach", "retry", "discard", "key-add", "key-confirm", "key-remove", "in-clear")},
+    "oncall:roster": (WORKING, PAGE), "oncall:shift-add": (LEAD, ACT), "oncall:shift-end": (LEAD, ACT),
+    "oncall:way-add": (WORKING, ACT), "oncall:way-remove": (WORKING, ACT), "oncall:test": (WORKING, ACT),
+    "oncall:take": (WORKING, ACT), "oncall:link": (EVERYBODY, FORM),
     "consult:landing": (EVERYBODY, PAGE), "consult:code": (EVERYBODY, FORM), "consult:form": (EVERYBODY, FORM),
     "consult:leave": (EVERYBODY, ACT), "consult:receipt": (EVERYBODY, PAGE), "consult:thread": (EVERYBODY, PAGE),
     "consult:privacy": (EVERYBODY, PAGE), "consult:words": (EVERYBODY, PAGE), "consult:logo": (EVERYBODY, PAGE),
