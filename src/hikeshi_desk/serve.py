@@ -139,7 +139,7 @@ def check_durable() -> None:
 
 
 def count_for_planner() -> None:
-    """Without counts SQLite reads all finished cases to find a partner's few. A sample of each index: under a second."""
+    """Without counts SQLite reads every finished case to find a partner's few. A sample of each index."""
     from django.db import connection
 
     if connection.vendor == "sqlite":  # PostgreSQL counts by itself
