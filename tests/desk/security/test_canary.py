@@ -30,6 +30,8 @@ QUERIES = [{"q": WORD}, {"q": f"{WORD}0001what"}, {"q": "CANARY0001"}, {"sort": 
            {"view": "closed"}, {"kind": "notes", "q": WORD}, {"kind": "all", "q": WORD}, {"page": "2"}, {"order": "-title"},
            {"title__contains": WORD}, {"owner": "1"}, {"state": "new"}, {"before": "999999"}, {"template": WORD}]
 
+LISTS = ("cases:queue", "cases:breaches", "accounts:audit", "api:cases", "api:list-cases")
+
 
 def _pools(world: World, secret: Secret) -> dict[str, list[Any]]:
     ids = [pk for pks in secret.rows.values() for pk in pks[:1]]
@@ -53,7 +55,8 @@ def _requests(world: World, secret: Secret) -> list[tuple[str, str, str, Any]]:
             found.append((name, "GET", path, None))
             found.append((name, "POST", path, said))
         if not entry.pattern.converters:
-            found += [(name, "GET", path, query | {"case": str(asked[1]), "number": asked[0]}) for query in QUERIES]
+            found += [(name, "GET", path, query | {"case": str(asked[1]), "number": asked[0]})
+                      for query in (QUERIES if name in LISTS else QUERIES[:2])]
     found += [(name, "HEAD", path, sent) for name, method, path, sent in found if method == "GET" and sent is None][::3]
     found += [("cases:queue", "GET", reverse("cases:queue"), {"q": word}) for word in (
         secret.case.number, str(secret.case.pk), secret.code, secret.case.title, secret.case.number[-6:])]
@@ -101,7 +104,7 @@ def test_no_byte_of_another_s_case_and_the_same_answers_as_without_it(world, ind
                 assert canary in said or canary == WORD, f"{where}: {canary}"
             for mark in marks:
                 assert mark not in told or mark in said or mark in path, f"{where}: {mark}"
-            if method == "POST":
+            if method == "POST" and answer.status_code not in (403, 404, 405):
                 assert secret.now() == kept, where
 
         with_it = _crawl(visitor, asked, clean)

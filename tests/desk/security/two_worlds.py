@@ -286,6 +286,6 @@ def paths(name: str, entry: URLPattern, pools: dict[str, list[Any]]) -> list[str
         else:
             choices.append(["alone", WORD])
     keys = list(entry.pattern.converters)
-    return [reverse(name, kwargs=dict(zip(keys, found, strict=True))) for found in itertools.product(*choices)][:24]
+    return [reverse(name, kwargs=dict(zip(keys, found, strict=True))) for found in itertools.product(*choices)][:12]
 
 
