@@ -65,6 +65,24 @@ _DATA = click.option("--data", required=True, type=click.Path(file_okay=False, e
                      help="The desk's data folder. データフォルダ")
 
 
+@command.command("mail-key")
+@click.argument("act", type=click.Choice(["create", "show"]))
+@_DATA
+def mail_key(act: str, data: Path) -> None:
+    """Make the desk's OpenPGP key pair, or show its fingerprint. 窓口のPGP鍵を作る・表示する
+
+    With HIKESHI_MAIL_KEY_PASSPHRASE set, the secret key is kept encrypted with it; the desk then needs it to start.
+    """
+    os.environ["HIKESHI_DATA"] = str(data.absolute())
+    os.environ["DJANGO_SETTINGS_MODULE"] = "hikeshi_desk.settings"
+    import_module("django").setup()
+    management = import_module("django.core.management")
+    try:
+        management.call_command("mail_key", act)
+    except management.CommandError as fault:
+        raise UsageError(str(fault)) from fault
+
+
 @command.command("audit-head")
 @_DATA
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path),

@@ -3,8 +3,9 @@
 Runs only in a limited child (mail_reader.py). The standard library's `email` package never sees
 the bytes: it needs minutes for a few hundred kilobytes made for it. What is here reads each
 byte a bounded number of times and refuses, before any decoding, what exceeds MailLimits.
-Forwarded mails (message/rfc822) stay whole, as files: nothing is opened twice.
-Source: RFC 5322, 2045, 2046, 2231, 3464, 3676, 3834.
+Forwarded mails (message/rfc822) stay whole, as files: nothing is opened twice. With a Keyring a mail that is
+encrypted as a whole is read from its plaintext, and signatures are judged (mail_pgp.py).
+Source: RFC 5322, 2045, 2046, 2231, 3156, 3464, 3676, 3834.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hikeshi.errors import LimitExceeded
+from hikeshi.evidence import mail_pgp
 from hikeshi.evidence.mail_html import html_to_text
+from hikeshi.evidence.mail_pgp import FoundKey, Keyring, Signature
 from hikeshi.evidence.mail_text import CODECS, decode, decode_header, from_base64, one_line
 from hikeshi.evidence.member_names import shown
 from hikeshi.evidence.tnef import MAGIC as TNEF_MAGIC
@@ -53,6 +56,26 @@ class MailFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounce:
+    """One recipient of a delivery report: `action` is failed, delayed, delivered, relayed or expanded."""
+
+    recipient: str
+    action: str
+    status: str
+    diagnostic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pgp:
+    """What OpenPGP did in a mail. `signature.state` may also be "unchecked" (no keyring given) or "partial" (only a
+    part of what is shown was signed: nothing is claimed). `problem` says why it stayed encrypted."""
+
+    is_decrypted: bool = False
+    signature: Signature = field(default_factory=Signature)
+    problem: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """A mail as data. Addresses and ids are as written, one line each; `date` is UTC or None.
 
@@ -60,6 +83,7 @@ class Mail:
     which sign. `bulk` and `suspected` (out-of-office subject) mails are read like others, but
     nothing may answer them by itself. `loop_marks` are the desks that it has passed already.
     `digest` leaves out the trace headers: it is equal for one mail that came by two ways.
+    `about` are the message ids that a bounce returns; `keys` are public keys that came along.
     """
 
     message_id: str
@@ -83,6 +107,10 @@ class Mail:
     encrypted: str  # "", "pgp", "smime"
     digest: str
     problems: tuple[Text, ...]
+    pgp: Pgp = field(default_factory=Pgp)
+    keys: tuple[FoundKey, ...] = ()
+    bounces: tuple[Bounce, ...] = ()
+    about: tuple[str, ...] = ()
 
 
 class _Part(NamedTuple):
@@ -102,6 +130,13 @@ class _Reading:
     problems: dict[Text, None] = field(default_factory=dict)
     encrypted: str = ""
     types: set[str] = field(default_factory=set)
+    ring: Keyring | None = None
+    is_decrypted: bool = False
+    signatures: list[Signature] = field(default_factory=list)
+    pgp_problem: Text | None = None
+    keys: dict[str, FoundKey] = field(default_factory=dict)
+    bounces: list[Bounce] = field(default_factory=list)
+    inner_subject: str = ""
 
 
 _HEADER = re.compile(rb"([!-9;-~]{1,200})[ \t]*:")
@@ -111,8 +146,10 @@ _ID = re.compile(r"<[^<>\s]{1,990}>")
 _JUST_ID = re.compile(r"[^<>\s]{3,990}@[^<>\s]{1,990}")
 
 
-def decode_mail(data: bytes, limits: MailLimits, folder: Path) -> Mail:
+def decode_mail(data: bytes, limits: MailLimits, folder: Path, ring: Keyring | None = None) -> Mail:
     """What the mail says; its files are written to `folder` as 0001, 0002, …
+
+    Without `ring` encrypted parts stay as they are and signatures are "unchecked".
 
     Raises LimitExceeded. Everything else that is odd is read as well as possible and named in
     `problems`. Header values come without control signs, so none can become two headers.
@@ -121,17 +158,17 @@ def decode_mail(data: bytes, limits: MailLimits, folder: Path) -> Mail:
         raise _refuse(f"the mail has {len(data):,} bytes, more than {limits.mail_bytes:,}")
     if b"\n" not in data:
         data = data.replace(b"\r", b"\n")
-    reading = _Reading(data, limits, folder)
+    reading = _Reading(data, limits, folder, ring=ring)
     part = _open(reading, 0, len(data))
     charset = _parameters(_first(part.headers, "content-type"), limits)[1].get("charset", "")
-    text = "\n\n".join(piece for piece in _read(reading, part, 0, "text/plain") if piece.strip())
+    text = "\n\n".join(piece for piece in _whole(reading, part) if piece.strip())
     if len(text) > limits.text_chars:
         text = text[:limits.text_chars]
         _note(reading, "本文が長いため、途中までを表示します。", "The text is long; only its beginning is shown.")
     headers = {name: decode_header(value, charset, 20_000) for name, value in reversed(part.headers)}
     sender = _addresses(_first(part.headers, "from"), charset)
     automatic, why = _automatic(headers, reading.types)
-    subject = headers.get("subject", "")[:998]
+    subject = (reading.inner_subject or headers.get("subject", ""))[:998]
     return Mail(
         message_id=(_ids(headers.get("message-id", "")) or ("",))[0], in_reply_to=_ids(headers.get("in-reply-to", "")),
         references=_ids(headers.get("references", ""))[-1000:], subject=subject,
@@ -146,7 +183,10 @@ def decode_mail(data: bytes, limits: MailLimits, folder: Path) -> Mail:
         loop_marks=tuple(decode_header(v, "", 200) for n, v in part.headers if n == "x-loop")[:50],
         hops=sum(name == "received" for name, _ in part.headers), encrypted=reading.encrypted,
         digest=_digest([headers.get(name, "") for name in ("message-id", "from", "date")] + [subject, text],
-                       reading.files), problems=tuple(reading.problems))
+                       reading.files), problems=tuple(reading.problems),
+        pgp=Pgp(reading.is_decrypted, _one_signature(reading), reading.pgp_problem),
+        keys=tuple(reading.keys.values())[:5], bounces=tuple(reading.bounces),
+        about=_returned_ids(data) if automatic == "bounce" else ())
 
 
 def _digest(words: list[str], files: list[MailFile]) -> str:
@@ -161,6 +201,115 @@ def _refuse(what: str) -> LimitExceeded:
 def _note(reading: _Reading, ja: str, en: str) -> None:
     if len(reading.problems) < 50:
         reading.problems[Text(ja, en)] = None
+
+
+def _returned_ids(data: bytes) -> tuple[str, ...]:
+    """Message ids anywhere in a delivery report, the returned mail's among them."""
+    found = re.findall(rb"^[ \t>]{0,8}Message-ID:\s{0,8}(<[^<>\s]{1,250}>)", data, re.I | re.M)[:50]
+    return tuple(dict.fromkeys(one.decode("ascii", "replace") for one in found))
+
+
+# -------------------------------------------------------------------------------- OpenPGP
+
+
+def _whole(reading: _Reading, part: _Part) -> list[str]:
+    """The texts of a mail; decrypted, or with its signature judged, where that is about all of it."""
+    kind, parameters = _parameters(_first(part.headers, "content-type"), reading.limits)
+    protocol = parameters.get("protocol", "").lower()
+    boundary = parameters.get("boundary", "").rstrip().encode("latin-1", "replace")
+    if boundary and kind == "multipart/encrypted" and protocol == "application/pgp-encrypted":
+        reading.encrypted = "pgp"
+        if reading.ring is not None and (words := _decrypted(reading, part, boundary, reading.ring)) is not None:
+            return words
+    if boundary and kind == "multipart/signed" and protocol == "application/pgp-signature":
+        return _signed(reading, part, boundary)
+    return _read(reading, part, 0, "text/plain")
+
+
+def _decrypted(reading: _Reading, part: _Part, boundary: bytes, ring: Keyring) -> list[str] | None:
+    """The plaintext read as a mail of its own, or None: then `pgp_problem` says why."""
+    before = reading.parts
+    parts = [_open(reading, *place) for place in _children(reading, part, boundary)]
+    if len(parts) != 2:
+        reading.pgp_problem = mail_pgp.DAMAGED
+        reading.parts = before
+        return None
+    try:
+        plain, signature = mail_pgp.decrypt(_body(reading, parts[1]), ring, reading.folder)
+    except mail_pgp.Unreadable as error:
+        reading.pgp_problem = error.told
+        reading.parts = before
+        return None
+    outer, reading.data, reading.is_decrypted = reading.data, plain, True
+    try:
+        root = _open(reading, 0, len(plain))
+        kind, parameters = _parameters(_first(root.headers, "content-type"), reading.limits)
+        reading.inner_subject = decode_header(_first(root.headers, "subject"), "", 998)
+        inner = parameters.get("boundary", "").rstrip().encode("latin-1", "replace")
+        if inner and kind == "multipart/signed":
+            return _signed(reading, root, inner)
+        reading.signatures.append(signature)
+        return _read(reading, root, 0, "text/plain")
+    finally:
+        reading.data = outer
+
+
+def _signed(reading: _Reading, part: _Part, boundary: bytes) -> list[str]:
+    """The first part; the second is its signature, and what follows it nobody signed."""
+    places = _children(reading, part, boundary)
+    parts = [_open(reading, *place) for place in places]
+    if len(parts) < 2:
+        return [text for one in parts for text in _read(reading, one, 1, "text/plain")]
+    if len(parts) > 2:
+        reading.signatures.append(Signature("partial"))
+    elif reading.ring is None:
+        reading.signatures.append(Signature("unchecked"))
+    else:
+        start, end = places[0]
+        exact = re.sub(rb"\r?\n", b"\r\n", reading.data[start:end])
+        reading.signatures.append(mail_pgp.verify_detached(exact, _body(reading, parts[1]), reading.ring))
+    return [text for one in [parts[0], *parts[2:]] for text in _read(reading, one, 1, "text/plain")]
+
+
+def _inline(reading: _Reading, body: bytes) -> bytes:
+    """A text with an armoured block in it: what the block says, where it could be opened or its signature holds."""
+    block = mail_pgp.BLOCK.search(body)
+    if block is None:
+        return body
+    outside = (body[:block.start()] + body[block.end():]).strip()
+    if block[1] == b"SIGNED MESSAGE":
+        if outside:
+            reading.signatures.append(Signature("partial"))
+            return body
+        if reading.ring is None:
+            reading.signatures.append(Signature("unchecked"))
+            return body
+        words, signature = mail_pgp.verify_clear(block[0] + b"\n", reading.ring)
+        reading.signatures.append(signature)
+        return body if words is None else words
+    reading.encrypted = reading.encrypted or "pgp"
+    if reading.ring is None:
+        return body
+    try:
+        plain, signature = mail_pgp.decrypt(block[0] + b"\n", reading.ring, reading.folder)
+    except mail_pgp.Unreadable as error:
+        reading.pgp_problem = error.told
+        return body
+    reading.is_decrypted = True
+    reading.signatures.append(Signature("partial") if outside and signature.state else signature)
+    if outside:
+        _note(reading, "本文の一部は暗号化されていません。", "A part of the text was not encrypted.")
+        return plain + b"\n\n----\n" + outside
+    return plain
+
+
+def _one_signature(reading: _Reading) -> Signature:
+    """The mail's: one judgement over all, or none is claimed."""
+    found = [one for one in reading.signatures if one.state]
+    if not found:
+        return Signature()
+    # Beside a signed text of its own there may be others, and files, that nobody signed.
+    return found[0] if len(reading.signatures) == 1 else Signature("partial", found[0].key)
 
 
 # ------------------------------------------------------------------------------ structure
@@ -268,6 +417,12 @@ def _leaf(reading: _Reading, part: _Part, kind: str, parameters: dict[str, str])
     disposition, more = _parameters(_first(part.headers, "content-disposition"), reading.limits)
     name = _file_name(more.get("filename") or parameters.get("name") or "")
     body = _body(reading, part)
+    if kind == "message/delivery-status":
+        _report(reading, body)
+    if kind == "application/pgp-keys" or name.lower().endswith((".asc", ".pgp", ".gpg", ".key")):
+        reading.keys.update({key.fingerprint: key for key in mail_pgp.find_keys(body)})
+    if kind == "text/plain" and b"-----BEGIN PGP " in body and not name and disposition != "attachment":
+        body = _inline(reading, body)
     if kind in ("text/plain", "text/html") and disposition != "attachment" and not name:
         return [_text(reading, body, kind, parameters)]
     if body.startswith(TNEF_MAGIC) and (kind.endswith("ms-tnef") or name.lower().endswith(".dat")):
@@ -275,6 +430,19 @@ def _leaf(reading: _Reading, part: _Part, kind: str, parameters: dict[str, str])
     if name or body.strip():
         _keep(reading, name or _default_name(kind, len(reading.files) + 1), kind, body)
     return []
+
+
+def _report(reading: _Reading, body: bytes) -> None:
+    """Groups of fields, one for each recipient; the first is about the mail as a whole (RFC 3464)."""
+    for group in re.split(rb"\r?\n[ \t]*\r?\n", body[:100_000])[:51]:
+        unfolded = re.sub(rb"\r?\n[ \t]+", b" ", group)
+        fields = {name.strip().lower(): decode_header(value, "", 400)
+                  for name, colon, value in (line.partition(b":") for line in unfolded.splitlines()[:50]) if colon}
+        who = fields.get(b"original-recipient") or fields.get(b"final-recipient")
+        if who and len(reading.bounces) < 50:
+            reading.bounces.append(Bounce(
+                who.rpartition(";")[2].strip()[:320], fields.get(b"action", "").lower()[:20],
+                fields.get(b"status", "")[:20], fields.get(b"diagnostic-code", "").partition(";")[2].strip()[:300]))
 
 
 def _body(reading: _Reading, part: _Part) -> bytes:
@@ -356,7 +524,7 @@ def _winmail(reading: _Reading, body: bytes, name: str) -> list[str]:
     for inner, content in packed.files:
         _keep(reading, _file_name(inner) or _default_name("application/octet-stream", len(reading.files) + 1),
               "application/octet-stream", content)
-    if not packed.complete or (packed.has_rtf and not packed.body.strip()):
+    if not packed.complete:
         _keep(reading, name or "winmail.dat", "application/ms-tnef", body)
         _note(reading, "winmail.dat の一部は読めません。元のファイルも残しました。",
               "A part of winmail.dat can't be read; the file itself was kept too.")

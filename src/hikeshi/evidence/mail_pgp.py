@@ -44,7 +44,7 @@ class Keyring:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """`state`: "" (none), good, bad, unknown (a key nobody confirmed). `key` is a fingerprint or key id."""
+    """`state`: "" (none), good, bad, unknown (a key nobody confirmed), unchecked. `key` is a fingerprint or key id."""
 
     state: str = ""
     key: str = ""
@@ -152,7 +152,11 @@ def _judge(ring: Keyring, work: object, issuer: str = "") -> Signature:
         return certs
     try:
         sigs = work(store).valid_sigs
-    except RuntimeError:
+    except RuntimeError as error:
+        if "Unexpected message structure" in str(error):
+            # Compressed between encryption and signature, as GnuPG does unless told otherwise: pysequoia 0.1.35 reads
+            # such a message but does not check who signed it. Neither good nor bad may be claimed.
+            return Signature("unchecked", one_line(asked[0]).upper()[:40] if asked else "")
         sigs = []
     if sigs:
         return Signature("good", str(sigs[0].certificate).upper())

@@ -12,19 +12,20 @@ from types import TracebackType
 
 from hikeshi.errors import ChildError, HikeshiError, LimitExceeded
 from hikeshi.evidence.mail import Mail, MailLimits, decode_mail
+from hikeshi.evidence.mail_pgp import Keyring
 from hikeshi.evidence.sandbox import Limits, Outcome, Task, run
 
 CHILD = Limits(cpu_s=10, wall_s=60, memory_bytes=512 * 2**20, file_bytes=200 * 2**20)
-_Order = tuple[Path, Path, MailLimits]
+_Order = tuple[Path, Path, MailLimits, Keyring | None]
 
 
 def decode_in_child(_: None, order: _Order) -> Mail:
     """What runs on the other side: one mail's bytes to data and files."""
-    raw, folder, limits = order
+    raw, folder, limits, ring = order
     if raw.stat().st_size > limits.mail_bytes:
         raise LimitExceeded(f"the mail has more than {limits.mail_bytes:,} bytes",
                             hint="the mail is kept unread; look at it by hand")
-    return decode_mail(raw.read_bytes(), limits, folder)
+    return decode_mail(raw.read_bytes(), limits, folder, ring)
 
 
 class MailReader:
@@ -56,12 +57,15 @@ class MailReader:
         with self._one_at_a_time:
             self._end()
 
-    def read(self, path: Path) -> tuple[Mail, Path]:
+    def read(self, path: Path, ring: Keyring | None = None) -> tuple[Mail, Path]:
+        """With `ring` in a child that ends afterwards: no later mail runs beside the desk's key."""
         folder = self._work / uuid.uuid4().hex
         folder.mkdir(parents=True)
         try:
             with self._one_at_a_time:
-                outcome = self._ask(Task(folder.name, (path.resolve(), folder.resolve(), self._limits)))
+                outcome = self._ask(Task(folder.name, (path.resolve(), folder.resolve(), self._limits, ring)))
+                if ring is not None:
+                    self._end()
             if outcome.error is not None:
                 raise outcome.error
             if not isinstance(outcome.value, Mail):

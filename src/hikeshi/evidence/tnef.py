@@ -1,7 +1,7 @@
 """winmail.dat: the files that Outlook packs away from everybody else.
 
-Read are the names and contents of attached files and the plain body; a message in RTF only is
-said to be there. Source: [MS-OXTNEF], [MS-OXPROPS].
+Read are the names and contents of attached files and the body: plain, or the compressed RTF with the text or
+the HTML inside it. Source: [MS-OXTNEF], [MS-OXPROPS].
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
+from hikeshi.evidence import rtf
+from hikeshi.evidence.mail_html import html_to_text
 from hikeshi.evidence.mail_text import decode, one_line
 
 MAGIC = b"\x78\x9f\x3e\x22"
@@ -20,11 +22,11 @@ _MOST_FILES, _MOST_PROPERTIES = 200, 2000
 
 @dataclass(slots=True)
 class Packed:
-    """What was found; `complete` is False if something in it could not be read."""
+    """What was found; `complete` is False if something in it could not be read. `rtf` is the compressed body."""
 
     files: list[tuple[str, bytes]] = field(default_factory=list)
     body: str = ""
-    has_rtf: bool = False
+    rtf: bytes = b""
     complete: bool = True
 
 
@@ -56,7 +58,7 @@ def read_tnef(data: bytes) -> Packed:
             case 0x800C:
                 out.body = decode(body.rstrip(b"\0"), charset).text
             case 0x9003:
-                out.has_rtf = _RTF in _properties(body, charset, out)
+                _properties(body, charset, out)
             case 0x9002:
                 keep()
                 begun = True
@@ -70,7 +72,19 @@ def read_tnef(data: bytes) -> Packed:
     else:
         out.complete = out.complete and at >= len(data)
     keep()
+    if out.rtf and not out.body.strip():
+        _read_rtf(out)
     return out
+
+
+def _read_rtf(out: Packed) -> None:
+    try:
+        rich = rtf.read_rtf(rtf.decompress(out.rtf))
+    except rtf.Damaged:
+        out.complete = False
+        return
+    out.body = (html_to_text(rich.text) if rich.is_html else rich.text).strip()
+    out.complete = out.complete and rich.complete and bool(out.body)
 
 
 def _properties(data: bytes, charset: str, out: Packed) -> dict[int, str]:
@@ -105,6 +119,8 @@ def _properties(data: bytes, charset: str, out: Packed) -> dict[int, str]:
                     found[number] = value.decode("utf-16-le", "replace").rstrip("\0")
                 else:
                     found.setdefault(number, "")
+                    if number == _RTF:
+                        out.rtf = value
     except struct.error:
         out.complete = False
     return found
