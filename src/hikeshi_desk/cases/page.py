@@ -414,7 +414,8 @@ def act_detail(act: str, detail: Mapping[str, Any]) -> str:
         case "case.describe":
             return " · ".join(_described(name, value) for name, value in (get("to") or {}).items())
         case "case.coordinate":
-            return " · ".join(str(get(name)) for name in ("product", "vendor", "embargo") if get(name))
+            at = labels.moment(datetime.fromisoformat(get("embargo"))) if get("embargo") else None
+            return " · ".join(filter(None, (str(get("product") or ""), str(get("vendor") or ""), at.local if at else "")))
         case "case.undo":
             return act_words(str(get("of", "")))
         case "case.opine":
@@ -439,7 +440,7 @@ def _facts(case: Case, *, abroad: bool) -> list[Fact]:
     }
     found = [Fact(text(f"cases.fact.{name}"), value) for name, value in asked.items() if value]
     return found + [Fact(labels.label("fact", str(name)), labels.label(str(name), str(value)))
-                    for name, value in case.facts.items() if value]
+                    for name, value in case.facts.items() if value and name != "detected_by"]
 
 
 def _promises(case: Case, viewer: Viewer, now: datetime, *, abroad: bool = False) -> list[Promise]:

@@ -21,15 +21,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache as once
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import get_language
 
 from hikeshi_desk import config
+from hikeshi_desk.accounts.models import Organisation
 from hikeshi_desk.accounts.texts import text
 
 _LISTS = ("does", "does_not", "who", "information", "privacy")
@@ -76,12 +78,23 @@ def desk() -> Desk:
     lists = {name: tuple(told[name][language] if name in told else text(f"consult.desk.{name}").strip().splitlines())
              for name in _LISTS}
     texts = {name: told[name][language] if name in told else text(_DEFAULTS[name]) for name in _TEXTS}
-    return Desk(phone=emergency.get("phone", ""), mail=emergency.get("mail", ""),
+    if "name" not in told:
+        texts["name"] = _named_at_set_up(language) or texts["name"]
+    return Desk(phone=emergency.get("phone") or config.table("oncall").get("phone", ""), mail=emergency.get("mail", ""),
                 emergency=emergency.get(language) or text("consult.desk.emergency"), has_logo="logo" in told,
                 **texts, **lists)
 
 
 _DEFAULTS = {"name": "accounts.desk.name", "hours": "consult.desk.hours", "cost": "consult.desk.cost"}
+
+
+def _named_at_set_up(language: str) -> str:
+    """What the desk's first lead called it. Asked for once a minute, not for every page."""
+    known = cache.get("desk-name")
+    if known is None:
+        known = Organisation.objects.filter(is_desk=True).order_by("pk").values_list("name", "name_en").first() or ()
+        cache.set("desk-name", known, 60 if known else 1)
+    return str((known[1] or known[0]) if language == "en" else known[0]) if known else ""
 
 
 def pages_oncall() -> bool:
@@ -95,7 +108,7 @@ def logo() -> Logo | None:
     return _read_logo(Path(settings.DATA) / told["logo"]["file"]) if "logo" in told else None
 
 
-@cache
+@once
 def _read_logo(path: Path) -> Logo:
     try:
         content = path.read_bytes()

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import get_language
 
 from hikeshi_desk.accounts.texts import text
+from hikeshi_desk.cases.models import Source
 from hikeshi_desk.intake.submit import Payload
 
 INCIDENTS = ("ransomware", "targeted", "malware", "web_compromise", "data_leak", "phishing", "fraud", "ddos", "spam",
@@ -17,7 +18,7 @@ INCIDENTS = ("ransomware", "targeted", "malware", "web_compromise", "data_leak",
 REQUESTS = ("first_steps", "elsewhere", "beyond_us", "second_opinion", "sample_analysis", "vulnerability",
             "information", "other")
 ASKERS = ("victim", "first_responder", "expert", "researcher", "foreign_csirt")
-DETECTED_BY = ("staff", "product", "outside", "attacker", "other")
+DETECTED_BY = tuple(code for code in Source.values if code)
 PUBLICATION = ("after_fix", "on_date", "already", "not_wanted", "undecided")
 FACTS = ("noticed_at", "detected_by", "machines", "affected", "ongoing", "seen", "extension", "note_text",
          "done_so_far", "other_bodies", "product", "vendor", "publication", "sample_origin")

@@ -25,7 +25,7 @@ from hikeshi_desk.accounts.access import public
 from hikeshi_desk.accounts.errors import csrf_failed
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.audit.log import record
-from hikeshi_desk.cases import store
+from hikeshi_desk.cases import labels, store
 from hikeshi_desk.cases.download import safe_name
 from hikeshi_desk.consult import desk, draft, promise, steps, thread, throttle
 from hikeshi_desk.consult.forms import Naming, Reply, new_key
@@ -78,7 +78,7 @@ def receipt(request: HttpRequest) -> HttpResponse:
     incident = known.incident if known else "unknown"
     return render(request, "consult/receipt.html", {
         "code": code, "groups": code.split("-"), "known": known, "first": steps.first_steps(incident),
-        "incident": text(f"consult.incident.{incident}"),
+        "incident": labels.label("incident", incident),
         "is_information": bool(known) and known.request == "information"})
 
 
