@@ -415,7 +415,8 @@ def act_detail(act: str, detail: Mapping[str, Any]) -> str:
             return " · ".join(_described(name, value) for name, value in (get("to") or {}).items())
         case "case.coordinate":
             at = labels.moment(datetime.fromisoformat(get("embargo"))) if get("embargo") else None
-            return " · ".join(filter(None, (str(get("product") or ""), str(get("vendor") or ""), at.local if at else "")))
+            told = (str(get("product") or ""), str(get("vendor") or ""), at.local if at else "")
+            return " · ".join(filter(None, told))
         case "case.undo":
             return act_words(str(get("of", "")))
         case "case.opine":

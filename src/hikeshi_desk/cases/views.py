@@ -81,7 +81,8 @@ def _party_page(request: HttpRequest, viewer: Viewer, case: Case) -> HttpRespons
         "viewer": viewer, "page": page.build(case, viewer), "party": party,
         "due": labels.moment(case.due_at, utc_first=page.is_abroad(case)),
         "scopes": [(text(f"cases.scope.{scope}"), getattr(party, f"sees_{scope}", False)) for scope in SCOPES],
-        "word_id": uuid.uuid4(), "main_panels": panels.filled(case, viewer, "main"),
+        "tlp_class": page.colour(case.tlp), "pap_class": page.colour(case.pap), "word_id": uuid.uuid4(),
+        "main_panels": panels.filled(case, viewer, "main"),
         "side_panels": panels.filled(case, viewer, "side")})
 
 
