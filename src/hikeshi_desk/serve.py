@@ -171,11 +171,13 @@ def take_in() -> None:
     """Rows and cases for what was acknowledged from the spool while the database was locked or down; analyses that
     a lost signal or a killed job left, and those that newer knowledge may answer differently."""
     from hikeshi_desk.analysis.service import refresh_stale, take_up
+    from hikeshi_desk.api import alerts
     from hikeshi_desk.cases.opening import open_waiting
     from hikeshi_desk.intake.submit import replay
 
     replay()
     open_waiting()
+    alerts.open_waiting()
     take_up()
     refresh_stale()
 

@@ -82,8 +82,11 @@ def test_a_handler_answers_notes_assigns_closes_and_opens(caller, case, make_per
     other = make_person(email="other@example.jp", name="佐藤")
     told = ask("PUT", f"/cases/{case.pk}/owner", {"owner": "other@example.jp", "team": "早期警戒"}).json()
     assert told["owner"] == "佐藤" and told["team"] == "早期警戒"
-    assert ask("PUT", f"/cases/{case.pk}/state", {"state": "closed"}).json()["state"] == "closed"
-    again = ask("PUT", f"/cases/{case.pk}/state", {"state": "closed"})
+    unsaid = ask("PUT", f"/cases/{case.pk}/state", {"state": "closed"})
+    assert unsaid.status_code == 409 and unsaid.json()["detail"]  # the page asks for a reason, too
+    closed = ask("PUT", f"/cases/{case.pk}/state", {"state": "closed", "reason": "対応済み"})
+    assert closed.json()["state"] == "closed"
+    again = ask("PUT", f"/cases/{case.pk}/state", {"state": "closed", "reason": "x"})
     assert again.status_code == 409 and again.json()["detail"] and again.json()["next"]
     assert ask("PUT", f"/cases/{case.pk}/state", {"state": "open", "reason": "続き"}).json()["state"] == "open"
     done = set(Entry.objects.filter(actor=str(ask.user.pk)).values_list("act", flat=True))
