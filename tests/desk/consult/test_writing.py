@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -201,3 +202,21 @@ def test_a_form_with_a_wrong_length_says_so_and_keeps_the_rest(browser):
     response = browser.post("/consult/", {"what": SECRET, "incident": "fraud", "anonymous": "1", "noticed_at": "x" * 501})
     assert response.status_code == 422
     assert SECRET in response.content.decode()
+
+
+# What everybody knows who has used a computer, and names of our own pages.
+EVERYDAY = """LAN Wi-Fi ZIP locked xlsx アクセス アクセスログ アプリ アルファベット ウイルス カード ケーブル コード サイバー
+    サインアウト サービス セキュリティ ディスク データ データベース ネットワーク ハイフン バックアップ パスワード パソコン ブラウザ ページ メモリ
+    メール メールアドレス リンク ファイル サーバ サイト コピー オン ロック"""
+
+
+def test_every_term_of_the_trade_on_these_pages_has_its_entry():
+    from hikeshi.knowledge.glossary import load_glossary
+    from hikeshi_desk.consult.steps import _load
+
+    told = [entry["ja"] for key, entry in load_texts().items() if key.startswith("consult.")]
+    told += [line["ja"] for record in _load().values() for line in (*record["steps"], *record["never"])]
+    found = {word for one in told for word in re.findall(r"[A-Za-z][A-Za-z0-9-]+|[ァ-ヴー]{3,}", re.sub(r"\{\w+\}", "", one))}
+    names = [one.term.ja for one in load_glossary().values()]
+    assert "VPN" in found and "プロキシ" in found
+    assert sorted(word for word in found - set(EVERYDAY.split()) if not any(word in name for name in names)) == []
