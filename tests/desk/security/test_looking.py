@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 def test_looking_as_anybody_changes_no_table_and_no_answer_lacks_a_header(world):
-    secret = make_secret(world)
+    secret = make_secret(world, overwritten=False)
     pools = {"case": [secret.case.pk], "uuid": [pk for pks in secret.rows.values() for pk in pks[:1] if not isinstance(pk, int)][:6],
              "int": [1]}
     people = [Visitor("lead", signed_in(world.lead)), Visitor("handler", signed_in(world.handler)), world.visitors[1], world.visitors[0]]

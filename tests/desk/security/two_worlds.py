@@ -145,6 +145,7 @@ def world(db) -> World:
         Visitor("another consultee", consultee),
         Visitor("program of the partner", Client(), {"Authorization": f"Bearer {secret}"}),
     ]
+    visitors[9].ask("GET", "/api/v1/cases")  # the day of a token's last use is written once a day
     User.objects.filter(pk=visitors[7].client.session["_auth_user_id"]).update(is_active=False)
     return World(desk, lead, handler, b_case, b_code, removed, visitors)
 
@@ -167,8 +168,11 @@ class Secret:
         return [str(pk) for pks in self.rows.values() for pk in pks if isinstance(pk, uuid.UUID)] + [self.case.number, self.code]
 
 
-def make_secret(world: World) -> Secret:
-    """Case A by the desk's own ways first, then every text of every row overwritten, and a row of every kind there is."""
+def make_secret(world: World, *, overwritten: bool = True) -> Secret:
+    """Case A by the desk's own ways; then every free text of every row overwritten, and a row of every kind there is.
+
+    What is overwritten hides best, and is no case that the desk itself could still show.
+    """
     victim = Organisation.objects.create(name=canary("org"), name_en=canary("org"))
     case, code = send_in(canary("what"), {f"{canary('file')}.txt": canary("content").encode()}, asker_name=canary("asker"),
                          contact=f"{canary('mail')}@example.jp", on_behalf=canary("behalf"), facts={"affected": canary("facts")},
@@ -183,7 +187,7 @@ def make_secret(world: World) -> Secret:
             said: canary(act), "message_id": str(uuid.uuid4()), "verdict": "true_positive", "rule": ""})
     for party in Party.objects.filter(case=case, organisation=world.removed):
         desk.ask("POST", reverse("cases:do-uninvite", args=[case.pk]), {"party": party.pk, "organisation": world.removed.pk})
-    rows = _fill(case, world)
+    rows = _fill(case, world) if overwritten else {Case: [case.pk], Party: list(case.parties.values_list("pk", flat=True))}
     case.refresh_from_db()
     return Secret(case, code, {model.__name__: pks for model, pks in rows.items()}, rows)
 
