@@ -78,6 +78,15 @@ def test_the_same_incident_is_not_another_case(seen, desk):
     assert elsewhere(other, desk).family.bucket == "none"
 
 
+def test_two_reports_of_one_incident_count_once(seen, desk):
+    case = seen()
+    others = [seen(f"p{n}@org{n}.example.jp") for n in range(5)]
+    assert elsewhere(case, desk).family.bucket == "from5"
+    others[0].merged_into, others[0].state = others[1], "merged"
+    others[0].save()
+    assert elsewhere(case, desk).family.bucket == "few"
+
+
 def test_another_family_and_inside_addresses_join_nothing(seen, desk):
     case = seen(keys=((FAMILY, "family"), (key_of("indicator", "203.0.113.7"), "indicator")))
     seen("a@b.example.jp", keys=((key_of("family", "Akira"), "family"),))
