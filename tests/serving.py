@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -75,3 +76,10 @@ def served(folder: Path, **environment: str) -> Iterator[Served]:
         yield desk.wait()
     finally:
         desk.stop()
+
+
+def one_row(desk: Served, question: str, *values: object) -> tuple[object, ...] | None:
+    """The first row of the answer, None without one."""
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(desk.data / "desk.sqlite3", timeout=30)) as base:
+        return base.execute(question, values).fetchone()
+    return None

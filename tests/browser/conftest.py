@@ -5,13 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-import sqlite3
 import sys
 import time
 import uuid
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from serving import Served, served
+from serving import Served, one_row, served
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PASSWORD = "a long sentence for tests"
@@ -99,12 +97,6 @@ def shots() -> Path | None:
         return None
     Path(wanted).mkdir(parents=True, exist_ok=True)
     return Path(wanted)
-
-
-def one_row(desk: Served, question: str, *values: object) -> tuple[object, ...] | None:
-    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(desk.data / "desk.sqlite3", timeout=30)) as base:
-        return base.execute(question, values).fetchone()
-    return None
 
 
 @pytest.fixture(scope="session")
