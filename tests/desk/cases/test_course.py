@@ -295,6 +295,16 @@ def test_what_somebody_did_after_it_or_another_s_act_is_not_undone(consult, hand
     assert not Entry.objects.filter(act="case.undo").exists()
 
 
+def test_an_older_act_of_one_s_own_is_not_undone_in_place_of_the_newest(consult, handler, sign_in) -> None:
+    case, client = consult(), sign_in(handler)
+    do(client, case, "take")
+    taken = newest(case)
+    do(client, case, "pause", reason="待つ")
+    assert "もう取り消せません" in do(client, case, "undo", sequence=str(taken)).content.decode()
+    case.refresh_from_db()
+    assert case.owner == handler and case.clocks.get().paused_at
+
+
 def test_a_reply_is_never_undone_and_neither_is_an_old_act(consult, handler, sign_in, monkeypatch) -> None:
     from hikeshi_desk.cases import undoing
 
