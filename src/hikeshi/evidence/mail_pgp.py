@@ -153,10 +153,10 @@ def _judge(ring: Keyring, work: object, issuer: str = "") -> Signature:
     try:
         sigs = work(store).valid_sigs
     except RuntimeError as error:
-        if "Unexpected message structure" in str(error):
+        if asked and "Unexpected message structure" in str(error):
             # Compressed between encryption and signature, as GnuPG does unless told otherwise: pysequoia 0.1.35 reads
             # such a message but does not check who signed it. Neither good nor bad may be claimed.
-            return Signature("unchecked", one_line(asked[0]).upper()[:40] if asked else "")
+            return Signature("unchecked", one_line(asked[0]).upper()[:40])
         sigs = []
     if sigs:
         return Signature("good", str(sigs[0].certificate).upper())
