@@ -89,6 +89,7 @@ def test_a_killed_client_goes_on_where_it_stopped(served, evidence, tmp_path):
     assert json.loads(run.stdout)["receipt_code"] and not state.exists()
 
 
+@pytest.mark.slow
 def test_a_line_that_breaks_again_and_again_gets_it_through(served, evidence, tmp_path):
     pack, pauses = plan([evidence]), []
     with Relay(served.port, cut_after=2 << 20) as relay:
