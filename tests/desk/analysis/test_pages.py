@@ -90,6 +90,11 @@ def test_a_party_that_sees_findings_sees_them_and_nothing_of_words_or_other_case
     for words in ("OTHERFAMILY", "PASTED", "ほかでも起きているか", "答えが変わりました", "analysis/ask/", "analysis/again/",
                   "template=analysis"):
         assert words not in page, words
+    # Even where only the words name a family.
+    row.summary["evidence"] |= {"verdict": "unknown", "family": None, "candidates": []}
+    row.save()
+    page = page_of(client, case)
+    assert "OTHERFAMILY" not in page and "種別はわかりません" in page
     assert results_of(client, case) == [200] * 5
     for act in ("again", "ask", "confirm"):
         assert client.post(f"/desk/case/{case.pk}/analysis/{act}/", {"given": "x"}).status_code == 404
