@@ -134,6 +134,11 @@ def test_the_first_steps_fit_on_one_screen_of_a_phone(consultee, language):
     assert meaning.is_visible()
     page.keyboard.press("Escape")
     assert not meaning.is_visible()
+    page.emulate_media(media="print")
+    for kept in (".receipt-code", "section.first .steps", ".print-only"):
+        assert page.locator(kept).is_visible(), kept
+    for hidden in (".site-header", "main .actions", ".emergency", "#copy"):
+        assert not page.locator(hidden).first.is_visible(), hidden
 
 
 @pytest.mark.parametrize("path", ["/", "/consult/", "/consult/guided/what/", "/code/", "/privacy/", "/words/", "/no/such/"])

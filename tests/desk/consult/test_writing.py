@@ -220,3 +220,12 @@ def test_every_term_of_the_trade_on_these_pages_has_its_entry():
     names = [one.term.ja for one in load_glossary().values()]
     assert "VPN" in found and "プロキシ" in found
     assert sorted(word for word in found - set(EVERYDAY.split()) if not any(word in name for name in names)) == []
+
+
+def test_who_only_informs_is_thanked_and_promised_no_answer(browser):
+    browser.post("/consult/", {"what": "不審なメールが出回っています", "incident": "information", "anonymous": "1",
+                               "request": "information"})
+    page = browser.get("/receipt/").content.decode()
+    assert text("consult.receipt.due_information", language="ja") in page
+    assert text("consult.receipt.due", language="ja") not in page
+    assert "情報をありがとうございます" in page
