@@ -362,7 +362,8 @@ def test_tls_that_never_shakes_hands_is_left(told):
     {"allow": "https://hooks.example.org"}, {"allow": ["http://hooks.example.org"]}, {"allow": ["https://a.example/path"]},
     {"allow": ["https://a.example?x=1"]}, {"allow": ["hooks.example.org"]}, {"alow": []}, {"allow": [1]},
     {"allow": ["https://a.example"], "private": ["https://a.example:443"]}, {"ca": "missing.pem"}, {"ca": "../ca.pem"}, {"ca": 5},
-    {"allow": ["https://*.example.org"]},
+    {"allow": ["https://*.example.org"]}, {"private": ["http://2130706433"]}, {"private": ["http://0x7f.1"]},
+    {"private": ["http://127.1:80"]}, {"private": ["http://0177.0.0.1"]},
 ])
 def test_a_table_that_says_something_else_stops_the_start(told, table):
     told(**table)
