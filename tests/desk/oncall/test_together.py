@@ -13,7 +13,6 @@ from django.utils import timezone
 from hikeshi_desk.oncall import calls, ways
 from hikeshi_desk.oncall.models import Call, Notice
 
-
 several_nodes = pytest.mark.skipif(connection.vendor != "postgresql", reason="several nodes share PostgreSQL (DATABASE_URL)")
 
 
