@@ -75,6 +75,20 @@ def test_actors_come_with_relation_and_source_and_are_no_families():
     assert FAMILIES.named("Wizard Spider") == ()
 
 
+@pytest.mark.parametrize(("family", "other"), [("lv", "APT41"), ("medusa", "UNC3886"), ("snake", "Turla"), ("cmd", "APT18")])
+def test_other_software_of_the_same_name_gives_a_family_neither_actors_nor_techniques(family, other):
+    found = load_families().by_id[family]
+    assert other not in {actor.name for actor in found.actors}
+    if family != "medusa":
+        assert found.techniques == ()
+
+
+@pytest.mark.parametrize(("family", "actor"), [("medusa", "Medusa Group"), ("whispergate", "Ember Bear"), ("qilin", "Moonstone Sleet")])
+def test_the_ransomware_itself_keeps_those_who_use_it(family, actor):
+    found = load_families().by_id[family]
+    assert actor in {one.name for one in found.actors} and found.techniques
+
+
 def test_attack_gives_techniques_with_names():
     attack = load_attack()
     software = attack.software("BlackCat")

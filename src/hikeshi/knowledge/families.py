@@ -28,7 +28,11 @@ ADDRESS_KINDS = ("onion", "email", "tox", "telegram", "session", "site")
 FACT_KINDS = (*ADDRESS_KINDS, "note_name", "extension")
 WEAK_KINDS = ("plain_name", "never_name", "note_name", "extension", "site")
 
-_FORM = 6  # raise it when the compact form changes
+_FORM = 7  # raise it when the compact form changes
+
+
+# Data Encrypted for Impact, Data Destruction, Disk Wipe: what a ransomware, or a wiper posing as one, does.
+_DESTROYS = frozenset({"T1486", "T1485", "T1561", "T1561.001", "T1561.002"})
 
 
 class Fact(NamedTuple):
@@ -293,21 +297,23 @@ class _Merger:
             record.finish()
 
     def _add_attack(self) -> None:
-        """Techniques and users from ATT&CK, where its software or group has a name of the family ."""
+        """Techniques and users from ATT&CK, where its software or group has a name of the family.
+
+        A name alone is not enough: LV is also njRAT and MEDUSA a rootkit, with other people behind them."""
         try:
             catalogue = attack.load_attack()
         except KnowledgeError:
             return  # Families stay usable without the ATT&CK package; only techniques are missing.
         for one, family in self.families.items():
             names = family["names"]
-            software = catalogue.software(*names)
+            software = [s for s in catalogue.software(*names) if _DESTROYS & set(s.techniques)]
             groups = [g for s in software for u in s.users for g in [catalogue.objects[u]]]
             family["techniques"] = [t.id for t in catalogue.techniques_of(s.id for s in software)]
             family["actors"] += [[group.name, "uses", attack.SOURCE] for group in groups]
             family["actors"] += [
-                [group.name, "operates" if software else "same name", attack.SOURCE]
+                [group.name, "operates", attack.SOURCE]
                 for group in catalogue.groups(*names)
-                if group not in groups
+                if software and group not in groups
             ]
             family["actors"] = [list(actor) for actor in dict.fromkeys(tuple(actor) for actor in family["actors"])]
             assert family["id"] == one
