@@ -7,11 +7,14 @@ a decryptor works: where one may exist, the advice is to check. A record's `veri
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
 
+from hikeshi.errors import KnowledgeError
+from hikeshi.knowledge.installed import BUILT_IN, installed, installed_id, part_records, set_aside
 from hikeshi.knowledge.load import DATA, Record, load_records
 from hikeshi.model.finding import Confidence
 from hikeshi.model.text import Text
@@ -55,16 +58,33 @@ def advice_by_id(one: str) -> Advice | None:
     return next((advice for advice in load_advice() if advice.id == one), None)
 
 
-@cache
 def load_advice(folder: Path = DATA / "advice") -> tuple[Advice, ...]:
-    """Every record, by id. Raises KnowledgeError for a malformed one, a double id or a missing kind."""
+    """Every record, by id: the installed pack's, else those of `folder`. Raises KnowledgeError for a malformed
+    one, a double id or a missing kind."""
+    return _loaded(folder, installed_id() if folder == DATA / "advice" else BUILT_IN)
+
+
+@cache
+def _loaded(folder: Path, knowledge: str) -> tuple[Advice, ...]:
+    files = sorted(folder.glob("*.toml"))
+    pack = installed()
+    if knowledge == BUILT_IN or pack is None:
+        return advice_of(record for path in files for record in load_records(path, "advice"))
+    try:
+        return advice_of(part_records("advice", files, "advice"))
+    except KnowledgeError as error:
+        set_aside(pack, error)
+        return load_advice(folder)
+
+
+def advice_of(records: Iterable[Record]) -> tuple[Advice, ...]:
+    """These records, checked, by id. Raises KnowledgeError."""
     found: dict[str, Advice] = {}
-    for path in sorted(folder.glob("*.toml")):
-        for record in load_records(path, "advice"):
-            advice = _advice(record)
-            if advice.id in found:
-                raise record.error(f"the id '{advice.id}' is used twice")
-            found[advice.id] = advice
+    for record in records:
+        advice = _advice(record)
+        if advice.id in found:
+            raise record.error(f"the id '{advice.id}' is used twice")
+        found[advice.id] = advice
     return tuple(found[one] for one in sorted(found))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,19 +17,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hikeshi.errors import KnowledgeError
+from hikeshi.errors import KnowledgeError, Location
 from hikeshi.knowledge import attack, galaxy
 from hikeshi.knowledge.cache import cached
 from hikeshi.knowledge.galaxy import display_name, key_of
+from hikeshi.knowledge.installed import BUILT_IN, installed, installed_id, set_aside
 from hikeshi.knowledge.load import DATA, load_records
+from hikeshi.knowledge.pack import Pack
 from hikeshi.knowledge.wording import Hashes, Wordings, learn
 from hikeshi.knowledge.wording import load as load_wordings
+from hikeshi.knowledge.wording import read as read_wordings
 
 ADDRESS_KINDS = ("onion", "email", "tox", "telegram", "session", "site")
 FACT_KINDS = (*ADDRESS_KINDS, "note_name", "extension")
 WEAK_KINDS = ("plain_name", "never_name", "note_name", "extension", "site")
 
-_FORM = 8  # raise it when the compact form changes
+_LONGEST_NAME, _MOST_VARIABLE = 300, 4  # of a note's file name: its pattern must stay quick
+_FORM = 9  # raise it when the compact form changes
 
 
 # Data Encrypted for Impact, Data Destruction, Disk Wipe: what a ransomware, or a wiper posing as one, does.
@@ -172,9 +177,58 @@ def _wildcard(value: str) -> re.Pattern[str]:
     return re.compile(".{1,40}".join(re.escape(part) for part in value.split("*")), re.S)
 
 
+def load_families(*facts: Path) -> Families:
+    """Every family we know: the installed pack's where there is one, else the built-in knowledge.
+
+    With files of facts (data/observed.toml's form): the built-in knowledge and these."""
+    return _loaded(BUILT_IN if facts else installed_id(), facts)
+
+
 @cache
-def load_families(*packs: Path) -> Families:
-    """Every family we know, with the facts of the given pack files (data/observed.toml's form) added."""
+def _loaded(knowledge: str, facts: tuple[Path, ...]) -> Families:
+    pack = installed()
+    if knowledge == BUILT_IN or pack is None:
+        return _built_in(facts)
+    try:
+        return families_of(pack)
+    except KnowledgeError as error:
+        set_aside(pack, error)
+        return _built_in(())
+
+
+def families_of(pack: Pack) -> Families:
+    """The families of a pack, checked: a signed pack may still be of another version. Raises KnowledgeError."""
+    where = Location(pack.path)
+    data, facts = pack.json("families.json"), pack.json("facts.json")
+    wordings = read_wordings(io.BytesIO(pack.members["wordings.npz"]), where)
+    try:
+        if set(facts) != set(FACT_KINDS) or set(data["weak"]) != set(WEAK_KINDS):
+            raise ValueError("other kinds of facts")
+        for value in (*facts["note_name"], *data["weak"]["note_name"]):
+            if len(value) > _LONGEST_NAME or value.count("*") > _MOST_VARIABLE:
+                raise ValueError("a note's file name with too many variable parts")
+        families = Families({**data, "facts": facts}, wordings)
+        named = {one for ids in data["names"].values() for one in ids}
+        named |= {fact.family for kind in FACT_KINDS for value in families.values(kind)
+                  for fact in families.facts(kind, value)}
+        named |= {kin for family in families.by_id.values() for kin in family.kin}
+        if not named <= set(families.by_id):
+            raise ValueError("a fact of a family that is not there")
+        _check_strings(families)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise KnowledgeError(f"the pack's families can't be used: {error}", source=where,
+                             hint="get a pack made for this version of Hikeshi") from error
+    return families
+
+
+def _check_strings(families: Families) -> None:
+    for family in families.by_id.values():
+        parts = (family.id, family.name, *family.names, *family.techniques, *(p for a in family.actors for p in a))
+        if not all(isinstance(part, str) for part in parts) or not family.id.isalnum():
+            raise ValueError("a family with a name that is no text")
+
+
+def _built_in(packs: Sequence[Path]) -> Families:
     own = sorted(DATA.glob("*.toml"))
     try:
         version = importlib.metadata.version("pymispgalaxies")
@@ -227,10 +281,13 @@ class _Merger:
             },
         }
 
-    def _family(self, one: str, name: str) -> dict[str, Any]:
-        return self.families.setdefault(
-            one, {"id": one, "name": name, "names": [], "kin": [], "actors": [], "techniques": []}
+    def _family(self, one: str, name: str, source: str) -> dict[str, Any]:
+        family = self.families.setdefault(
+            one, {"id": one, "name": name, "names": [], "kin": [], "actors": [], "techniques": [], "sources": []}
         )
+        if source not in family["sources"]:
+            family["sources"].append(source)
+        return family
 
     def _name(self, one: str, name: str, index: dict[str, dict[str, None]]) -> None:
         key = key_of(name)
@@ -250,7 +307,7 @@ class _Merger:
             one = record.string("id")
             if one in self.families or not one.isalnum():
                 raise record.error(f"id '{one}' is used twice or holds more than letters and digits")
-            family = self._family(one, record.string("name"))
+            family = self._family(one, record.string("name"), "hikeshi")
             for name in (
                 *([] if "(" in family["name"] or "/" in family["name"] else [family["name"]]),
                 *record.strings("names"),
@@ -266,7 +323,8 @@ class _Merger:
         for entry in entries:
             value = entry["value"]
             one = self._of_entry.get(value) or _id_for(value, keys)
-            self._family(one, display_name(galaxy.without_version(value) if one != key_of(value) else value))
+            bare_value = galaxy.without_version(value) if one != key_of(value) else value
+            self._family(one, display_name(bare_value), galaxy.SOURCE)
             bare = () if one == key_of(value) else (self.families[one]["name"],)
             for name in (*bare, *entry["names"]):
                 self._name(one, name, self.primary)
@@ -286,7 +344,7 @@ class _Merger:
             name, source = record.string("family"), record.string("source")
             key = key_of(name)
             one = next(iter(self.primary.get(key) or self.synonyms.get(key) or [key]))
-            self._family(one, name)
+            self._family(one, name, source)
             if key not in self.primary and key not in self.synonyms:
                 self._name(one, name, self.primary)
             for kind in FACT_KINDS:

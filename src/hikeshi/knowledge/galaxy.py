@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,7 +48,7 @@ def clusters_folder() -> Path:
 
 
 def read_cluster(name: str) -> list[dict[str, Any]]:
-    """The entries of one cluster file."""
+    """The entries of one cluster file of the installed package."""
     path = clusters_folder() / f"{name}.json"
     try:
         values = orjson.loads(path.read_bytes())["values"]
@@ -85,24 +86,24 @@ def names_in(value: str) -> tuple[str, ...]:
     )
 
 
-def families() -> list[dict[str, Any]]:
+ACTOR_CLUSTERS = ("threat-actor", "microsoft-activity-group")
+Clusters = Callable[[str], list[dict[str, Any]]]
+
+
+def families(cluster: Clusters = read_cluster) -> list[dict[str, Any]]:
     """One dict an entry: value, uuid, names, synonyms, extensions, note_names, addresses, related.
 
     `addresses` are [kind, value] pairs from links, notes and descriptions; `related` are
     [relation, name] pairs with threat actors. Nothing is merged here.
     """
-    actors = {
-        entry.get("uuid"): entry
-        for name in ("threat-actor", "microsoft-activity-group")
-        for entry in read_cluster(name)
-    }
+    actors = {entry.get("uuid"): entry for name in ACTOR_CLUSTERS for entry in cluster(name)}
     used_by: dict[str, list[tuple[str, str]]] = {}
     for entry in actors.values():
         for relation in entry.get("related", []):
             used_by.setdefault(relation.get("dest-uuid", ""), []).append(
                 (relation.get("type", "related-to"), entry["value"])
             )
-    return [_family(entry, actors, used_by) for entry in read_cluster("ransomware")]
+    return [_family(entry, actors, used_by) for entry in cluster("ransomware")]
 
 
 def quoted_notes() -> list[tuple[str, str]]:

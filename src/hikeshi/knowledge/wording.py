@@ -17,12 +17,14 @@ ways    by which kinds of address the note is answered, as a sum: onion 1, email
 from __future__ import annotations
 
 import io
+import math
 import re
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -198,30 +200,50 @@ def _sorted(grams: Hashes, owners: npt.NDArray[np.uint16]) -> tuple[Hashes, npt.
     return gram, np.append(first, len(grams)).astype(np.uint32), owners
 
 
-def save(path: Path, wordings: Wordings) -> None:
-    """Write the index. The same notes give the same bytes: arrays only, no date."""
+def save(path: Path | IO[bytes], wordings: Wordings, *, packed: bool = True) -> None:
+    """Write the index. The same notes give the same bytes: arrays only, no date; not `packed`, also with
+    another version of the compressor."""
     arrays: dict[str, npt.NDArray[Any]] = {
               "gram": wordings._gram, "start": wordings._start.astype(np.uint32), "note": wordings._note,
               "family": np.array(wordings.family, dtype=np.str_), "source": np.array(wordings.source, dtype=np.str_),
               "named": np.array(wordings.named, dtype=np.uint8), "ways": np.array(wordings.ways, dtype=np.uint8)}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    method = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(path, "w", method, compresslevel=9) as archive:
         for name, array in arrays.items():
             held = io.BytesIO()
             np.lib.format.write_array(held, array, allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), held.getvalue(),
-                             zipfile.ZIP_DEFLATED, 9)
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3  # the same on every system
+            archive.writestr(entry, held.getvalue(), method, 9)
 
 
 def load(path: Path = FILE) -> Wordings:
     """Read an index, checked. Raises KnowledgeError."""
+    where = Location(str(path))
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise KnowledgeError("the file of wordings is far too large", source=Location(str(path)))
-        with np.load(path, allow_pickle=False) as held:
-            found = {name: held[name] for name in ("gram", "start", "note", "family", "source", "named", "ways")}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise KnowledgeError("the wordings of known notes can't be read", source=Location(str(path)),
-                             hint="install hikeshi again, or make the file anew from a pack of notes") from error
+            raise KnowledgeError("the file of wordings is far too large", source=where)
+        with path.open("rb") as file:
+            return read(file, where)
+    except OSError as error:
+        raise KnowledgeError("the wordings of known notes can't be read", source=where, hint=_ANEW) from error
+
+
+_ANEW = "install hikeshi again, or make the file anew from a pack of notes"
+_ARRAYS = ("gram", "start", "note", "family", "source", "named", "ways")
+
+
+def read(file: IO[bytes], where: Location) -> Wordings:
+    """The same from an open file; `where` is for messages."""
+    try:
+        _check_sizes(file)
+        with np.load(file, allow_pickle=False) as held:
+            found = {name: held[name] for name in _ARRAYS}
+        if any(found[name].ndim != 1 for name in _ARRAYS):
+            raise ValueError("not rows")
+    except (OSError, ValueError, KeyError, EOFError, TypeError, SyntaxError, RuntimeError, NotImplementedError,
+            zipfile.BadZipFile, zlib.error) as error:
+        raise KnowledgeError("the wordings of known notes can't be read", source=where, hint=_ANEW) from error
     gram, start, note = found["gram"], found["start"], found["note"]
     notes = len(found["family"])
     sound = (gram.dtype == np.uint32 and start.dtype == np.uint32 and note.dtype == np.uint16
@@ -230,8 +252,22 @@ def load(path: Path = FILE) -> Wordings:
              and len(found["source"]) == len(found["named"]) == len(found["ways"]) == notes
              and (not len(note) or int(note.max()) < notes))
     if not sound:
-        raise KnowledgeError("the wordings of known notes are damaged", source=Location(str(path)),
-                             hint="install hikeshi again, or make the file anew from a pack of notes")
+        raise KnowledgeError("the wordings of known notes are damaged", source=where, hint=_ANEW)
     return Wordings(gram, start, note, [str(name) for name in found["family"]],
                     [str(name) for name in found["source"]], [bool(one) for one in found["named"]],
                     [int(one) for one in found["ways"]])
+
+
+def _check_sizes(file: IO[bytes]) -> None:
+    """Each array as large as its header says, before numpy makes room for it; all together within bounds."""
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+        if len(entries) > len(_ARRAYS) or sum(entry.file_size for entry in entries) > 4 * MAX_BYTES:
+            raise ValueError("more than an index holds")
+        for entry in entries:
+            with archive.open(entry) as member:
+                np.lib.format.read_magic(member)
+                shape, _, kind = np.lib.format.read_array_header_1_0(member)
+                if kind.hasobject or member.tell() + math.prod(shape) * kind.itemsize != entry.file_size:
+                    raise ValueError("an array of another size than it says")
+    file.seek(0)

@@ -1,0 +1,37 @@
+"""A pack from outside becomes the one in use: checked by this version, then installed. For the command and the desk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hikeshi.errors import KnowledgeError, Location
+from hikeshi.knowledge import installed
+from hikeshi.knowledge.advice import advice_of
+from hikeshi.knowledge.families import families_of
+from hikeshi.knowledge.pack import MAX_BYTES, PARTS, Pack, read_bytes
+
+
+def check(raw: bytes, path: str) -> Pack:
+    """A pack that is whole and that this version can use; trust is not asked. Raises KnowledgeError."""
+    pack = read_bytes(raw, path)
+    families_of(pack)
+    for part in PARTS:
+        for _ in pack.lines(part):
+            pass
+    if pack.members.get("advice.jsonl"):
+        advice_of(pack.records("advice"))
+    return pack
+
+
+def admit(path: Path, *, older: bool = False) -> Pack:
+    """Check and install a pack's file. Raises KnowledgeError, OutputError."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise KnowledgeError(f"the pack can't be read: {error.strerror}", source=Location(str(path))) from error
+    # A signer we don't know is refused before more of it is parsed than its manifest.
+    installed.check_trust(read_bytes(raw, str(path)), older=older)
+    pack = check(raw, str(path))
+    installed.install(raw, pack, older=older)
+    return pack
