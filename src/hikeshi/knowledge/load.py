@@ -46,7 +46,10 @@ class Record:
         value = self._value(key, int | float, default)
         if isinstance(value, bool):
             raise self.error(f"'{key}' must be a number, not true or false")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise self.error(f"'{key}' is too large") from error
 
     def flag(self, key: str, default: bool) -> bool:
         return bool(self._value(key, bool, default))
