@@ -123,7 +123,7 @@ class _Part(NamedTuple):
 class _Reading:
     data: bytes
     limits: MailLimits
-    folder: Path
+    folder: Path | dict[str, bytes]
     parts: int = 0
     header_bytes: int = 0
     files: list[MailFile] = field(default_factory=list)
@@ -146,10 +146,10 @@ _ID = re.compile(r"<[^<>\s]{1,990}>")
 _JUST_ID = re.compile(r"[^<>\s]{3,990}@[^<>\s]{1,990}")
 
 
-def decode_mail(data: bytes, limits: MailLimits, folder: Path, ring: Keyring | None = None) -> Mail:
-    """What the mail says; its files are written to `folder` as 0001, 0002, …
+def decode_mail(data: bytes, limits: MailLimits, folder: Path | dict[str, bytes], ring: Keyring | None = None) -> Mail:
+    """What the mail says; its files are written to `folder` as 0001, 0002, …, or put into it where it is a dict.
 
-    Without `ring` encrypted parts stay as they are and signatures are "unchecked".
+    With `ring` it must be a folder. Without `ring` encrypted parts stay as they are and signatures are "unchecked".
 
     Raises LimitExceeded. Everything else that is odd is read as well as possible and named in
     `problems`. Header values come without control signs, so none can become two headers.
@@ -212,6 +212,11 @@ def _returned_ids(data: bytes) -> tuple[str, ...]:
 # -------------------------------------------------------------------------------- OpenPGP
 
 
+def _disk(reading: _Reading) -> Path:
+    assert isinstance(reading.folder, Path)
+    return reading.folder
+
+
 def _whole(reading: _Reading, part: _Part) -> list[str]:
     """The texts of a mail; decrypted, or with its signature judged, where that is about all of it."""
     kind, parameters = _parameters(_first(part.headers, "content-type"), reading.limits)
@@ -235,7 +240,7 @@ def _decrypted(reading: _Reading, part: _Part, boundary: bytes, ring: Keyring) -
         reading.parts = before
         return None
     try:
-        plain, signature = mail_pgp.decrypt(_body(reading, parts[1]), ring, reading.folder)
+        plain, signature = mail_pgp.decrypt(_body(reading, parts[1]), ring, _disk(reading))
     except mail_pgp.Unreadable as error:
         reading.pgp_problem = error.told
         reading.parts = before
@@ -291,7 +296,7 @@ def _inline(reading: _Reading, body: bytes) -> bytes:
     if reading.ring is None:
         return body
     try:
-        plain, signature = mail_pgp.decrypt(block[0] + b"\n", reading.ring, reading.folder)
+        plain, signature = mail_pgp.decrypt(block[0] + b"\n", reading.ring, _disk(reading))
     except mail_pgp.Unreadable as error:
         reading.pgp_problem = error.told
         return body
@@ -535,7 +540,10 @@ def _keep(reading: _Reading, name: str, kind: str, body: bytes) -> None:
     if len(reading.files) >= reading.limits.parts:
         raise _refuse(f"the mail has more than {reading.limits.parts} files")
     file = f"{len(reading.files) + 1:04}"
-    (reading.folder / file).write_bytes(body)
+    if isinstance(reading.folder, dict):
+        reading.folder[file] = body
+    else:
+        (reading.folder / file).write_bytes(body)
     reading.files.append(MailFile(name, kind, file, len(body), hashlib.sha256(body).hexdigest()))
 
 

@@ -6,12 +6,19 @@ from collections.abc import Sequence
 
 from hikeshi.errors import HikeshiError
 from hikeshi.evidence.source import Source
+from hikeshi.identify import pictures
 from hikeshi.identify.engine import Examined, examine, prepare
 from hikeshi.knowledge.families import Families
 
 
 def set_up(packs: Sequence[str] | None) -> Families:
     """The context of `examine_batch`."""
+    return prepare(packs or ())
+
+
+def set_up_with_pictures(packs: Sequence[str] | None) -> Families:
+    """The same, for files whose pictures are to be read as well."""
+    pictures.load()
     return prepare(packs or ())
 
 

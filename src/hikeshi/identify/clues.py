@@ -76,14 +76,14 @@ def clues_in_text(note: NoteText, families: Families, *, path: str, sha256: str)
     """Clues of addresses, self-presentation and stated extensions, with the line of each."""
 
     def record(offset: int) -> RecordRef:
-        return RecordRef(path, sha256, line=note.line_of(offset))
+        return note.record(path, sha256, offset)
 
     addresses = list(find_addresses(note.text))
     for address in (*addresses, *_sites(note.text, families)):
-        yield from _address_clues(address, families, record(address.start), note.line_of(address.start))
+        yield from _address_clues(address, families, record(address.start), note.place_of(address.start))
     for address, known, share in fuzzy.damaged_addresses(note.text, addresses, families):
         for fact in families.facts(address.kind, known):
-            line = note.line_of(address.start)
+            place = note.place_of(address.start)
             what = _KIND_NAME[address.kind]
             yield Clue(
                 fact.family,
@@ -94,7 +94,7 @@ def clues_in_text(note: NoteText, families: Families, *, path: str, sha256: str)
                 _told(
                     fact,
                     families,
-                    line,
+                    place,
                     Text(
                         f"{what.ja}「{_shown(address.value)}」が、既知の「{_shown(known)}」とほぼ同じです",
                         f"{what.en} “{_shown(address.value)}” is nearly the known “{_shown(known)}”",
@@ -107,7 +107,7 @@ def clues_in_text(note: NoteText, families: Families, *, path: str, sha256: str)
         # An ordinary word in one such form may be chance; in two different forms it is a name.
         forms = {other.strength for other in shown_names if other.families == shown.families}
         yield from _presentation_clues(
-            shown, families, record(shown.start), note.line_of(shown.start), repeated=len(forms) > 1
+            shown, families, record(shown.start), note.place_of(shown.start), repeated=len(forms) > 1
         )
     for found in _STATED_EXTENSION.finditer(note.text):
         for clue in extension_clues(found[1].lower(), families, record(found.start(1))):
@@ -214,7 +214,9 @@ def address_clues(addresses: Iterable[Address], families: Families, record: Reco
         yield from _address_clues(address, families, record, None)
 
 
-def _address_clues(address: Address, families: Families, record: RecordRef | None, line: int | None) -> Iterator[Clue]:
+def _address_clues(
+    address: Address, families: Families, record: RecordRef | None, place: Text | None
+) -> Iterator[Clue]:
     what = _KIND_NAME[address.kind]
     facts = families.facts(address.kind, address.value)
     seen = set()
@@ -232,7 +234,7 @@ def _address_clues(address: Address, families: Families, record: RecordRef | Non
             _told(
                 fact,
                 families,
-                line,
+                place,
                 Text(
                     f"{what.ja}「{_shown(address.value)}」が、このファミリのものとして知られています",
                     f"{what.en} “{_shown(address.value)}” is known as this family's",
@@ -278,7 +280,7 @@ def _address_clues(address: Address, families: Families, record: RecordRef | Non
 
 
 def _presentation_clues(
-    shown: Presentation, families: Families, record: RecordRef, line: int, *, repeated: bool
+    shown: Presentation, families: Families, record: RecordRef, place: Text, *, repeated: bool
 ) -> Iterator[Clue]:
     weight = (PLAIN_SELF_NAME if families.is_plain_name(shown.name) else SELF_NAME)[shown.strength]
     if repeated:
@@ -291,17 +293,17 @@ def _presentation_clues(
             shown.name,
             "misp-galaxy",
             Text(
-                f"{line}行目で自ら「{shown.name}」と名乗っています（「{shown.span}」）",
-                f"calls itself “{shown.name}” in line {line} (“{shown.span}”)",
+                f"{place.ja}で自ら「{shown.name}」と名乗っています（「{shown.span}」）",
+                f"calls itself “{shown.name}” in {place.en} (“{shown.span}”)",
             ),
             record,
         )
 
 
-def _told(fact: Fact, families: Families, line: int | None, what: Text) -> Text:
+def _told(fact: Fact, families: Families, place: Text | None, what: Text) -> Text:
     name, source = families.by_id[fact.family].name, source_name(fact.source)
-    place = Text(f"{line}行目: " if line else "", f"line {line}: " if line else "")
-    return Text(f"{place.ja}{what.ja}（{name}、出典 {source}）", f"{place.en}{what.en} ({name}; source: {source})")
+    at = Text(f"{place.ja}: ", f"{place.en}: ") if place else Text("", "")
+    return Text(f"{at.ja}{what.ja}（{name}、出典 {source}）", f"{at.en}{what.en} ({name}; source: {source})")
 
 
 def _extension_reason(extension: str, files: int) -> Text:

@@ -15,7 +15,7 @@ from pathlib import Path
 from hikeshi.errors import InputError, Location
 from hikeshi.evidence.source import Source
 from hikeshi.identify import clues as clue
-from hikeshi.identify import fuzzy
+from hikeshi.identify import documents, fuzzy
 from hikeshi.identify.answer import Actor, Answer
 from hikeshi.identify.clues import Clue
 from hikeshi.identify.encrypted import FileFacts, inspect_bytes, inspect_file
@@ -31,6 +31,8 @@ from hikeshi.model.evidence import RecordRef
 from hikeshi.model.text import Text
 
 _HEAD = 32 * 1024
+_SNIFFED = 16 * 1024
+_PLAIN_FORMS = ("text", "html", "rtf")
 _NEARLY, _SETTLED = 4.0, 0.95
 _WORDED = 0.4  # worded so much like a known note that it is one, whatever the gate's signs say
 
@@ -82,9 +84,11 @@ def examine(families: Families, source: Source) -> Examined:
         try:
             with source.path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
+                if len(data) > MAX_BYTES and documents.kind_of(data[:_SNIFFED]):
+                    data += file.read(documents.MAX_BYTES - len(data))
         except OSError as error:
             raise InputError(f"the file can't be read: {error.strerror}", source=Location(source.name)) from error
-    return _examine(source.name, source.sha256, facts, _read(data), families)
+    return _examine(source.name, source.sha256, facts, _read(data, facts.size), families)
 
 
 def prepare(packs: Sequence[str] = ()) -> Families:
@@ -172,7 +176,11 @@ def common_footer(facts: Iterable[FileFacts]) -> bytes:
     return shared if len(shared) >= 4 and len(set(shared)) > 1 else b""
 
 
-def _examine(path: str, sha256: str, facts: FileFacts, note: NoteText | None, families: Families) -> Examined:
+def _examine(
+    path: str, sha256: str, facts: FileFacts, read: NoteText | Text | None, families: Families
+) -> Examined:
+    """`read` is the file's text, or why it has none although it is a document."""
+    note, problem = (None, (read,)) if isinstance(read, Text) else (read, ())
     base = path.replace("\\", "/").rsplit("/", 1)[-1]
     whole = RecordRef(path, sha256)
     if note is not None and note.text.strip() and facts.state != "encrypted":
@@ -188,13 +196,14 @@ def _examine(path: str, sha256: str, facts: FileFacts, note: NoteText | None, fa
     if not facts.is_encrypted:
         bare_name = facts.size == 0 and bool(found)
         answer = (
-            _decide(path, "name", found, families, (), records=(whole,))
+            _decide(path, "name", found, families, problem, records=(whole,))
             if bare_name
             else Answer(
                 path,
                 "unknown",
                 "file",
-                notes=(
+                notes=problem
+                or (
                     Text(
                         "脅迫文でも暗号化されたファイルでもないようです",
                         "neither a note nor an encrypted file, as far as can be seen",
@@ -220,15 +229,21 @@ def _examine_text(path: str, sha256: str, base: str, facts: FileFacts, note: Not
     gate, worded = _gate_and_wording(note, families, path=path, sha256=sha256)
     whole = RecordRef(path, sha256)
     if gate.verdict == "other":
+        # A folder is full of letters and reports: only what may be a note gets a line of its own.
+        kind = "text" if note.form in _PLAIN_FORMS else "file"
         return Examined(
-            Answer(path, "not_ransomware", "text", notes=(_gate_text(gate),), records=(whole,)), facts, (), False
+            Answer(path, "not_ransomware", kind, notes=(_gate_text(gate),), records=(whole,)), facts, (), False
         )
     found = list(clue.clues_in_text(note, families, path=path, sha256=sha256))
     found += clue.note_name_clues(base, families, whole)
     found += worded
     told = [_gate_text(gate)]
     if note.cut:
-        told.append(Text("先頭の1 MiBだけを読みました", "only the first MiB was read"))
+        told.append(
+            Text("先頭の1 MiBだけを読みました", "only the first MiB was read")
+            if note.form in _PLAIN_FORMS
+            else Text("文書の一部だけを読みました", "only a part of the document was read")
+        )
     own = unknown_name(note.text, families)
     answer = _decide(path, "note", found, families, tuple(told), records=(whole,), self_name=own[0] if own else None)
     # A report about an attack quotes addresses too; nearly a note's score and an exact address is a note.
@@ -260,10 +275,13 @@ def _gate_and_wording(
     return gate, worded
 
 
-def _read(data: bytes) -> NoteText | None:
-    """The text of these bytes. Of a long log or table only the start is read: it is no note, and there are many."""
+def _read(data: bytes, size: int | None = None) -> NoteText | Text | None:
+    """The text of these bytes, or why a document can't be read. Of a long log or table only the start is read: it
+    is no note, and there are many."""
     if not data:
         return None
+    if documents.kind_of(data[:_SNIFFED]):
+        return documents.read_document(data, size)
     if len(data) > _HEAD:
         head = read_note(data[:_HEAD])
         if head is not None and is_tabular(head.text):

@@ -13,8 +13,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from hikeshi.indicators.refang import refang
+from hikeshi.model.evidence import RecordRef
+from hikeshi.model.text import Text
 
 MAX_BYTES = 1024 * 1024
 
@@ -28,21 +31,38 @@ _WRITTEN = re.compile(
 )
 _JOINTS = re.compile("[\t\n\r \u3000-\u3002\u3040-\u30ff]")
 _QUOTED = re.compile(r"^(?:[ \t]{0,3}[>|][ \t]?){1,6}", re.M)
+Unit = Literal["line", "paragraph", "page", "mail line"]
+PAGE_BREAK = "\f"
+_PLACES = {
+    "line": ("{}行目", "line {}"), "paragraph": ("{}段落目", "paragraph {}"), "page": ("{}ページ", "page {}"),
+    "mail line": ("メール本文の{}行目", "line {} of the mail"),
+}
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 
 
 @dataclass(frozen=True, slots=True)
 class NoteText:
-    """Readable text with its line starts; `form` is text, html or rtf; `cut` when only the start was read."""
+    """Readable text with its line starts; `form` is text, html, rtf, docx, odt, pdf, mail, msg or picture; `cut` when
+    only the start was read. `unit` is what `starts` counts: lines of the file, or a document's own units."""
 
     text: str
     encoding: str
     form: str
     cut: bool
     starts: tuple[int, ...]
+    unit: Unit = "line"
 
     def line_of(self, offset: int) -> int:
         return bisect.bisect_right(self.starts, offset)
+
+    def place_of(self, offset: int) -> Text:
+        """Where this stands, in words: "line 3", "page 2"."""
+        ja, en = _PLACES[self.unit]
+        return Text(ja.format(self.line_of(offset)), en.format(self.line_of(offset)))
+
+    def record(self, path: str, sha256: str, offset: int) -> RecordRef:
+        """The record of this place; a document's paragraphs and pages are no lines of its file."""
+        return RecordRef(path, sha256, line=self.line_of(offset) if self.unit == "line" else None)
 
 
 def read_note(data: bytes) -> NoteText | None:
@@ -54,9 +74,18 @@ def read_note(data: bytes) -> NoteText | None:
     raw, encoding = decoded
     form = form_of(raw)
     shown = _strip_html(raw) if form == "html" else _strip_rtf(raw) if form == "rtf" else raw
+    return _note(shown, encoding, form, cut, "line")
+
+
+def document_note(text: str, form: str, unit: Unit, *, cut: bool = False) -> NoteText:
+    """The same for the text of a document; with the unit "page" a form feed ends each page."""
+    return _note(text[:MAX_BYTES], "utf-8", form, cut or len(text) > MAX_BYTES, unit)
+
+
+def _note(shown: str, encoding: str, form: str, cut: bool, unit: Unit) -> NoteText:
     text = refang(_normalise(shown)).text
-    starts = (0, *(found.end() for found in re.finditer("\n", text)))
-    return NoteText(text, encoding, form, cut, starts)
+    starts = (0, *(found.end() for found in re.finditer(PAGE_BREAK if unit == "page" else "\n", text)))
+    return NoteText(text, encoding, form, cut, starts, unit)
 
 
 def note_from_text(text: str) -> NoteText:

@@ -16,7 +16,6 @@ from hikeshi.identify.clues import Clue, source_name
 from hikeshi.identify.text import NoteText
 from hikeshi.knowledge.families import Families, SimilarNote
 from hikeshi.knowledge.wording import hashes, holds_name, ways_of
-from hikeshi.model.evidence import RecordRef
 from hikeshi.model.text import Text
 
 SURE = 0.9
@@ -44,14 +43,16 @@ def wording_clues(note: NoteText, families: Families, *, path: str, sha256: str)
     for one, row in list(best.items())[:_MOST]:
         others = max((other.fit for key, other in best.items() if not families.are_kin(one, key)), default=0.0)
         weight = _weight(row, others, note.text, families)
-        lines = [note.line_of(int(place)) for place in places[np.isin(found, families.hashes_of(row.number))]]
-        first, last = (lines[len(lines) // 20], lines[-1 - len(lines) // 20]) if lines else (1, 1)
+        shared = [int(place) for place in places[np.isin(found, families.hashes_of(row.number))]] or [0]
+        first, last = shared[len(shared) // 20], shared[-1 - len(shared) // 20]
+        begin, end = note.place_of(first), note.place_of(last)
+        span = begin if begin == end else Text(f"{begin.ja}〜{end.ja}", f"{begin.en} to {end.en}")
         name, source = families.by_id[one].name, source_name(row.source)
         share = f"{round(100 * min(row.of_text, 1))}"
         yield Clue(one, "wording", weight, f"{share}%", row.source, Text(
-            f"{first}〜{last}行目: 文面の{share}%が、{name}の既知の脅迫文と同じ言い回しです（出典 {source}）",
-            f"lines {first}-{last}: {share}% of the wording is that of a known note of {name} (source: {source})"),
-            RecordRef(path, sha256, line=first))
+            f"{span.ja}: 文面の{share}%が、{name}の既知の脅迫文と同じ言い回しです（出典 {source}）",
+            f"{span.en}: {share}% of the wording is that of a known note of {name} (source: {source})"),
+            note.record(path, sha256, first))
 
 
 def _weight(row: SimilarNote, others: float, text: str, families: Families) -> float:

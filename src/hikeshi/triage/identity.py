@@ -19,11 +19,12 @@ _NO_NOTE = frozenset({"evtx", "sparse", "archive"})
 BATCH = 64  # files a task: a look takes a millisecond, handing over a task a tenth of that
 
 
-def examine_all(sources: Sequence[Source], *, workers: int | None = None,
+def examine_all(sources: Sequence[Source], *, workers: int | None = None, pictures: bool = False,
                 on_progress: Callable[[str, int, int], None] = lambda what, done, total: None
                 ) -> tuple[list[Examined], list[NotRead]]:
     """Facts of the files, by name, and what could not be looked at.
 
+    With `pictures` the text in pictures is read, where the optional package is there: a second each.
     A batch whose child died is tried again file by file: only the file that kills is lost.
     """
     wanted = list(sources)
@@ -32,7 +33,7 @@ def examine_all(sources: Sequence[Source], *, workers: int | None = None,
     batches = [wanted[n:n + BATCH] for n in range(0, len(wanted), BATCH)]
     while batches:
         again: list[list[Source]] = []
-        for batch, outcome in _run(batches, wanted, workers):
+        for batch, outcome in _run(batches, wanted, workers, pictures):
             if outcome.error is None:
                 for source, (examined, why) in zip(batch, outcome.value, strict=True):
                     if examined is None:
@@ -48,10 +49,11 @@ def examine_all(sources: Sequence[Source], *, workers: int | None = None,
     return [found[name] for name in sorted(found)], failed
 
 
-def _run(batches: list[list[Source]], wanted: Sequence[Source], workers: int | None
-         ) -> Iterator[tuple[list[Source], sandbox.Outcome]]:
+def _run(batches: list[list[Source]], wanted: Sequence[Source], workers: int | None,
+         pictures: bool) -> Iterator[tuple[list[Source], sandbox.Outcome]]:
     tasks = [sandbox.Task(str(number), batch) for number, batch in enumerate(batches)]
-    for outcome in sandbox.run("hikeshi.identify.child:examine_batch", tasks, setup="hikeshi.identify.child:set_up",
+    for outcome in sandbox.run("hikeshi.identify.child:examine_batch", tasks,
+                               setup="hikeshi.identify.child:" + ("set_up_with_pictures" if pictures else "set_up"),
                                setup_argument=(), workers=workers_for(workers, len(tasks)), limits=LIMITS,
                                readable=readable(wanted)):
         yield batches[int(outcome.key)], outcome
