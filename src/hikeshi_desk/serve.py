@@ -31,6 +31,7 @@ HEALTHY_S = 60.0  # a child that ran this long begins again with the shortest pa
 LONGEST_PAUSE_S = 30.0
 THREADS = 32  # most of them may wait for slow senders; see intake.worker
 TAKE_IN_EVERY_S = float(os.environ.get("HIKESHI_TAKE_IN_S", "120"))
+LOOK_EVERY_S = 2.0  # for large files that nobody waits for
 CALL_EVERY_S = 15.0
 MOST_STARTS = 4  # of one job: it is put back three times, then somebody must look at it
 _HERE = Path(__file__).parent
@@ -183,7 +184,8 @@ def take_in() -> None:
 
 
 def run_intake() -> None:
-    """The intake child: looks into the spool and removes expired sessions every two minutes until SIGTERM."""
+    """The intake child, until SIGTERM: files what is large within seconds; looks into the spool for what was left,
+    and removes expired sessions, every two minutes."""
     import logging
 
     import django
@@ -191,15 +193,21 @@ def run_intake() -> None:
     django.setup()
     from django.db import DatabaseError, connections
 
+    from hikeshi_desk.cases.opening import file_large
     from hikeshi_desk.consult.draft import remove_expired
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    while not stop.wait(TAKE_IN_EVERY_S):
+    stuck, round_at = True, time.monotonic() + TAKE_IN_EVERY_S
+    while not stop.wait(min(LOOK_EVERY_S, TAKE_IN_EVERY_S)):
         try:
-            take_in()
-            remove_expired()
+            file_large(stuck=stuck)
+            stuck = time.monotonic() >= round_at
+            if stuck:
+                round_at = time.monotonic() + TAKE_IN_EVERY_S
+                take_in()
+                remove_expired()
         except DatabaseError as fault:
             logging.getLogger("hikeshi_desk.serve").warning("the spool waits for the database: %s", fault)
         finally:

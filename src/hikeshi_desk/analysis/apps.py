@@ -17,3 +17,4 @@ class AnalysisConfig(AppConfig):
         drafts.register_proposal("identify_ransomware", draft.proposal)
         signals.case_opened.connect(service.heard, dispatch_uid="analysis.opened")
         signals.case_heard.connect(service.heard, dispatch_uid="analysis.heard")
+        signals.case_filed.connect(service.heard, dispatch_uid="analysis.filed")

@@ -3,13 +3,18 @@
 `open_submission` may be called any number of times, at once or after a crash at any point: files go into the
 content store first (keeping twice is keeping once), then one transaction writes message, case, clock and
 tasks and marks the submission opened. What is left in the spool afterwards is only payload.json.
+
+Sealing takes about four seconds per GB, and nobody waits for that: of a submission above AT_ONCE the words come
+first, with case and clock, and its files follow one by one, each leaving the spool once it is sealed and recorded.
+Until the last one is, the submission counts as not opened.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from functools import partial
@@ -29,19 +34,34 @@ _TITLE = 120  # signs of the first line that make a title
 _LONGEST_NAME = 255
 _TRIES = 5
 URGENT_INCIDENTS = frozenset({"ransomware"})
+AT_ONCE = 32 << 20  # bytes that are sealed while the sender waits
 
 
 def open_waiting() -> int:
-    """Opens what was received but not opened, oldest first; gives how many. One that can't be is noted and left."""
-    opened = 0
-    for submission in Submission.objects.filter(opened_at=None).order_by("received_at"):
-        try:
-            open_submission(submission)
-            opened += 1
-        except Exception as error:  # the edge of the stage: the others must still be opened
-            log.exception("submission %s could not be opened", submission.pk)
-            Submission.objects.filter(pk=submission.pk).update(problem=f"{type(error).__name__}: {error}"[:500])
-    return opened
+    """Opens what was received but not opened, oldest first; gives how many. One that can't be is noted and left.
+
+    Of large submissions the words: their files are `file_large`'s.
+    """
+    waiting = Submission.objects.filter(opened_at=None).exclude(size__gt=AT_ONCE, message__isnull=False)
+    return sum([_tried(begin, one) for one in waiting.order_by("received_at")])
+
+
+def file_large(*, stuck: bool = False) -> int:
+    """Seals what no sender waited for, oldest first; gives how many submissions. `stuck`: those with a problem too."""
+    waiting = Submission.objects.filter(opened_at=None, size__gt=AT_ONCE)
+    if not stuck:
+        waiting = waiting.filter(problem="")
+    return sum([_tried(open_submission, one) for one in waiting.order_by("received_at")])
+
+
+def _tried(act: Callable[[Submission], Message], submission: Submission) -> bool:
+    try:
+        act(submission)
+    except Exception as error:  # the edge of the stage: the others must still be opened
+        log.exception("submission %s could not be opened", submission.pk)
+        Submission.objects.filter(pk=submission.pk).update(problem=f"{type(error).__name__}: {error}"[:500])
+        return False
+    return True
 
 
 def clear_opened() -> int:
@@ -56,31 +76,82 @@ def clear_opened() -> int:
     return len(opened)
 
 
+def begin(submission: Submission) -> Message:
+    """What its sender waits for: a small submission whole, a large one's words."""
+    if submission.size <= AT_ONCE:
+        return open_submission(submission)
+    payload, files = _read(submission)
+    return _once_more(partial(_open_words, submission, payload, files))
+
+
 def open_submission(submission: Submission) -> Message:
     """The message this submission became: the first of a new case, or the next of its thread's case."""
-    sent, files = spool.read(submission.pk)
-    payload = storable(sent)
-    for file in files:
+    payload, files = _read(submission)
+    if submission.size <= AT_ONCE:
+        for file in files:
+            store.keep(file.path, file.sha256, file.size)
+        return _once_more(partial(_open, submission, payload, files))
+    message = _once_more(partial(_open_words, submission, payload, files))
+    for number, file in enumerate(files):
         store.keep(file.path, file.sha256, file.size)
-    for _ in range(_TRIES - 1):
-        try:
-            return _open(submission, payload, files)
-        except IntegrityError:  # another one took the same case number at the same moment
-            continue
+        _open_file(message, number, file)
     return _open(submission, payload, files)
 
 
+def _read(submission: Submission) -> tuple[Payload, Sequence[IncomingFile]]:
+    sent, files = spool.read(submission.pk)
+    return storable(sent), files
+
+
+def _once_more(write: Callable[[], Message]) -> Message:
+    for _ in range(_TRIES - 1):
+        try:
+            return write()
+        except IntegrityError:  # another one took the same case number at the same moment
+            continue
+    return write()
+
+
 def _open(submission: Submission, payload: Payload, files: Sequence[IncomingFile]) -> Message:
+    """All of it; of what is there already, the rest. The files are in the content store."""
     with transaction.atomic():
         locked = Submission.objects.select_for_update().get(pk=submission.pk)
         known = Message.objects.filter(submission=locked).first()
         message = known or _write(locked, payload, files)
+        if locked.opened_at is None:
+            for number, file in enumerate(files):
+                _attach(message, number, file)
+            if known:
+                signals.after_commit(signals.case_filed, message.case_id)
         if locked.opened_at is None or locked.problem:
             locked.opened_at, locked.problem = locked.opened_at or timezone.now(), ""
             locked.save(update_fields=["opened_at", "problem"])
         # Not before the commit: until then the spool's is the copy that counts. The raw words stay there.
         transaction.on_commit(partial(shutil.rmtree, spool.folder_of(submission.pk) / "files", ignore_errors=True))
     return message
+
+
+def _open_words(submission: Submission, payload: Payload, files: Sequence[IncomingFile]) -> Message:
+    with transaction.atomic():
+        locked = Submission.objects.select_for_update().get(pk=submission.pk)
+        return Message.objects.filter(submission=locked).first() or _write(locked, payload, files)
+
+
+def _open_file(message: Message, number: int, file: IncomingFile) -> None:
+    """One file of a large submission is shown, and gives its place in the spool back."""
+    with transaction.atomic():
+        locked = Submission.objects.select_for_update().get(pk=message.submission_id)
+        if locked.opened_at is None:
+            _attach(message, number, file)
+        transaction.on_commit(partial(file.path.unlink, missing_ok=True))
+
+
+def _attach(message: Message, number: int, file: IncomingFile) -> None:
+    """The id is the file's place in its submission: whoever comes second finds it."""
+    name = clean(file.name)[:_LONGEST_NAME]
+    Attachment.objects.get_or_create(
+        pk=uuid.uuid5(message.submission_id, f"file {number}"),
+        defaults={"case": message.case, "message": message, "name": name, "sha256": file.sha256, "size": file.size})
 
 
 def _write(submission: Submission, payload: Payload, files: Sequence[IncomingFile]) -> Message:
@@ -91,10 +162,6 @@ def _write(submission: Submission, payload: Payload, files: Sequence[IncomingFil
     message = Message.objects.create(
         case=case, kind=Message.Kind.ASKER, channel=submission.channel, body=payload.what,
         at=submission.received_at, submission=submission, mail_id=payload.mail.get("message_id", "")[:998])
-    Attachment.objects.bulk_create([
-        Attachment(case=case, message=message, name=clean(file.name)[:_LONGEST_NAME], sha256=file.sha256,
-                   size=file.size)
-        for file in files])
     if is_new:
         _begin(case, payload, submission.received_at)
         signals.after_commit(signals.case_opened, case.pk)

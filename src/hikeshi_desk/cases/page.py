@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from hikeshi_desk.accounts.access import Viewer, visible
 from hikeshi_desk.accounts.models import OrganisationKind, Role
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.audit.models import Entry
-from hikeshi_desk.cases import around, clocks, drafts, labels, rules, undoing
+from hikeshi_desk.cases import around, clocks, drafts, labels, panels, rules, together, undoing
 from hikeshi_desk.cases.access import is_desk, readable
 from hikeshi_desk.cases.models import (
     Attachment,
@@ -59,6 +59,7 @@ class Said:
     files: Sequence[File] = ()
     id: uuid.UUID | None = None
     can_relay: bool = False
+    filing: str = ""  # says that large files follow these words, or can't
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,8 @@ def build(case: Case, viewer: Viewer, now: datetime | None = None) -> CasePage:
     now = now or timezone.now()
     desk = is_desk(viewer)
     abroad = is_abroad(case)
+    together.read_ahead(case, viewer, panels.reads(case, viewer) | {
+        "clocks": _clocks(case, viewer), "tasks": _tasks(case, viewer), "links": _links(case, viewer)})
     files = _files(case, viewer)
     promises = _promises(case, viewer, now, abroad=abroad)
     beside = around.of(case, viewer)
@@ -241,7 +244,11 @@ def _steps(case: Case, viewer: Viewer, now: datetime, *, abroad: bool) -> list[S
                  "" if task.done_at else drafts.proposal(case, viewer, task.kind),
                  labels.moment(task.due_at, utc_first=abroad),
                  task.due_at is not None and task.done_at is None and task.due_at < now)
-            for task in visible(Task, viewer).filter(case=case)]
+            for task in together.rows(case, viewer, "tasks", _tasks(case, viewer))]
+
+
+def _tasks(case: Case, viewer: Viewer) -> QuerySet[Any]:
+    return visible(Task, viewer).filter(case=case)
 
 
 def _judgement(row: around.Row, *, abroad: bool) -> Judgement:
@@ -275,14 +282,19 @@ def _with(row: around.Row) -> With:
 
 def _related(case: Case, viewer: Viewer) -> list[Related]:
     """Both directions of every link."""
-    links = Q(split_from=case) | Q(merged_into=case)
     found = [Related(other, text("cases.link.split_to" if other.split_from_id == case.pk else "cases.link.merged_here"))
-             for other in visible(Case, viewer).filter(links).order_by("serial")[:_MOST_LINKS]]
+             for other in together.rows(case, viewer, "links", _links(case, viewer))]
     if case.merged_into:
         found.insert(0, Related(case.merged_into, text("cases.link.merged_into")))
     if case.split_from:
         found.insert(0, Related(case.split_from, text("cases.link.split_from")))
     return found
+
+
+def _links(case: Case, viewer: Viewer) -> QuerySet[Any]:
+    if not is_desk(viewer):
+        return Case.objects.none()
+    return visible(Case, viewer).filter(Q(split_from=case) | Q(merged_into=case)).order_by("serial")[:_MOST_LINKS]
 
 
 def _marks(case: Case) -> list[str]:
@@ -349,7 +361,8 @@ def _files(case: Case, viewer: Viewer) -> Mapping[object, list[File]]:
 def _stream(case: Case, viewer: Viewer, files: Mapping[object, list[File]], acts: Sequence[Entry], *, desk: bool,
             can_act: bool, abroad: bool) -> list[Said]:
     rows: list[tuple[datetime, int, Said]] = []
-    messages = visible(Message, viewer).filter(case=case).select_related("author", "party__organisation")
+    messages = visible(Message, viewer).filter(case=case).select_related("author", "party__organisation",
+                                                                                "submission")
     for number, message in enumerate(messages):
         rows.append((message.at, number, _said(case, message, files.get(message.pk, []), desk=desk, can_act=can_act,
                                                abroad=abroad)))
@@ -378,7 +391,14 @@ def _said(case: Case, message: Message, files: Sequence[File], *, desk: bool, ca
         heading = " · ".join(filter(None, (heading, text("cases.stream.copied"))))
     passed_on = can_act and message.kind in (Message.Kind.ASKER, Message.Kind.PARTY)
     return Said(message.kind, who, heading, labels.moment(message.at, utc_first=abroad), message.body, files,
-                message.pk, passed_on)
+                message.pk, passed_on, _filing(message))
+
+
+def _filing(message: Message) -> str:
+    sent = message.submission
+    if sent is None or sent.opened_at:
+        return ""
+    return text("cases.stream.filing_stuck" if sent.problem else "cases.stream.filing")
 
 
 def act_words(act: str) -> str:
@@ -446,7 +466,7 @@ def _facts(case: Case, *, abroad: bool) -> list[Fact]:
 
 def _promises(case: Case, viewer: Viewer, now: datetime, *, abroad: bool = False) -> list[Promise]:
     found = []
-    for clock in visible(Clock, viewer).filter(case=case).order_by("stopped_at", "started_at"):
+    for clock in together.rows(case, viewer, "clocks", _clocks(case, viewer)):
         rule = rules.clocks().get(clock.rule)
         running = clock.stopped_at is None
         end = clock.stopped_at or clock.paused_at or now
@@ -457,6 +477,10 @@ def _promises(case: Case, viewer: Viewer, now: datetime, *, abroad: bool = False
                                  "none", outcome, 0, labels.moment(clock.due_at, utc_first=abroad)),
                              running, running and clock.paused_at is not None, late, outcome))
     return sorted(found, key=lambda promise: not promise.is_running)
+
+
+def _clocks(case: Case, viewer: Viewer) -> QuerySet[Any]:
+    return visible(Clock, viewer).filter(case=case).order_by("stopped_at", "started_at")
 
 
 def judgements(case: Case, viewer: Viewer) -> list[Judgement]:

@@ -15,8 +15,9 @@ from django.dispatch import Signal
 
 log = logging.getLogger(__name__)
 
-case_opened = Signal()  # a new case; its files are in the content store
+case_opened = Signal()  # a new case; its files are in the content store, or follow (case_filed)
 case_heard = Signal()  # the asker wrote again, perhaps with files
+case_filed = Signal()  # large files that came behind their words are in the content store
 case_urgent = Signal()  # opened as urgent, or judged so
 case_answered = Signal()  # a reply of the desk
 

@@ -17,7 +17,7 @@ from hikeshi_desk.audit.log import record
 from hikeshi_desk.cases import clocks, rules
 from hikeshi_desk.cases.labels import Moment, moment
 from hikeshi_desk.cases.models import Attachment, Case, Message, State
-from hikeshi_desk.cases.opening import open_submission
+from hikeshi_desk.cases.opening import begin
 from hikeshi_desk.consult import promise
 from hikeshi_desk.consult.models import LastRead
 from hikeshi_desk.consult.promise import Promise
@@ -45,6 +45,7 @@ class Entry:
     at: Moment | None
     body: str
     files: tuple[File, ...]
+    is_filing: bool = False  # large files follow these words
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Kept:
 
 
 def send(payload: Payload, files: Sequence[IncomingFile], key: str) -> Accepted:
-    """Kept, and opened at once. Raises NotAccepted when it could not be kept."""
+    """Kept, and opened at once; large files follow their words. Raises NotAccepted when it could not be kept."""
     accepted = submit(payload, files, idempotency_key=key)
     _open_now(accepted)
     return accepted
@@ -89,7 +90,7 @@ def _open_now(accepted: Accepted) -> None:
     if submission is None:
         return
     try:
-        open_submission(submission)
+        begin(submission)
     except Exception as error:  # the edge of the stage: the consultee has been promised it is kept, and it is
         log.exception("submission %s is kept but not opened", submission.pk)
         Submission.objects.filter(pk=submission.pk).update(problem=f"{type(error).__name__}: {error}"[:500])
@@ -125,13 +126,14 @@ def kept(receipt: str) -> Kept | None:
 def entries(case: Case, read_up_to: str | None) -> list[Entry]:
     """The conversation as the asker may see it, oldest first; answers behind the one last read are new."""
     rows = list(case.messages.filter(kind__in=(Message.Kind.ASKER, Message.Kind.REPLY)).order_by("at")
-                .prefetch_related("attachments"))
+                .select_related("submission").prefetch_related("attachments"))
     last = next((row.at for row in rows if str(row.pk) == read_up_to), None)
     found = []
     for row in rows:
         is_desk = row.kind == Message.Kind.REPLY
         found.append(Entry(row.pk, is_desk, is_desk and (last is None or row.at > last), moment(row.at), row.body,
-                           tuple(File(file.pk, file.name, file.size) for file in row.attachments.all())))
+                           tuple(File(file.pk, file.name, file.size) for file in row.attachments.all()),
+                           is_filing=bool(row.submission and row.submission.opened_at is None)))
     return found
 
 

@@ -148,6 +148,7 @@ def conversation(request: HttpRequest, receipt_of: str) -> HttpResponse:
 def _thread_page(request: HttpRequest, receipt_of: str, reply: Reply, naming: Naming, status: int,
                  problems: tuple[str, ...] = ()) -> HttpResponse:
     case = thread.find(receipt_of)
+    known = None if case else thread.kept(receipt_of)
     entries = thread.entries(case, (_held(request) or {}).get("read", "")) if case else []
     linked = [(name, str(error)) for form in (reply, naming) for name, errors in form.errors.items()
               for error in errors]
@@ -155,7 +156,7 @@ def _thread_page(request: HttpRequest, receipt_of: str, reply: Reply, naming: Na
         "case": case, "reply": reply, "naming": naming, "key": reply["key"].value() or new_key(),
         "entries": entries, "has_answer": any(entry.is_desk for entry in entries),
         "fresh": next((entry for entry in entries if entry.is_new), None),
-        "is_over": bool(case and thread.is_over(case)), "promise": promise.of(case) if case else None,
+        "is_over": bool(case and thread.is_over(case)), "promise": promise.of(case) if case else known and known.promise,
         "points": thread.points(case) if case else [], "declined": thread.declined(case) if case else None,
         "state": text(f"consult.state.{case.state}") if case else text("consult.state.new"),
         "what": reply["what"].value() or "", "contact": naming["contact"].value() or "",

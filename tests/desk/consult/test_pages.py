@@ -209,7 +209,7 @@ def test_a_case_that_cannot_be_opened_now_is_still_received(browser, monkeypatch
         raise RuntimeError("no")
 
     with monkeypatch.context() as patch:
-        patch.setattr("hikeshi_desk.consult.thread.open_submission", broken)
+        patch.setattr("hikeshi_desk.consult.thread.begin", broken)
         code = ask(browser)
     assert Case.objects.count() == 0
     assert text("consult.thread.waiting", language="ja") in entered(Client(), code)

@@ -19,9 +19,9 @@ from django.conf import settings
 
 from hikeshi_desk.accounts.models import Membership, Organisation, Role, User
 from hikeshi_desk.audit.log import verify
-from hikeshi_desk.cases import acts, store
+from hikeshi_desk.cases import acts, opening, store
 from hikeshi_desk.cases.models import Attachment, Case, Message
-from hikeshi_desk.cases.opening import clear_opened, open_submission, open_waiting
+from hikeshi_desk.cases.opening import begin, clear_opened, file_large, open_submission, open_waiting
 from hikeshi_desk.intake import spool
 from hikeshi_desk.intake.models import Submission
 from hikeshi_desk.intake.receipt import hmac_of
@@ -32,10 +32,11 @@ from hikeshi_desk.mail.models import ReceivedMail, SentMail
 
 DESK_TOML = '[mail]\naddress = "desk@desk.example"\nautomatic_per_hour = 1000000\n'
 FILES = 2
+opening.AT_ONCE = 18_000  # one in three is large: its files follow its words
 
 
 def content_of(number: int, part: int) -> bytes:
-    return f"file {part} of {number} ".encode() * 500
+    return f"file {part} of {number} ".encode() * (1500 if number % 3 == 0 else 500)
 
 
 def web(number: int) -> str:
@@ -66,7 +67,8 @@ def finish(acknowledgement: str) -> Case:
     """What follows once it was said to be kept: the case."""
     kind, _, key, *_ = acknowledgement.split()
     if kind == "web":
-        return open_submission(Submission.objects.get(pk=key)).case
+        begin(Submission.objects.get(pk=key))
+        return open_submission(Submission.objects.get(pk=key)).case  # of a large one the files, as the intake child does
     received = receive.handle(ReceivedMail.objects.get(sha256=key))
     return Message.objects.get(submission=received.submission).case
 
@@ -91,6 +93,7 @@ def recover() -> float:
     mail_store.clear_unfinished()
     replay()
     open_waiting()
+    file_large(stuck=True)
     clear_opened()
     receive.resume()
     return time.monotonic() - began
