@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hikeshi.errors import KnowledgeError, Location
 from hikeshi.knowledge import installed
 from hikeshi.knowledge.advice import advice_of
+from hikeshi.knowledge.decryptors import decryptors_of
 from hikeshi.knowledge.families import families_of
+from hikeshi.knowledge.load import Record
 from hikeshi.knowledge.pack import MAX_BYTES, PARTS, Pack, read_bytes
+from hikeshi.knowledge.vectors import vectors_of
+
+_READERS: dict[str, Callable[[Iterable[Record]], object]] = {
+    "advice": advice_of, "decryptors": decryptors_of, "vectors": vectors_of}
 
 
 def check(raw: bytes, path: str) -> Pack:
@@ -16,10 +23,9 @@ def check(raw: bytes, path: str) -> Pack:
     pack = read_bytes(raw, path)
     families_of(pack)
     for part in PARTS:
-        for _ in pack.lines(part):
-            pass
-    if pack.members.get("advice.jsonl"):
-        advice_of(pack.records("advice"))
+        records = list(pack.records(part))
+        if part in _READERS:
+            _READERS[part](records)
     return pack
 
 

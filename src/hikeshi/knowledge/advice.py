@@ -13,13 +13,13 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
-from hikeshi.errors import KnowledgeError
-from hikeshi.knowledge.installed import BUILT_IN, installed, installed_id, part_records, set_aside
+from hikeshi.knowledge.installed import part
 from hikeshi.knowledge.load import DATA, Record, load_records
 from hikeshi.model.finding import Confidence
 from hikeshi.model.text import Text
 
 KINDS = ("ransomware", "exfiltration", "web_shell", "unknown")
+OWN = DATA / "advice"
 _CONFIDENCES: tuple[Confidence, ...] = ("high", "medium", "low")
 
 
@@ -58,23 +58,15 @@ def advice_by_id(one: str) -> Advice | None:
     return next((advice for advice in load_advice() if advice.id == one), None)
 
 
-def load_advice(folder: Path = DATA / "advice") -> tuple[Advice, ...]:
-    """Every record, by id: the installed pack's, else those of `folder`. Raises KnowledgeError for a malformed
-    one, a double id or a missing kind."""
-    return _loaded(folder, installed_id() if folder == DATA / "advice" else BUILT_IN)
+def load_advice(folder: Path = OWN) -> tuple[Advice, ...]:
+    """Every record, by id: the installed pack's, else our own. Raises KnowledgeError for a malformed one or a
+    double id."""
+    return part("advice", advice_of, lambda: _own(OWN)) if folder == OWN else _own(folder)
 
 
 @cache
-def _loaded(folder: Path, knowledge: str) -> tuple[Advice, ...]:
-    files = sorted(folder.glob("*.toml"))
-    pack = installed()
-    if knowledge == BUILT_IN or pack is None:
-        return advice_of(record for path in files for record in load_records(path, "advice"))
-    try:
-        return advice_of(part_records("advice", files, "advice"))
-    except KnowledgeError as error:
-        set_aside(pack, error)
-        return load_advice(folder)
+def _own(folder: Path) -> tuple[Advice, ...]:
+    return advice_of(record for path in sorted(folder.glob("*.toml")) for record in load_records(path, "advice"))
 
 
 def advice_of(records: Iterable[Record]) -> tuple[Advice, ...]:

@@ -5,13 +5,17 @@ A record says that something was announced; whether it works in a case is for sp
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from hikeshi.knowledge.dates import check_span
-from hikeshi.knowledge.load import DATA, load_records
+from hikeshi.knowledge.installed import part
+from hikeshi.knowledge.load import DATA, Record, load_records
 from hikeshi.model.text import Text
+
+OWN = DATA / "decryptors.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,20 @@ def decryptors_for(family: str | None) -> tuple[Decryptor, ...]:
     return tuple(one for one in load_decryptors() if one.family == family)
 
 
+def load_decryptors(path: Path = OWN) -> tuple[Decryptor, ...]:
+    """The installed pack's, else our own, in the file's order. Raises KnowledgeError."""
+    return part("decryptors", decryptors_of, lambda: _own(OWN)) if path == OWN else _own(path)
+
+
 @cache
-def load_decryptors(path: Path = DATA / "decryptors.toml") -> tuple[Decryptor, ...]:
-    """In the file's order. Raises KnowledgeError."""
+def _own(path: Path) -> tuple[Decryptor, ...]:
+    return decryptors_of(load_records(path, "decryptor"))
+
+
+def decryptors_of(records: Iterable[Record]) -> tuple[Decryptor, ...]:
+    """These records, checked. Raises KnowledgeError."""
     found = []
-    for record in load_records(path, "decryptor"):
+    for record in records:
         one = Decryptor(
             record.string("family"), record.string("offered_by"), record.string("announced"), record.text("covers"),
             record.text("limits"), record.string("source"), record.string("licence"), record.string("written_on"),

@@ -33,7 +33,7 @@ FACT_KINDS = (*ADDRESS_KINDS, "note_name", "extension")
 WEAK_KINDS = ("plain_name", "never_name", "note_name", "extension", "site")
 
 _LONGEST_NAME, _MOST_VARIABLE = 300, 4  # of a note's file name: its pattern must stay quick
-_FORM = 9  # raise it when the compact form changes
+_FORM = 10  # raise it when the compact form changes
 
 
 # Data Encrypted for Impact, Data Destruction, Disk Wipe: what a ransomware, or a wiper posing as one, does.
@@ -322,6 +322,8 @@ class _Merger:
         keys = {key_of(entry["value"]) for entry in entries} | set(self.families)
         for entry in entries:
             value = entry["value"]
+            if not key_of(value):
+                continue  # a name of signs only ("????") names nothing that could be looked up
             one = self._of_entry.get(value) or _id_for(value, keys)
             bare_value = galaxy.without_version(value) if one != key_of(value) else value
             self._family(one, display_name(bare_value), galaxy.SOURCE)

@@ -11,19 +11,25 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar, cast
 
 from hikeshi.errors import KnowledgeError, Location, OutputError
 from hikeshi.knowledge.keys import key_id, read_public, written
-from hikeshi.knowledge.load import Record, load_records
+from hikeshi.knowledge.load import Record
 from hikeshi.knowledge.pack import Pack, read_pack
 
 BUILT_IN = "built-in"
 _CURRENT = "current.hkpack"
+
+T = TypeVar("T")
+State = tuple[Pack | None, KnowledgeError | None]
+
 _unusable: dict[str, str] = {}  # pack id → why this version can't use it, found when it was loaded
+_parts: dict[tuple[str, str], object] = {}
+_last: tuple[tuple[object, ...], State] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +81,19 @@ def set_aside(pack: Pack, why: KnowledgeError) -> None:
     _unusable[pack.id] = why.what
 
 
-def part_records(part: str, files: Sequence[Path], table: str) -> Iterator[Record]:
-    """The records of one of pack.PARTS: those of the pack in use if it holds any, else [[table]] of our files."""
+def part(name: str, of: Callable[[Iterable[Record]], T], own: Callable[[], T]) -> T:
+    """What `of` makes of the records of one of pack.PARTS in the pack in use, else `own()`."""
     pack = installed()
-    if pack is not None and pack.members.get(f"{part}.jsonl"):
-        yield from pack.records(part)
-        return
-    for path in files:
-        yield from load_records(path, table)
+    if pack is None or not pack.members.get(f"{name}.jsonl"):
+        return own()
+    key = (pack.id, name)
+    if key not in _parts:
+        try:
+            _parts[key] = of(pack.records(name))
+        except KnowledgeError as error:
+            set_aside(pack, error)
+            return own()
+    return cast("T", _parts[key])
 
 
 def trusted() -> tuple[Trusted, ...]:
@@ -152,28 +163,38 @@ def _current() -> Pack | None:
     return None
 
 
-def _state() -> tuple[Pack | None, KnowledgeError | None]:
+def _state() -> State:
+    """Looked at again when the pack or the keys change; a child that may no longer look keeps what it knew."""
+    global _last
     folder = knowledge_folder()
     if folder is None:
         return None, None
     path = folder / _CURRENT
     try:
+        stamp = (str(path), *_stamp(path), *_stamp(folder / "trusted"))
+        if _last is None or _last[0] != stamp:
+            _last = stamp, _load(path) if path.exists() else (None, None)
+    except OSError as error:
+        if _last is None:
+            return None, KnowledgeError(f"the installed pack can't be read: {error.strerror}",
+                                        source=Location(str(path)), hint=_AGAIN)
+    return _last[1]
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
         info = path.stat()
     except FileNotFoundError:
-        return None, None
-    except OSError as error:
-        return None, KnowledgeError(f"the installed pack can't be read: {error.strerror}", source=Location(str(path)))
-    return _loaded(path, (info.st_mtime_ns, info.st_size, info.st_ino), tuple(key.public for key in trusted()))
+        return ()
+    return info.st_mtime_ns, info.st_size, info.st_ino
 
 
-@lru_cache(maxsize=2)
-def _loaded(path: Path, stamp: tuple[int, int, int], keys: tuple[str, ...]
-            ) -> tuple[Pack | None, KnowledgeError | None]:
+def _load(path: Path) -> State:
     try:
         pack = read_pack(path)
     except KnowledgeError as error:
         return None, KnowledgeError(error.what, source=error.source, hint=_AGAIN)
-    if pack.signer not in keys:
+    if pack.signer not in {key.public for key in trusted()}:
         return None, KnowledgeError("the installed pack is signed by nobody this machine trusts",
                                     source=Location(str(path)), hint=_AGAIN)
     return pack, None

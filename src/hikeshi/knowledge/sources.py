@@ -11,7 +11,8 @@ from hikeshi.knowledge.load import DATA, load_records
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeSource:
-    """`id` is what facts name as their source; `package` is the Python package that carries the data, or ""."""
+    """`id` is what facts name as their source; `package` is the Python package that carries the data, or "".
+    `date` is the data's own, ISO 8601, or "unknown"."""
 
     id: str
     name: str
@@ -20,6 +21,7 @@ class KnowledgeSource:
     version: str
     url: str
     package: str
+    date: str
 
 
 @cache
@@ -35,6 +37,7 @@ def load_sources(path: Path = DATA / "SOURCES.toml") -> dict[str, KnowledgeSourc
             record.string("version"),
             record.string("url"),
             record.string("package", "-").strip("-"),
+            record.string("date", "unknown"),
         )
         if one.id in sources:
             raise record.error(f"the id '{one.id}' is used twice")

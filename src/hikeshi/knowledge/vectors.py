@@ -18,11 +18,13 @@ from hikeshi.errors import KnowledgeError
 from hikeshi.knowledge.attack import Technique, load_attack
 from hikeshi.knowledge.dates import check_span, first_day, last_day
 from hikeshi.knowledge.families import load_families
+from hikeshi.knowledge.installed import part
 from hikeshi.knowledge.load import DATA, Record, load_records
 from hikeshi.model.finding import Confidence
 from hikeshi.model.text import Text
 
 DAYS = 90
+OWN = DATA / "vectors.toml"
 _RELATIONS = {
     "operates": Text("運営すると報告されている", "reported to run it"),
     "uses": Text("使うと報告されている", "reported to use it"),
@@ -141,10 +143,19 @@ def vectors_from(rows: Iterable[Mapping[str, Any]], origin: Path) -> tuple[Vecto
     return tuple(_vector(Record(origin, row, None)) for row in rows)
 
 
+def load_vectors(path: Path = OWN) -> tuple[Vector, ...]:
+    """The installed pack's, else our own, in the file's order. Raises KnowledgeError."""
+    return part("vectors", vectors_of, lambda: _own(OWN)) if path == OWN else _own(path)
+
+
 @cache
-def load_vectors(path: Path = DATA / "vectors.toml") -> tuple[Vector, ...]:
-    """In the file's order. Raises KnowledgeError."""
-    return tuple(_vector(record) for record in load_records(path, "vector"))
+def _own(path: Path) -> tuple[Vector, ...]:
+    return vectors_of(load_records(path, "vector"))
+
+
+def vectors_of(records: Iterable[Record]) -> tuple[Vector, ...]:
+    """These records, checked. Raises KnowledgeError."""
+    return tuple(_vector(record) for record in records)
 
 
 def _vector(record: Record) -> Vector:
