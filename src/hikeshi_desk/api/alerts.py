@@ -2,7 +2,8 @@
 
 An alert is in the database, and with that on the disk, before it is acknowledged. The same one twice is one. Alerts
 of one sender and source that belong together (their `correlation`, else the host and the first line) form a group;
-a group is one case for as long as that case is not finished.
+a group is one case for as long as that case is not finished. The worst severity in it may make that case urgent
+(urgency.toml), whenever it comes, unless a person has judged the case.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from hikeshi_desk.accounts.models import User
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.api.models import Alert, AlertGroup
 from hikeshi_desk.audit.log import record
-from hikeshi_desk.cases import clocks
+from hikeshi_desk.cases import clocks, rules
 from hikeshi_desk.cases.labels import moment
 from hikeshi_desk.cases.models import Case
-from hikeshi_desk.cases.opening import clean, open_submission
+from hikeshi_desk.cases.opening import clean, make_urgent, open_submission
+from hikeshi_desk.cases.together import rows
 from hikeshi_desk.intake.models import Submission
 from hikeshi_desk.intake.submit import Payload, submit
 
@@ -84,10 +86,9 @@ def open_waiting() -> int:
 
 def panel(case: Case, viewer: Viewer) -> Mapping[str, Any] | None:
     """What the case page shows: how many, since when, the newest ones."""
-    groups = list(visible(AlertGroup, viewer).filter(case=case))
+    groups, newest = (rows(case, viewer, name, query) for name, query in reads(case, viewer).items())
     if not groups:
         return None
-    newest = Alert.objects.filter(group__in=groups).order_by("-at")[:_SHOWN]
     return {
         "count": f"{sum(group.count for group in groups):,}",
         "first": moment(min(group.first_at for group in groups)),
@@ -97,6 +98,11 @@ def panel(case: Case, viewer: Viewer) -> Mapping[str, Any] | None:
         "rows": [{"at": moment(row.at), "severity": text(f"api.severity.{row.severity}"), "host": row.host,
                   "text": row.text.splitlines()[0][:200] if row.text else "", "vendor_id": row.vendor_id}
                  for row in newest]}
+
+
+def reads(case: Case, viewer: Viewer) -> dict[str, QuerySet[Any]]:
+    groups = visible(AlertGroup, viewer).filter(case=case)
+    return {"api.groups": groups, "api.alerts": Alert.objects.filter(group__in=groups).order_by("-at")[:_SHOWN]}
 
 
 def visible_groups(viewer: Viewer, rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -134,6 +140,8 @@ def _keep(user: User, sent: Sequence[Sent]) -> list[Taken]:
         taken.append(Taken(one.id, False, group))
     for group in groups.values():
         group.save()
+        if group.case is not None:
+            _hasten(group, group.case)
     Alert.objects.bulk_create(rows.values(), batch_size=200)
     return taken
 
@@ -161,12 +169,20 @@ def _open_now(group: AlertGroup) -> bool:
         message = open_submission(Submission.objects.get(pk=accepted.submission_id))
         with transaction.atomic():
             if AlertGroup.objects.filter(pk=group.pk, case=None).update(case=message.case):
+                group.refresh_from_db(fields=["severity"])
+                _hasten(group, message.case)
                 record(str(group.user_id), "alerts.opened", f"alerts:{group.pk}", number=message.case.number)
         group.case = message.case
     except Exception:  # the edge of the stage: what was acknowledged is safe in its rows
         log.exception("alert group %s waits to be opened", group.pk)
         return False
     return True
+
+
+def _hasten(group: AlertGroup, case: Case) -> None:
+    """Within the transaction that says so: a stop between the two would leave it unsaid."""
+    if group.severity in rules.urgent_severities():
+        make_urgent(case, str(group.user_id), f"alert {group.severity}")
 
 
 def _payload(group: AlertGroup) -> Payload:

@@ -176,6 +176,24 @@ def _write(submission: Submission, payload: Payload, files: Sequence[IncomingFil
     return message
 
 
+def make_urgent(case: Case, by: str, rule: str) -> bool:
+    """Urgent by a rule, before anybody judged: the urgent promise, the top of the queue, on-call is told.
+
+    False, and nothing done, once the urgency is judged or the case is finished: a person's word counts.
+    """
+    with transaction.atomic():
+        held = Case.objects.select_for_update().get(pk=case.pk)
+        if held.urgency != Urgency.UNJUDGED or held.state in clocks.FINISHED:
+            return False
+        held.urgency = Urgency.HIGH
+        clocks.hasten(held, timezone.now())
+        clocks.settle(held)
+        held.save()
+        signals.after_commit(signals.case_urgent, held.pk)
+        record(by, "case.made_urgent", f"case:{held.pk}", number=held.number, rule=rule)
+    return True
+
+
 def _thread_case(payload: Payload) -> Case | None:
     """The case a follow-up belongs to. Only the receipt leads there, never a number or a subject."""
     if not payload.thread:

@@ -177,6 +177,13 @@ def urgency_rules() -> dict[str, UrgencyRule]:
 
 
 @cache
+def urgent_severities() -> frozenset[str]:
+    """The severities of a machine's alert that make its case urgent before anybody has judged it."""
+    return frozenset(record["severity"] for record in _records("urgency.toml", "alert", "severity", "urgency")
+                     if record["urgency"] == "high")
+
+
+@cache
 def rsit() -> dict[str, Named]:
     return {record["id"]: Named(**record) for record in _records("rsit.toml", "type", "id", "ja", "en")}
 

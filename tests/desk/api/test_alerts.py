@@ -7,8 +7,9 @@ from django.test import Client
 
 from hikeshi_desk.api import alerts
 from hikeshi_desk.api.models import Alert, AlertGroup
-from hikeshi_desk.cases import acts
-from hikeshi_desk.cases.models import Case, Message
+from hikeshi_desk.audit.models import Entry
+from hikeshi_desk.cases import acts, signals
+from hikeshi_desk.cases.models import Case, Message, Rank
 
 
 def alert(number: int = 1, **more: object) -> dict[str, object]:
@@ -84,6 +85,59 @@ def test_a_batch_with_one_wrong_alert_is_kept_not_at_all(caller):
     assert answer.status_code == 422 and not Alert.objects.exists()
     twice = send("POST", "/alerts/batch", {"alerts": [alert(1), alert(1)]}).json()["alerts"]
     assert [one["duplicate"] for one in twice] == [False, True] and Alert.objects.count() == 1
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """The cases that on-call was told of."""
+    told = []
+
+    def note(case_id, **_):
+        told.append(str(case_id))
+
+    signals.case_urgent.connect(note)
+    yield told
+    signals.case_urgent.disconnect(note)
+
+
+@pytest.mark.parametrize(("severity", "is_urgent"), [
+    ("critical", True), ("high", True), ("medium", False), ("low", False), ("info", False)])
+def test_a_grave_alert_is_urgent_and_calls_and_a_medium_one_waits(
+        caller, called, severity, is_urgent, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        told = caller()("POST", "/alerts", alert(severity=severity)).json()
+    case = Case.objects.get()
+    assert called == ([told["case"]] if is_urgent else [])
+    assert (case.rank == Rank.URGENT, case.urgency) == (is_urgent, "high" if is_urgent else "")
+    assert case.clocks.get(stopped_at=None).unit == ("hours" if is_urgent else "business_days")
+    assert Entry.objects.filter(act="case.made_urgent").count() == is_urgent
+
+
+def test_it_becomes_urgent_when_a_worse_one_joins_and_calls_once(
+        caller, called, django_capture_on_commit_callbacks):
+    send = caller()
+    with django_capture_on_commit_callbacks(execute=True):
+        told = [send("POST", "/alerts", alert(number, severity=severity)).json()["case"]
+                for number, severity in enumerate(("medium", "critical", "high"))]
+    assert len(set(told)) == 1 and called == [told[0]]
+
+
+def test_what_a_person_judged_stays_so(caller, called, django_capture_on_commit_callbacks):
+    send = caller()
+    send("POST", "/alerts", alert(1, severity="medium"))
+    acts.triage(Case.objects.get(), send.user, verdict="true", reason="試験です", rule="bulk_spam")
+    with django_capture_on_commit_callbacks(execute=True):
+        send("POST", "/alerts", alert(2, severity="critical"))
+    assert called == [] and Case.objects.get().urgency == "low"
+
+
+def test_a_stop_before_the_group_had_its_case_calls_later(caller, called, monkeypatch, django_capture_on_commit_callbacks):
+    with monkeypatch.context() as patch, django_capture_on_commit_callbacks(execute=True):
+        patch.setattr(alerts, "make_urgent", lambda *_: 1 / 0)
+        assert caller()("POST", "/alerts", alert()).json()["case"] is None
+    with django_capture_on_commit_callbacks(execute=True):
+        assert alerts.open_waiting() == 1
+    assert called == [str(Case.objects.get().pk)] and AlertGroup.objects.get().case == Case.objects.get()
 
 
 def test_an_alert_whose_case_could_not_be_opened_is_kept_and_opened_later(caller, monkeypatch):
