@@ -7,12 +7,12 @@ class AnalysisConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from hikeshi_desk.analysis import draft, panel, service
+        from hikeshi_desk.analysis import draft, panel, service, shown
         from hikeshi_desk.analysis.access import register_rules
         from hikeshi_desk.cases import drafts, panels, signals
 
         register_rules()
-        panels.register(panels.Panel("analysis", "analysis/panel.html", panel.build, "main", 10))
+        panels.register(panels.Panel("analysis", "analysis/panel.html", panel.build, "main", 10, shown.reads))
         drafts.register(drafts.Draft("analysis", "analysis.draft.label", draft.is_offered, draft.build))
         drafts.register_proposal("identify_ransomware", draft.proposal)
         signals.case_opened.connect(service.heard, dispatch_uid="analysis.opened")

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import get_language
 
 from hikeshi.knowledge.advice import Advice, advice_by_id, advice_for
 from hikeshi_desk.accounts.access import Viewer, visible
 from hikeshi_desk.analysis import summary
 from hikeshi_desk.analysis.models import Analysis
-from hikeshi_desk.cases import labels
+from hikeshi_desk.cases import labels, together
 from hikeshi_desk.cases.access import is_desk
 from hikeshi_desk.cases.models import Case
 
@@ -21,8 +22,12 @@ def analysis_of(case: Case, viewer: Viewer) -> Analysis | None:
     """The case's row as this viewer may see it; kept on the case object, so that a page asks once."""
     kept: dict[Viewer, Analysis | None] = case.__dict__.setdefault("_analysis", {})
     if viewer not in kept:
-        kept[viewer] = visible(Analysis, viewer).filter(case=case).first()
+        kept[viewer] = next(iter(together.rows(case, viewer, "analysis", reads(case, viewer)["analysis"])), None)
     return kept[viewer]
+
+
+def reads(case: Case, viewer: Viewer) -> dict[str, QuerySet[Any]]:
+    return {"analysis": visible(Analysis, viewer).filter(case=case)}
 
 
 def answer_for(row: Analysis, viewer: Viewer) -> dict[str, Any]:

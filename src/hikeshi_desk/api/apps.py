@@ -16,4 +16,4 @@ class ApiConfig(AppConfig):
         limits()  # a mistake in desk.toml is said now, not to a sender
         register(Token, tokens.visible_tokens)
         register(AlertGroup, alerts.visible_groups)
-        panels.register(panels.Panel("alerts", "api/alerts_panel.html", alerts.panel, place="main", order=5))
+        panels.register(panels.Panel("alerts", "api/alerts_panel.html", alerts.panel, "main", 5, alerts.reads))

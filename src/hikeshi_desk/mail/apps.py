@@ -13,5 +13,5 @@ class MailConfig(AppConfig):
         from hikeshi_desk.mail.access import register_rules
 
         register_rules()
-        panels.register(panels.Panel("mail", "mail/panel.html", shown.panel, "side", 1))
+        panels.register(panels.Panel("mail", "mail/panel.html", shown.panel, "side", 1, shown.reads))
         outbox.carry(send.send_now_or_later, keys.is_ready)

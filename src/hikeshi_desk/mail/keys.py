@@ -7,6 +7,7 @@ made, it is itself encrypted with that passphrase, which then has to be in the e
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from hikeshi.errors import Location, UsageError
 from hikeshi.evidence.mail_pgp import FoundKey, Keyring, Unreadable, secret_key
 from hikeshi_desk.accounts.models import User
 from hikeshi_desk.audit.log import record
@@ -108,6 +110,19 @@ def signer() -> pysequoia.PySigner | None:
         raise Locked(f"the desk's PGP key can't be used: {error}".split("\n")[0]) from error
 
 
+def check() -> None:
+    """At start: every mail would fail for want of its signature. Raises UsageError with what to do."""
+    try:
+        signer()
+    except (Locked, OSError) as error:
+        given = bool(os.environ.get(PASSPHRASE, ""))
+        raise UsageError(
+            "the desk's PGP key can't be opened with the passphrase given" if given
+            else "the desk's PGP key can't be opened; no passphrase was given", source=Location(str(path())),
+            hint=f"set {PASSPHRASE} to the passphrase of the key's making, put the file back from the backup, or move "
+                 "it away to send without signatures (what is encrypted for it then stays closed)") from error
+
+
 def key_for(address: str) -> CorrespondentKey | None:
     """The newest key that a person confirmed for this address and that has not expired."""
     if not is_plain_address(address):
@@ -115,6 +130,16 @@ def key_for(address: str) -> CorrespondentKey | None:
     alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now() + timedelta(minutes=5))
     return CorrespondentKey.objects.filter(alive, address=one_spelling(address), state=State.CONFIRMED).order_by(
         "-decided_at").first()
+
+
+def newest_alive(address: str, known: Iterable[CorrespondentKey]) -> CorrespondentKey | None:
+    """The same, out of keys of this address that were read already."""
+    until = timezone.now() + timedelta(minutes=5)
+    alive = [key for key in known
+             if key.state == State.CONFIRMED and (key.expires_at is None or key.expires_at > until)]
+    if not alive or not is_plain_address(address):
+        return None
+    return max(alive, key=lambda key: key.decided_at or key.created_at)
 
 
 def one_spelling(address: str) -> str:

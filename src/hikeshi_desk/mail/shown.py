@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
+from django.db.models.functions import Lower, Trim
 from django.utils import timezone, translation
 
 from hikeshi.evidence.mail_text import decode_header, one_line
@@ -14,7 +16,8 @@ from hikeshi_desk.accounts.access import Viewer, visible
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.cases import labels
 from hikeshi_desk.cases.models import Case
-from hikeshi_desk.mail import keys, send, store
+from hikeshi_desk.cases.together import rows
+from hikeshi_desk.mail import keys, store
 from hikeshi_desk.mail.models import CorrespondentKey, MailThread, ReceivedMail, SentMail
 
 _FROM = re.compile(rb"^From:[ \t]*([^\r\n]{0,300})", re.I | re.M)
@@ -77,23 +80,35 @@ def key_rows(viewer: Viewer, address: str = "") -> list[ShownKey]:
 
 def panel(case: Case, viewer: Viewer) -> dict[str, Any] | None:
     """How the case's mail came and how the next reply goes; None for a case that does not live by mail."""
-    if not viewer.is_desk or not case.receipt:
+    told = {name: rows(case, viewer, name, query) for name, query in reads(case, viewer).items()}
+    if not told or not told["mail.thread"]:
         return None
-    thread = MailThread.objects.filter(key=case.receipt).first()
-    if thread is None:
-        return None
-    newest = thread.received.filter(state=ReceivedMail.State.OPENED).order_by("-received_at").first()
-    first = thread.received.filter(state=ReceivedMail.State.OPENED).order_by("received_at").first()
-    key = keys.key_for(thread.address)
-    held = visible(SentMail, viewer).filter(message__case=case, held=True)
-    problems = thread.sent.exclude(problem="").filter(sent_at=None, failed_at=None)
+    thread, known = told["mail.thread"][0], told["mail.keys"]
+    newest, first = (next(iter(told[f"mail.{name}"]), None) for name in ("newest", "first"))
+    key = keys.newest_alive(thread.address, known)
+    in_clear = newest is not None and newest.pgp.get("encrypted") == "pgp"
     return {
         "case": case, "address": thread.address, "pgp": _pgp(newest), "guess": _guess(first, case),
-        "reply": "sealed" if key else "clear_warning" if send.is_in_clear(thread) else "clear",
-        "fingerprint": key.fingerprint if key else "", "signs": keys.own() is not None, "held": list(held),
-        "failing": [one.problem for one in problems[:3]],
-        "proposed": CorrespondentKey.objects.filter(address=keys.one_spelling(thread.address),
-                                                    state=CorrespondentKey.State.PROPOSED).count()}
+        "reply": "sealed" if key else "clear_warning" if in_clear else "clear",
+        "fingerprint": key.fingerprint if key else "", "signs": keys.own() is not None, "held": told["mail.held"],
+        "failing": [one.problem for one in told["mail.failing"]],
+        "proposed": sum(one.state == CorrespondentKey.State.PROPOSED for one in known)}
+
+
+def reads(case: Case, viewer: Viewer) -> dict[str, QuerySet[Any]]:
+    if not viewer.is_desk or not case.receipt:
+        return {}
+    thread = MailThread.objects.filter(key=case.receipt)
+    opened = ReceivedMail.objects.filter(thread__in=thread, state=ReceivedMail.State.OPENED)
+    # Capitals of ASCII only, as in any address that may have a key.
+    address = thread.annotate(spelled=Lower(Trim("address"))).values("spelled")
+    failing = SentMail.objects.filter(thread__in=thread, sent_at=None, failed_at=None).exclude(problem="")
+    return {
+        "mail.thread": thread, "mail.newest": opened.order_by("-received_at")[:1],
+        "mail.first": opened.order_by("received_at")[:1],
+        "mail.keys": CorrespondentKey.objects.filter(address__in=address),
+        "mail.held": visible(SentMail, viewer).filter(message__case=case, held=True),
+        "mail.failing": failing[:3]}
 
 
 def _pgp(newest: ReceivedMail | None) -> dict[str, str] | None:

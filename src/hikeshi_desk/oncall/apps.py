@@ -13,5 +13,5 @@ class OncallConfig(AppConfig):
 
         register_rules()
         plan.load_plan()  # a mistake in desk.toml is said now, not in the night
-        panels.register(panels.Panel("oncall", "oncall/panel.html", shown.panel, "main", 1))
+        panels.register(panels.Panel("oncall", "oncall/panel.html", shown.panel, "main", 1, shown.reads))
         signals.case_urgent.connect(calls.heard, dispatch_uid="oncall.urgent")

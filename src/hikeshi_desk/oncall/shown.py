@@ -8,6 +8,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from hikeshi_desk.accounts.access import Viewer, visible
@@ -16,6 +17,7 @@ from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.cases import labels
 from hikeshi_desk.cases.access import is_desk
 from hikeshi_desk.cases.models import Case
+from hikeshi_desk.cases.together import rows
 from hikeshi_desk.oncall import roster, ways
 from hikeshi_desk.oncall.models import Call, Notice, Shift, Way
 from hikeshi_desk.oncall.plan import Plan
@@ -147,12 +149,16 @@ def last_test(viewer: Viewer, user: User) -> Sequence[NoticeRow]:
 
 
 def notice_rows(call: Call) -> list[NoticeRow]:
-    return [_notice(one) for one in call.notices.select_related("person").order_by("made_at", "pk")]
+    return [_notice(one) for one in _notices(call.notices.all())]
 
 
-def _notice(one: Notice) -> NoticeRow:
+def _notices(rows: QuerySet[Notice]) -> QuerySet[Notice]:
+    return rows.annotate(person_name=F("person__name")).order_by("made_at", "pk")
+
+
+def _notice(one: Any) -> NoticeRow:
     sign = {Notice.State.SENT: "done", Notice.State.FAILED: "high"}.get(Notice.State(one.state), "info")
-    return NoticeRow(one.person.name, text(f"oncall.way.{one.kind}"), labels.moment(one.sent_at or one.made_at),
+    return NoticeRow(one.person_name, text(f"oncall.way.{one.kind}"), labels.moment(one.sent_at or one.made_at),
                      text(f"oncall.notice.{one.state}"), sign, text(one.problem) if one.problem else "")
 
 
@@ -160,14 +166,23 @@ def panel(case: Case, viewer: Viewer) -> Mapping[str, Any] | None:
     """The call of a case, for the desk."""
     if not is_desk(viewer):
         return None
-    call = visible(Call, viewer).select_related("taken_by").filter(case=case).first()
-    if call is None or (call.state == Call.State.TAKEN and not call.notices.exists()):
+    asked = reads(case, viewer)
+    call, notices = (rows(case, viewer, name, asked[name]) for name in ("oncall.call", "oncall.notices"))
+    if not call or (call[0].state == Call.State.TAKEN and not notices):
         return None
+    call = call[0]
     calling = call.state == Call.State.CALLING
     return {"case": case, "is_calling": calling, "nobody": calling and call.nobody_at is not None,
-            "can_take": calling and viewer.is_desk, "taken_by": call.taken_by.name if call.taken_by else "",
+            "can_take": calling and viewer.is_desk, "taken_by": call.taken_by_name or "",
             "taken_at": labels.moment(call.taken_at), "began": labels.moment(call.began_at),
-            "next": labels.moment(call.next_at) if calling else None, "notices": notice_rows(call)}
+            "next": labels.moment(call.next_at) if calling else None, "notices": [_notice(one) for one in notices]}
+
+
+def reads(case: Case, viewer: Viewer) -> dict[str, QuerySet[Any]]:
+    if not is_desk(viewer):
+        return {}
+    return {"oncall.call": visible(Call, viewer).filter(case=case).annotate(taken_by_name=F("taken_by__name")),
+            "oncall.notices": _notices(visible(Notice, viewer).filter(call__case=case))}
 
 
 def alarms(viewer: Viewer) -> list[Alarm]:
