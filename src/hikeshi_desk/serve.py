@@ -105,6 +105,8 @@ def prepare(say: Say, furnish: Callable[[], None] | None = None) -> str | None:
     if parked:
         say(f"何度も中断した処理 {parked} 件を止めました。 {parked} jobs were interrupted too often and are parked.")
     load_ways()
+    if _has_mail():
+        importlib.import_module("hikeshi_desk.mail.keys").check()
     take_in()
     from hikeshi_desk.cases.opening import clear_opened
 

@@ -9,6 +9,8 @@ imap             imaps://user:password@host/INBOX, imap+starttls://…     HIKES
 imap_after       seen (default) or delete, once the mail is kept
 every_s          seconds between two looks (default 60)
 listen, lmtp     127.0.0.1:port of our own SMTP or LMTP listener         HIKESHI_SMTP_LISTEN, HIKESHI_LMTP_LISTEN
+site             https://… of this desk's pages, for the code page's address in   HIKESHI_MAIL_SITE
+                 acknowledgements; without it they name the page in words
 automatic_per_hour  most acknowledgements an hour in all (default 100)
 """
 
@@ -27,7 +29,7 @@ from hikeshi_desk import config
 
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _ENVIRONMENT = {"address": "HIKESHI_MAIL_ADDRESS", "smtp": "HIKESHI_SMTP", "imap": "HIKESHI_IMAP",
-                "listen": "HIKESHI_SMTP_LISTEN", "lmtp": "HIKESHI_LMTP_LISTEN"}
+                "listen": "HIKESHI_SMTP_LISTEN", "lmtp": "HIKESHI_LMTP_LISTEN", "site": "HIKESHI_MAIL_SITE"}
 _NAME = "インシデント相談窓口"
 _KEYS = frozenset((*_ENVIRONMENT, "name", "imap_after", "every_s", "automatic_per_hour"))
 
@@ -60,6 +62,7 @@ class Post:
     listen: tuple[str, int] | None = None
     lmtp: tuple[str, int] | None = None
     automatic_per_hour: int = 100
+    site: str = ""  # without a slash at its end
 
     @property
     def domain(self) -> str:
@@ -92,7 +95,7 @@ def load_post(path: Path | None = None) -> Post:
                                          "imap+plain": ("plain", 143)}),
         imap_after=table.get("imap_after", "seen"), every_s=float(table.get("every_s", 60)),
         listen=_listener(table.get("listen")), lmtp=_listener(table.get("lmtp")),
-        automatic_per_hour=int(table.get("automatic_per_hour", 100)))
+        automatic_per_hour=int(table.get("automatic_per_hour", 100)), site=_site(table.get("site")))
 
 
 def is_plain_address(address: str) -> bool:
@@ -120,6 +123,22 @@ def _listener(text: str | None) -> tuple[str, int] | None:
     if not port.isdigit() or not _is_loopback(host.strip("[]")):
         raise ImproperlyConfigured(f"the mail listener is 127.0.0.1:port, behind a mail server, not '{text}'")
     return host.strip("[]"), int(port)
+
+
+def _site(given: object) -> str:
+    """Only https, because a code is typed in there; plain http only on this machine."""
+    if not given:
+        return ""
+    try:
+        parts = urlsplit(given if isinstance(given, str) else "")
+        safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+        good = (safe and parts.hostname and parts.path in ("", "/") and not (parts.query or parts.fragment)
+                and "@" not in parts.netloc and parts.port != 0 and str(given).isascii() and str(given).isprintable())
+    except ValueError:
+        good = False
+    if not good:
+        raise ImproperlyConfigured(f"[mail] site is of the form https://desk.example.jp, not {given!r}")
+    return str(given).rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:

@@ -235,7 +235,7 @@ def _opened(received: ReceivedMail, submission_id: object, thread: MailThread | 
         received.submission, received.thread, received.state = submission, thread, State.OPENED
         received.save()
         if answer and thread is not None:
-            send.acknowledge(received, thread, message.case.due_at if message else None, post)
+            send.acknowledge(received, thread, message.case if message else None, post)
         record("mail", "mail.opened", f"mail:{received.pk}", submission=str(submission.pk))
     return received
 
@@ -283,6 +283,7 @@ def _words(mail: Mail, received: ReceivedMail, thread: MailThread) -> str:
     if told := mail.pgp.problem:
         notes.append(told.en if language == "en" else told.ja)
     body = mail.text.strip() or text("mail.no_text", language=language)
+    body = threads.without_code(body, thread, text("mail.code_taken_out", language=language))
     if not notes:
         return body
     return "\n".join([body, "", f"-- {text('mail.notes', language=language)} --", *notes])

@@ -25,7 +25,8 @@ from django.utils import timezone
 from hikeshi.evidence.mail_text import one_line
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.audit.log import record
-from hikeshi_desk.cases.models import Message
+from hikeshi_desk.cases.first_steps import short_steps
+from hikeshi_desk.cases.models import Case, Message, State
 from hikeshi_desk.mail import keys, seal, threads, undelivered
 from hikeshi_desk.mail.models import MailThread, ReceivedMail, SentMail
 from hikeshi_desk.mail.post import Post, Server, is_plain_address, load_post
@@ -36,15 +37,19 @@ _DAYS_JA = "月火水木金土日"
 _MOST_TRIES = 12
 _TRIES_FOR_GOOD = 3  # a server that says no for ever is asked again twice: greylisting and mistakes happen
 _POLICY = policy.SMTP.clone(max_line_length=76)
+_CODE = "{code}"  # where the receipt code goes when a mail is built: it is stored nowhere
+_TELL_CLOSED = timedelta(hours=24)
+_MOST_REFERENCES = 10
 
 
 # -------------------------------------------------------------------------------- writing
 
 
-def acknowledge(received: ReceivedMail, thread: MailThread, due_at: datetime | None, post: Post) -> SentMail | None:
+def acknowledge(received: ReceivedMail, thread: MailThread, case: Case | None, post: Post) -> SentMail | None:
     """The one automatic answer to a new consultation, or None where none may be given.
 
-    It repeats nothing of what was asked: the sender's address may be forged.
+    It repeats nothing of what was asked: the sender's address may be forged. With the receipt code the asker may go on
+    in the browser; it opens this one conversation. Who wrote encrypted gets none, because it goes in the clear.
     """
     if not post.address or not is_plain_address(received.sender) or post.is_ours(received.sender):
         return None
@@ -56,12 +61,30 @@ def acknowledge(received: ReceivedMail, thread: MailThread, due_at: datetime | N
         _warn_once_an_hour(now, post.automatic_per_hour)
         return None
     language = thread.language
-    promise = (text("mail.ack.by", language=language, time=_clock(due_at, language)) if due_at
+    promise = (text("mail.ack.by", language=language, time=_clock(case.due_at, language)) if case and case.due_at
                else text("mail.ack.soon", language=language))
     return _write(SentMail.Kind.ACKNOWLEDGEMENT, thread, post, received.sender,
                   subject=text("mail.ack.subject", language=language),
-                  body=text("mail.ack.body", language=language, promise=promise) + _key_line(language),
+                  body=text("mail.ack.body", language=language, promise=promise,
+                            first=_first(case.incident if case else "", language),
+                            browser=_browser(received, thread, post)) + _key_line(language),
                   in_reply_to=received.message_id, answers=received)
+
+
+def _first(incident: str, language: str) -> str:
+    language = "en" if language == "en" else "ja"
+    steps, never = short_steps(incident, language)
+    mark = "- " if language == "en" else "・"
+    parts = [("mail.ack.first", steps), ("mail.ack.never", never)]
+    return "\n".join(text(key, language=language, steps="\n".join(f"{mark}{line}" for line in lines))
+                     for key, lines in parts if lines)
+
+
+def _browser(received: ReceivedMail, thread: MailThread, post: Post) -> str:
+    if received.pgp.get("encrypted") or not threads.code_of(thread, received.sha256):
+        return ""
+    where = f"{post.site}/code/" if post.site else text("mail.ack.code_page", language=thread.language)
+    return text("mail.ack.browser", language=thread.language, where=where, code=_CODE)
 
 
 def _key_line(language: str) -> str:
@@ -100,6 +123,31 @@ def queue_replies() -> int:
             if held:
                 record("mail", "mail.reply_held", f"case:{message.case_id}", message=str(message.pk))
             record("mail", "mail.reply_written", f"case:{message.case_id}", message=str(message.pk))
+        count += 1
+    return count
+
+
+def queue_closings() -> int:
+    """Tell who asked by mail that the case was closed, once for each end; gives how many are new."""
+    post, now = load_post(), timezone.now()
+    if not post.address:
+        return 0
+    ended = Case.objects.filter(state=State.CLOSED, closed_at__gt=now - _TELL_CLOSED,
+                                receipt__in=MailThread.objects.values("key"))
+    count = 0
+    for case in ended:
+        thread = MailThread.objects.get(key=case.receipt)
+        key = hashlib.sha256(f"closed\0{case.pk}\0{case.closed_at}".encode()).hexdigest()
+        if not is_plain_address(thread.address) or SentMail.objects.filter(notice_key=key).exists():
+            continue
+        last = thread.received.exclude(message_id="").order_by("-received_at").first()
+        subject = (text("mail.closed.subject", language=thread.language) if is_in_clear(thread)
+                   else _reply_subject(thread.subject))
+        with transaction.atomic():
+            _write(SentMail.Kind.NOTICE, thread, post, thread.address, subject=subject,
+                   body=text("mail.closed.body", language=thread.language),
+                   in_reply_to=last.message_id if last else "", notice_key=key)
+            record("mail", "mail.closing_written", f"case:{case.pk}", number=case.number)
         count += 1
     return count
 
@@ -145,13 +193,14 @@ def send_notice(to: str, subject: str, body: str, key: str) -> SentMail | None:
 
 
 def _write(kind: str, thread: MailThread, post: Post, recipient: str, *, subject: str, body: str, in_reply_to: str,
-           answers: ReceivedMail | None = None, message: Message | None = None, held: bool = False) -> SentMail:
+           answers: ReceivedMail | None = None, message: Message | None = None, held: bool = False,
+           notice_key: str | None = None) -> SentMail:
     now = timezone.now()
     return SentMail.objects.create(
         kind=kind, thread=thread, mail_id=threads.new_message_id(post), recipient=recipient,
         recipient_key=recipient_key(recipient), subject=one_line(subject)[:200], body=body,
         in_reply_to=in_reply_to if _is_plain_id(in_reply_to) else "", answers=answers, message=message, held=held,
-        created_at=now, next_try_at=now)
+        created_at=now, next_try_at=now, notice_key=notice_key)
 
 
 def recipient_key(address: str) -> str:
@@ -189,27 +238,51 @@ def build(sent: SentMail, post: Post) -> EmailMessage:
     out["To"] = Address(addr_spec=sent.recipient)
     if sent.thread is not None:
         out["Reply-To"] = Address(post.name, addr_spec=threads.plus_address(post, sent.thread))
-    key = keys.key_for(sent.recipient) if sent.kind == SentMail.Kind.REPLY else None
+    is_automatic = sent.kind == SentMail.Kind.ACKNOWLEDGEMENT
+    key = keys.key_for(sent.recipient) if sent.thread is not None and not is_automatic else None
     language = sent.thread.language if sent.thread is not None else "ja"
     out["Subject"] = text("mail.pgp.subject", language=language) if key else sent.subject
     out["Date"] = sent.created_at
     out["Message-ID"] = sent.mail_id
     if sent.in_reply_to:
         out["In-Reply-To"] = sent.in_reply_to
-        out["References"] = sent.in_reply_to
+        out["References"] = _references(sent)
     out["X-Loop"] = post.address
-    if sent.kind == SentMail.Kind.ACKNOWLEDGEMENT:
+    if is_automatic:
         out["Auto-Submitted"] = "auto-replied"
         out["X-Auto-Response-Suppress"] = "All"
     elif sent.kind == SentMail.Kind.NOTICE:
         out["Auto-Submitted"] = "auto-generated"
+    body = _with_code(sent)
     signer = keys.signer()
     if signer is not None or key is not None:
         sent.sealed_for = key.fingerprint if key else ""
-        return seal.closed(out, sent.body, subject=sent.subject, signer=signer,
+        return seal.closed(out, body, subject=sent.subject, signer=signer,
                            recipient=key.armored.encode("ascii") if key else None)
-    out.set_content(sent.body, cte="base64" if not sent.body.isascii() else None)
+    out.set_content(body, cte="base64" if not body.isascii() else None)
     return out
+
+
+def _references(sent: SentMail) -> str:
+    """The conversation so far, oldest first, the mail that is answered last (RFC 5322, 3.6.4)."""
+    if sent.thread is None:
+        return sent.in_reply_to
+    known = [*sent.thread.received.filter(received_at__lte=sent.created_at).values_list("received_at", "message_id"),
+             *sent.thread.sent.filter(created_at__lt=sent.created_at).exclude(sent_at=None).values_list(
+                 "created_at", "mail_id")]
+    ids = [one for _, one in sorted(known) if _is_plain_id(one) and one != sent.in_reply_to]
+    return " ".join([*ids[:1], *ids[1:][-_MOST_REFERENCES:], sent.in_reply_to])
+
+
+def _with_code(sent: SentMail) -> str:
+    """The words as they go out. Raises ValueError if the desk's secret is another one since they were written."""
+    if sent.kind != SentMail.Kind.ACKNOWLEDGEMENT or _CODE not in sent.body:
+        return sent.body
+    known = sent.thread is not None and sent.answers is not None
+    code = threads.code_of(sent.thread, sent.answers.sha256) if known else ""  # type: ignore[arg-type,union-attr]
+    if not code:
+        raise ValueError("the receipt code can't be told any more")
+    return sent.body.replace(_CODE, code)
 
 
 def send_waiting() -> tuple[int, int]:
@@ -219,7 +292,7 @@ def send_waiting() -> tuple[int, int]:
         return 0, 0
     due = list(SentMail.objects.filter(sent_at=None, next_try_at__lte=timezone.now(), tries__lt=_MOST_TRIES,
                                         held=False, failed_at=None)
-               .select_related("thread", "message")[:200])
+               .select_related("thread", "message", "answers")[:200])
     if not due:
         return 0, 0
     done = failed = 0

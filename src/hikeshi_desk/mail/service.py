@@ -12,7 +12,7 @@ from hikeshi_desk.mail.imap import poll
 from hikeshi_desk.mail.listen import listeners
 from hikeshi_desk.mail.post import Post, load_post
 from hikeshi_desk.mail.receive import resume
-from hikeshi_desk.mail.send import queue_replies, send_waiting
+from hikeshi_desk.mail.send import queue_closings, queue_replies, send_waiting
 
 log = logging.getLogger(__name__)
 _SEND_EVERY_S = 5.0
@@ -50,6 +50,7 @@ class MailService:
     @staticmethod
     def _send() -> None:
         queue_replies()
+        queue_closings()
         send_waiting()
 
     def _repeat(self, work: object, every_s: float) -> None:

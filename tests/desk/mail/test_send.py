@@ -66,7 +66,8 @@ def test_an_acknowledgement_arrives_once_and_cannot_be_answered_by_a_machine(out
     assert headers["Auto-Submitted"] == "auto-replied" and headers["X-Loop"] == "desk@example.org"
     assert headers["Message-ID"] == sent.mail_id and headers["In-Reply-To"] == "<first@example.jp>"
     assert headers["Reply-To"].endswith(f"<{threads.plus_address(load_post(), sent.thread)}>")
-    assert mail.get_payload(decode=True).decode() == sent.body.replace("\n", "\r\n")
+    code = threads.code_of(sent.thread, sent.answers.sha256)
+    assert mail.get_payload(decode=True).decode() == sent.body.replace("{code}", code).replace("\n", "\r\n")
     assert sent.sent_at is not None
 
 
