@@ -8,26 +8,33 @@ in the installed galaxy package are learnt along. The same input gives the same 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hikeshi.errors import InputError, Location
+from hikeshi.errors import InputError, LimitExceeded, Location
 from hikeshi.evidence.atomic import write_atomic
 from hikeshi.identify.text import MAX_BYTES, read_note
 from hikeshi.knowledge import galaxy, wording
 from hikeshi.knowledge.addresses import find_addresses
 from hikeshi.knowledge.families import Families, compact
 from hikeshi.knowledge.galaxy import key_of
+from hikeshi.knowledge.importers.folder import Imported, Origin, describe, files
+from hikeshi.knowledge.load import DATA
+from hikeshi.knowledge.pack_build import Learnt
 
 SOURCES = {"tl": "threatlabz-notes", "mg": "misp-galaxy-notes", "f6": "f6-notes"}
 _NEEDED = ("path", "family", "source")
 _PLACEHOLDER = re.compile(r"x{6,}\d?|\[[a-z]{2,8}\]|\d{5,}")
 _NUMBERING = re.compile(r"(?<=[a-z_-])(?:[_-]?\d|\(\d\))$")
 _ID = re.compile(r"[a-z0-9]{6,12}")
+_NOTES = (".txt", ".html", ".htm", ".hta", ".rtf", ".md", ".url", ".log", ".readme")
+_MOST_NOTES = 65_000  # wordings count them in 16 bits
+_SAME = 0.95  # fit from which two notes are the same wording
 _SHORTEST = 150  # signs; what the galaxy quotes of a note in less is a remark
 _HEAD = """\
 # Facts seen in collected ransom notes: addresses and note file names, no text. Sources in SOURCES.toml.
@@ -68,6 +75,52 @@ def read_pack(folder: Path) -> Iterator[LabelledNote]:
         if read is not None:
             name = (row.get("note_filename") or "").replace("\\", "/").rsplit("/", 1)[-1]
             yield LabelledNote(row["family"], SOURCES.get(row["source"], row["source"]), name.lower(), read.text)
+
+
+def read_tree(folder: Path, source: str) -> Iterator[LabelledNote]:
+    """Every readable note of a tree `family/note.txt`, by name; what is no text is passed over. Raises InputError."""
+    for path in files(folder, _NOTES):
+        parts = path.relative_to(folder).parts
+        family = _printable(parts[0]).replace("_", " ").strip()
+        if len(parts) < 2 or not key_of(family) or len(family) > 120:
+            continue  # a README beside the families
+        try:
+            with path.open("rb") as note:
+                read = read_note(note.read(MAX_BYTES + 1))
+        except OSError as error:
+            raise InputError(f"a note can't be read: {error.strerror}", source=Location(str(path))) from error
+        if read is not None:
+            yield LabelledNote(family, source, _printable(path.name.lower()), read.text)
+
+
+def _printable(name: str) -> str:
+    return "".join(sign for sign in name if sign.isprintable())
+
+
+def learnt(origin: Origin) -> Learnt:
+    """Facts and wordings of a folder of notes, with labels.tsv or as a tree, for a pack. No text stays.
+
+    A note that is known already brings no second wording. Raises InputError."""
+    imported = Imported(describe(origin, "notes", "Collected ransom notes", content=""))
+    source = imported.source.id
+    labelled = (origin.path / "labels.tsv").is_file()
+    read = read_pack(origin.path) if labelled else read_tree(origin.path, source)
+    notes = [replace(note, source=source) for note in read]
+    if not notes:
+        raise InputError("the folder holds no readable note", source=Location(str(origin.path)),
+                         hint="the folder needs labels.tsv, or one folder a family with its notes inside")
+    total = hashlib.sha256()
+    for note in sorted(notes, key=lambda one: (one.family, one.file_name, one.text)):
+        total.update("\0".join((note.family, note.file_name, note.text, "")).encode("utf-8", "surrogatepass"))
+    imported.source = describe(origin, "notes", "Collected ransom notes", content=total.hexdigest())
+    known = Families(compact(galaxy.families(), [DATA / "observed.toml"]))
+    old = wording.load()
+    new = [note for note in (wording.Note(one.family, source, one.text) for one in notes)
+           if not any(row.fit >= _SAME for row in old.compare(wording.hashes(note.text)[0])[:1])]
+    if len(old) + len(new) > _MOST_NOTES:
+        raise LimitExceeded(f"more than {_MOST_NOTES:,} notes", source=Location(str(origin.path)))
+    names = {note.family: _keys(note.family, known) for note in new}
+    return Learnt(imported, observed(notes, known), wording.learn(new, names=names))
 
 
 def learn(folder: Path, out: Path) -> tuple[int, int]:
@@ -111,7 +164,8 @@ def note_name(name: str) -> str:
 def _record(family: str, source: str, facts: Mapping[str, set[str]]) -> str:
     lines = [f"{kind} = {json.dumps(sorted(facts[kind]), ensure_ascii=False)}"
              for kind in ("onion", "email", "tox", "telegram", "session", "note_name") if facts.get(kind)]
-    return "\n".join(["", "[[facts]]", f'family = "{family}"', f'source = "{source}"', *lines]) + "\n"
+    head = ["", "[[facts]]", f"family = {json.dumps(family, ensure_ascii=False)}", f'source = "{source}"']
+    return "\n".join([*head, *lines]) + "\n"
 
 
 def _quoted(known: Families) -> Iterator[wording.Note]:
@@ -124,7 +178,7 @@ def _new(quoted: Sequence[wording.Note], learnt: Sequence[wording.Note]) -> list
     """Those of the galaxy's notes that the folder does not hold already."""
     index = wording.learn(learnt)
     return [note for note in quoted
-            if not any(row.fit >= 0.95 for row in index.compare(wording.hashes(note.text)[0])[:1])]
+            if not any(row.fit >= _SAME for row in index.compare(wording.hashes(note.text)[0])[:1])]
 
 
 def _keys(family: str, known: Families) -> frozenset[str]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from hikeshi.errors import KnowledgeError, Location
 from hikeshi.knowledge import installed
 from hikeshi.knowledge.advice import advice_of
 from hikeshi.knowledge.decryptors import decryptors_of
 from hikeshi.knowledge.families import families_of
 from hikeshi.knowledge.load import Record
-from hikeshi.knowledge.pack import MAX_BYTES, PARTS, Pack, read_bytes
+from hikeshi.knowledge.pack import PARTS, Pack, read_bytes, read_file
 from hikeshi.knowledge.vectors import vectors_of
 
 _READERS: dict[str, Callable[[Iterable[Record]], object]] = {
@@ -31,11 +30,7 @@ def check(raw: bytes, path: str) -> Pack:
 
 def admit(path: Path, *, older: bool = False) -> Pack:
     """Check and install a pack's file. Raises KnowledgeError, OutputError."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise KnowledgeError(f"the pack can't be read: {error.strerror}", source=Location(str(path))) from error
+    raw = read_file(path)
     # A signer we don't know is refused before more of it is parsed than its manifest.
     installed.check_trust(read_bytes(raw, str(path)), older=older)
     pack = check(raw, str(path))

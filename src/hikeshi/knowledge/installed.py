@@ -129,6 +129,15 @@ def install(raw: bytes, pack: Pack, *, older: bool = False) -> None:
 
 def check_trust(pack: Pack, *, older: bool = False) -> None:
     """Raises KnowledgeError for a signer we don't know, or a serial that is not newer unless `older`."""
+    check_signer(pack)
+    now = _current()
+    if now is not None and now.id != pack.id and now.serial >= pack.serial and not older:
+        raise KnowledgeError(f"the pack's serial {pack.serial} is not newer than {now.serial}, which is in use",
+                             source=Location(pack.path), hint="import it with --older if that is what you want")
+
+
+def check_signer(pack: Pack) -> None:
+    """Raises KnowledgeError when nobody, or somebody this machine does not know, signed the pack."""
     where = Location(pack.path)
     if not pack.signer:
         raise KnowledgeError("the pack is not signed", source=where,
@@ -136,10 +145,6 @@ def check_trust(pack: Pack, *, older: bool = False) -> None:
     if pack.signer not in {key.public for key in trusted()}:
         raise KnowledgeError(f"the pack is signed by {key_id(pack.signer)}, whom this machine does not know",
                              source=where, hint="check that with the signer, then import with --trust KEY.pub")
-    now = _current()
-    if now is not None and now.id != pack.id and now.serial >= pack.serial and not older:
-        raise KnowledgeError(f"the pack's serial {pack.serial} is not newer than {now.serial}, which is in use",
-                             source=where, hint="import it with --older if that is what you want")
 
 
 def remove() -> bool:

@@ -116,12 +116,16 @@ def pack_bytes(name: str, serial: int, sources: Sequence[PackSource], members: M
 
 def read_pack(path: Path) -> Pack:
     """A pack from a file, checked except for trust. Raises KnowledgeError."""
+    return read_bytes(read_file(path), str(path))
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file, not more than a pack may have by much. Raises KnowledgeError."""
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         raise KnowledgeError(f"the pack can't be read: {error.strerror}", source=Location(str(path))) from error
-    return read_bytes(raw, str(path))
 
 
 def read_bytes(raw: bytes, path: str) -> Pack:
