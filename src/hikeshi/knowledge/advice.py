@@ -1,8 +1,8 @@
-"""What to do first, as dated records in both languages (data/advice/*.toml).
+"""What to do first, as dated records in both languages (data/advice/*.toml), in sections (data/sections.toml).
 
-General practice written by us; family records hold only general, dated facts. Nothing here says that
-a decryptor works: where one may exist, the advice is to check. A record's `verified_on` is a date, or
-"unverified" where nobody compared it with a primary source.
+General practice written by us and reviewed statement by statement (docs/advice-review.md); family records hold only
+general, dated facts. Nothing here says that a decryptor works: where one was announced, the advice is to check. A
+record's `verified_on` is a date, or "unverified" where nobody compared it with a primary source.
 """
 
 from __future__ import annotations
@@ -13,20 +13,30 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
+from hikeshi.knowledge.decryptors import decryptors_for
 from hikeshi.knowledge.installed import part
 from hikeshi.knowledge.load import DATA, Record, load_records
 from hikeshi.model.finding import Confidence
 from hikeshi.model.text import Text
 
-KINDS = ("ransomware", "exfiltration", "web_shell", "unknown")
+KINDS = ("ransomware", "exfiltration", "targeted_mail", "web_shell", "mail_compromise", "malware", "ddos",
+         "unauthorised_access", "lost_device", "vulnerability", "supply_chain", "unknown")
+# In the order in which they are shown; sections.toml has their titles.
+SECTIONS = ("steps", "not_to_do", "evidence", "decryptor", "theft", "negotiation", "recovery", "duties", "prevention",
+            "facts")
+# What a kind without its own takes from "unknown".
+_GENERIC = frozenset({"evidence", "recovery", "duties", "prevention"})
 OWN = DATA / "advice"
 _CONFIDENCES: tuple[Confidence, ...] = ("high", "medium", "low")
+_NO_TOOL = Text("この種類に公表された復号ツールは、手元の記録にありません。公的な案内で確かめます。",
+                "Our records hold no announced decryptor for this family: check official guidance.")
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
     """`steps` are in order of urgency, one instruction each; `facts` are what is generally reported of a
-    family. `version` grows with every change; `written_on` is ISO 8601; `family` is an id or None."""
+    family. `version` grows with every change; dates are ISO 8601; `family` is an id or None; `incidents` are kinds
+    of the desk's form; `more` holds the further sections by id."""
 
     id: str
     kind: str
@@ -41,6 +51,25 @@ class Advice:
     steps: tuple[Text, ...]
     not_to_do: tuple[Text, ...]
     facts: tuple[Text, ...]
+    reviewed_on: str = ""
+    incidents: tuple[str, ...] = ()
+    more: tuple[tuple[str, tuple[Text, ...]], ...] = ()
+
+    def section(self, one: str) -> tuple[Text, ...]:
+        """The lines of a section; empty where the record has none."""
+        if one in ("steps", "not_to_do", "facts"):
+            return {"steps": self.steps, "not_to_do": self.not_to_do, "facts": self.facts}[one]
+        return dict(self.more).get(one, ())
+
+
+@dataclass(frozen=True, slots=True)
+class AdviceSection:
+    """One screen of advice; `unverified` says that a line rests on what nobody checked."""
+
+    id: str
+    title: Text
+    lines: tuple[Text, ...]
+    unverified: bool
 
 
 def advice_for(family: str | None, kind: str) -> tuple[Advice, ...]:
@@ -54,8 +83,50 @@ def advice_for(family: str | None, kind: str) -> tuple[Advice, ...]:
     return general + tuple(a for a in records if a.family is not None and a.family == family and a.kind == kind)
 
 
+def sections_for(family: str | None, kind: str) -> tuple[AdviceSection, ...]:
+    """All that is advised for a kind and a family, in the order of SECTIONS; empty sections are left out."""
+    records = advice_for(family, kind)
+    fallback = advice_for(None, "unknown")[0]
+    found = []
+    for one, title in section_titles().items():
+        lines = dict.fromkeys(line for record in records for line in record.section(one))
+        if not lines and one in _GENERIC:
+            lines = dict.fromkeys(fallback.section(one))
+        if one == "decryptor" and kind == "ransomware" and family is not None:
+            lines = dict.fromkeys((*decryptor_lines(family), *lines))
+        if lines:
+            found.append(AdviceSection(one, title, tuple(lines), one in ("decryptor", "duties", "facts")))
+    return tuple(found)
+
+
+def decryptor_lines(family: str) -> tuple[Text, ...]:
+    """What was announced for a family, with its limits; one line that says so where nothing was."""
+    return tuple(
+        Text(f"公表されたもの: {one.offered_by}（{one.announced}）。対象: {one.covers.ja}。{one.limits.ja}（未確認）",
+             f"Announced: {one.offered_by} ({one.announced}). Covers {one.covers.en}. {one.limits.en} (unverified)")
+        for one in decryptors_for(family)) or (_NO_TOOL,)
+
+
+def kind_of(incident: str) -> str:
+    """The kind of advice for a kind of the desk's form; "unknown" for any other word."""
+    return next((a.kind for a in load_advice() if a.family is None and incident in a.incidents), "unknown")
+
+
 def advice_by_id(one: str) -> Advice | None:
     return next((advice for advice in load_advice() if advice.id == one), None)
+
+
+@cache
+def section_titles(path: Path = DATA / "sections.toml") -> dict[str, Text]:
+    """Titles by section, in the order shown. Raises KnowledgeError."""
+    found: dict[str, Text] = {}
+    for record in load_records(path, "section"):
+        one = record.string("id")
+        if one not in SECTIONS or one in found:
+            raise record.error(f"unknown or double section '{one}'", hint=f"one of {', '.join(SECTIONS)}")
+        found[one] = record.text("title")
+        record.finish()
+    return found
 
 
 def load_advice(folder: Path = OWN) -> tuple[Advice, ...]:
@@ -76,6 +147,8 @@ def advice_of(records: Iterable[Record]) -> tuple[Advice, ...]:
         advice = _advice(record)
         if advice.id in found:
             raise record.error(f"the id '{advice.id}' is used twice")
+        if twice := {i for a in found.values() for i in a.incidents} & set(advice.incidents):
+            raise record.error(f"the incident '{min(twice)}' is used twice")
         found[advice.id] = advice
     return tuple(found[one] for one in sorted(found))
 
@@ -92,7 +165,8 @@ def _advice(record: Record) -> Advice:
     if family is None and not (steps and record.has("not_to_do")):
         raise record.error("a general record needs steps and not_to_do")
     written_on, verified_on = record.string("written_on"), record.string("verified_on")
-    for value in (written_on, *([] if verified_on == "unverified" else [verified_on])):
+    reviewed_on = record.string("reviewed_on") if record.has("reviewed_on") else ""
+    for value in (written_on, *filter(None, [reviewed_on]), *([] if verified_on == "unverified" else [verified_on])):
         _check_date(record, value)
     advice = Advice(
         id=record.string("id"),
@@ -108,6 +182,10 @@ def _advice(record: Record) -> Advice:
         steps=steps,
         not_to_do=record.texts("not_to_do"),
         facts=record.texts("facts"),
+        reviewed_on=reviewed_on,
+        incidents=record.strings("incidents"),
+        more=tuple((one, lines) for one in SECTIONS if one not in ("steps", "not_to_do", "facts")
+                   and (lines := record.texts(one))),
     )
     record.finish()
     return advice

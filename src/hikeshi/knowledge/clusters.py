@@ -94,10 +94,10 @@ class _Rare:
 def _rare(cases: Sequence[CaseFacts]) -> dict[str, _Rare]:
     found, common = {}, load_common()
     for case in cases:
-        tools = {re.sub(r"[\W_]+|\.exe$", "", t.casefold().removesuffix(".exe")) for t in case.tools}
+        tools = {re.sub(r"[\W_]+", "", t.casefold().removesuffix(".exe")) for t in case.tools}
         found[case.id] = _Rare(
             frozenset(i.strip().casefold().rstrip(".") for i in case.indicators if not is_common(i)),
-            ({t.upper() for t in case.techniques} - common["technique"]) | (frozenset(tools) - common["tool"] - {""}))
+            frozenset({t.upper() for t in case.techniques} - common["technique"] | tools - common["tool"] - {""}))
     if len(cases) < CROWD:
         return found
     often = Counter(v for one in found.values() for v in (*one.indicators, *one.ways))
