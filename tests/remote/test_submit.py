@@ -23,6 +23,7 @@ CASES = """
 from hikeshi_desk.cases.models import Attachment, Case, Message
 from hikeshi_desk.intake.models import Upload
 told = {"cases": Case.objects.count(), "files": [[a.name, a.sha256, a.size] for a in Attachment.objects.order_by("message__at")],
+        "channels": list(Message.objects.order_by("at").values_list("channel", flat=True)),
         "words": list(Message.objects.order_by("at").values_list("body", flat=True)),
         "kinds": list(Case.objects.order_by("serial").values_list("incident", "is_anonymous", "contact"))}
 """
@@ -50,7 +51,7 @@ def test_evidence_goes_there_and_the_code_reads_the_answer(served, evidence):
     assert len(codes) == 1 and "/code/" in run.stdout
     pack, told = plan([evidence]), served.shell(CASES)
     assert told["cases"] == before + 1 and told["kinds"][-1] == ["ransomware", True, ""]
-    assert told["files"][-1] == ["evidence.tar", pack.sha256, pack.size]
+    assert told["files"][-1] == ["evidence.tar", pack.sha256, pack.size] and told["channels"][-1] == "cli"
     status, thread = served.get("/api/v1/thread", Receipt_Code=codes[0])
     assert status == 200 and json.loads(thread)["entries"][0]["files"][0]["sha256"] == pack.sha256
     # A follow-up; the code in small and full-width letters, from the environment.
@@ -60,6 +61,7 @@ def test_evidence_goes_there_and_the_code_reads_the_answer(served, evidence):
     assert json.loads(run.stdout)["files"] == 1 and "receipt_code" not in run.stdout
     told = served.shell(CASES)
     assert told["cases"] == before + 1 and told["files"][-1][0] == "メモ.txt.tar"
+    assert told["channels"][-2:] == ["cli", "cli"]
     home = served.data.parent / ".hikeshi"
     assert not list(home.glob("submit-*.json"))  # nothing of it stays on this machine
 

@@ -94,7 +94,8 @@ class Desk:
 
     def _send(self, method: str, path: str, body: bytes | Iterable[bytes] | None,
               given: Mapping[str, str]) -> dict[str, Any]:
-        headers = {name.replace("_", "-"): value for name, value in given.items()} | {"Accept": "application/json"}
+        headers = {name.replace("_", "-"): value for name, value in given.items()} | {
+            "Accept": "application/json", "User-Agent": "hikeshi-submit"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         line = self._connected()

@@ -56,7 +56,7 @@ from hikeshi_desk.consult import thread, throttle
 from hikeshi_desk.consult.forms import new_key
 from hikeshi_desk.consult.steps import first_steps
 from hikeshi_desk.intake import parts
-from hikeshi_desk.intake.models import Upload
+from hikeshi_desk.intake.models import Channel, Upload
 from hikeshi_desk.intake.receipt import hmac_of
 from hikeshi_desk.intake.submit import Accepted, IncomingFile, NotAccepted, Payload
 
@@ -103,8 +103,8 @@ def consultations(request: HttpRequest, given: ConsultationIn, key: str | None =
         raise Problem("invalid", what, errors=[{"at": "body.given.contact", "what": what}])
     facts = {fact: value for fact, value in given.facts.dict().items() if value}
     payload = Payload(
-        channel="api", language=given.language, what=given.what, request=given.request, incident=given.incident,
-        asker_kind=given.asker_kind, anonymous=given.anonymous, asker_name="" if given.anonymous else name,
+        channel=_channel(request), language=given.language, what=given.what, request=given.request,
+        incident=given.incident, asker_kind=given.asker_kind, anonymous=given.anonymous, asker_name="" if given.anonymous else name,
         contact="" if given.anonymous else contact, on_behalf=given.on_behalf, facts=facts,
         hypothesis=tuple(point.strip() for point in given.hypothesis if point.strip()))
     # Two senders who choose the same key must not be given each other's code.
@@ -137,7 +137,7 @@ def read_thread(request: HttpRequest, code: str = _Code) -> ThreadOut:
 def follow_up(request: HttpRequest, given: FollowUpIn, code: str = _Code, key: str | None = _Key) -> Status:
     """A further word, with files if there are any."""
     receipt = _receipt(code)
-    payload = Payload(channel="api", language=_language(), what=given.what, anonymous=True, thread=receipt)
+    payload = Payload(channel=_channel(request), language=_language(), what=given.what, anonymous=True, thread=receipt)
     accepted = _send(payload, given.uploads, key and f"{receipt[:16]} {key}")
     return Status(201, Received(received_at=accepted.received_at, duplicate=accepted.duplicate))
 
@@ -167,6 +167,12 @@ def _send(payload: Payload, uploads: list[UploadUse], key: str | None) -> Accept
         raise
     parts.use(rows)
     return accepted
+
+
+def _channel(request: HttpRequest) -> Channel:
+    """Our own command says who it is; that decides nothing but the word beside the message."""
+    is_command = request.headers.get("User-Agent", "").startswith("hikeshi-submit")
+    return Channel.CLI if is_command else Channel.API
 
 
 def _organisation(user: User) -> str:

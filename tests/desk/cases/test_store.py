@@ -232,6 +232,29 @@ class TestOfAnOlderDesk:
         assert names == sorted([f"{sound}.age", doubtful])
         assert store.open_content(sound).read() == b"old evidence"
 
+    def test_the_command_seals_says_how_much_and_may_run_again(self, settings, tmp_path, monkeypatch):
+        settings.DATA, settings.EVIDENCE = tmp_path, tmp_path / "evidence"
+        sound, other = self.lay(settings, b"old evidence"), self.lay(settings, b"more of it")
+        doubtful = self.lay(settings, b"not this", name="ab" * 32)
+
+        def run() -> subprocess.CompletedProcess[str]:
+            kept = {name: value for name, value in os.environ.items()
+                    if not name.startswith(("HIKESHI_", "DJANGO_", "DATABASE_"))}
+            return subprocess.run([sys.executable, "-m", "hikeshi", "desk", "reseal", "--data", str(tmp_path)],
+                                  env=kept | {"PYTHONPATH": str(Path(__file__).parents[3] / "src")},
+                                  capture_output=True, text=True, timeout=120, check=False)
+        done, again = run(), run()
+        assert done.returncode == 0 and "2 files, 22 bytes are sealed" in done.stdout + done.stderr
+        assert "abab" in done.stderr  # the one that isn't its hash is named
+        assert again.returncode == 0 and "0 files" in again.stdout + again.stderr
+        names = sorted(path.name for path in settings.EVIDENCE.rglob("*") if path.is_file())
+        assert names == sorted([f"{sound}.age", f"{other}.age", doubtful])
+        assert store.open_content(sound).read() == b"old evidence"
+        missing = subprocess.run([sys.executable, "-m", "hikeshi", "desk", "reseal", "--data", str(tmp_path / "no")],
+                                 env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3] / "src")},
+                                 capture_output=True, text=True, timeout=120, check=False)
+        assert missing.returncode == 2
+
 
 class TestTheZip:
     def opened(self, pieces) -> list[tuple[str, bytes]]:
