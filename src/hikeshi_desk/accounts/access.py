@@ -52,7 +52,14 @@ class Viewer:
         held = list(Membership.objects.filter(user=user).values_list("role", "organisation_id",
                                                                      "organisation__is_desk"))
         roles = {Role(role) for role, _, is_desk in held if is_desk or role not in DESK_ROLES}
-        return cls(user=user, roles=frozenset(roles), organisations=frozenset(row[1] for row in held))
+        made = cls(user=user, roles=frozenset(roles), organisations=frozenset(row[1] for row in held))
+        made.__dict__["reads_desk"] = any(is_desk and role == Role.READER for role, _, is_desk in held)
+        return made
+
+    @cached_property
+    def reads_desk(self) -> bool:
+        """A reader of the desk itself, who sees every case; known from the start for whoever signed in."""
+        return Membership.objects.filter(user=self.user, role=Role.READER, organisation__is_desk=True).exists()
 
     @cached_property
     def teams(self) -> frozenset[int]:

@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from hikeshi_desk.accounts.access import DESK_ROLES, Viewer, register, visible
-from hikeshi_desk.accounts.models import Membership, Role
+from hikeshi_desk.accounts.models import Role
 from hikeshi_desk.cases.models import (
     Attachment,
     Case,
@@ -40,13 +40,7 @@ def is_desk(viewer: Viewer) -> bool:
         return False
     if viewer.has(*DESK_ROLES):
         return True
-    if not viewer.has(Role.READER):
-        return False
-    # A viewer lives for one request: kept on it like its own cached properties, asked once.
-    if "_reads_desk" not in viewer.__dict__:
-        viewer.__dict__["_reads_desk"] = Membership.objects.filter(
-            user=viewer.user, role=Role.READER, organisation__is_desk=True).exists()
-    return bool(viewer.__dict__["_reads_desk"])
+    return viewer.has(Role.READER) and viewer.reads_desk
 
 
 def _parties(viewer: Viewer, case: str, **scope: bool) -> Q:

@@ -71,7 +71,10 @@ def hasten(case: Case, at: datetime) -> None:
 
 
 def settle(case: Case) -> None:
-    """Sets what the queue orders by (rank, order_at, due_at) from state and clocks. The caller saves the case."""
+    """Sets what the queue orders by (rank, order_at, due_at) from state, clocks and tasks. The caller saves.
+
+    A task that falls due in a case that waits lifts it when that time is there: the queue does that.
+    """
     row = case.clocks.filter(stopped_at=None).order_by("due_at").first()
     case.due_at = row.due_at if row else None
     case.task_due_at = case.tasks.filter(done_at=None).aggregate(first=Min("due_at"))["first"]
@@ -82,7 +85,7 @@ def settle(case: Case) -> None:
         case.rank, case.order_at = Rank.NOT_OWED, case.last_word_at
         return
     urgent = case.urgency == Urgency.HIGH or row.unit == "hours"
-    case.rank, case.order_at = Rank.URGENT if urgent else Rank.OWED, row.due_at
+    case.rank, case.order_at = Rank.URGENT if urgent else Rank.OWED, min(row.due_at, case.task_due_at or row.due_at)
 
 
 def breached(now: datetime) -> Q:

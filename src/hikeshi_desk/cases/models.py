@@ -101,7 +101,7 @@ class Case(models.Model):
     number = models.CharField(max_length=16, unique=True)
     serial = models.BigIntegerField(unique=True, editable=False)  # the number as one: 2026-000123 is 2026000123
     rank = models.PositiveSmallIntegerField(default=1, choices=Rank.choices)
-    order_at = models.DateTimeField()  # when the next answer is due, else the last word
+    order_at = models.DateTimeField()  # when the next answer or task of an owed case is due, else the last word
     title = models.CharField(max_length=200)
     state = models.CharField(max_length=12, choices=State.choices, default=State.NEW)
     phase = models.CharField(max_length=12, choices=Phase.choices, default=Phase.DETECTION)

@@ -1,19 +1,22 @@
 """The queue: one row a case, ordered by what must be answered next; filters with their counts.
 
-Statements do not grow with the number of cases: one for the counts, one for finished ones, one for the rows,
-one for their clocks.
+Statements do not grow with the number of cases: one for the counts, one for the rows, one for those that a task due
+now lifts, one for the clocks. The rows come out of the index in their order; nothing is sorted.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Case as Choose
-from django.db.models import Count, F, IntegerField, Q, QuerySet, Value, When
+from django.db.models import Count, Q, QuerySet, Subquery
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from hikeshi_desk.accounts.access import Viewer, visible
@@ -75,9 +78,18 @@ def build(viewer: Viewer, asked: Mapping[str, str], now: datetime | None = None)
     everything = visible(Case, viewer)
     # A task that is asked again after the end brings a finished case back, on its day.
     unfinished = everything.filter(Q(rank__lt=Rank.FINISHED) | Q(task_due_at__lte=end_of_day(now)))
-    counts = unfinished.aggregate(**{name: Count("pk", filter=where) for name, where in conditions.items()})
-    counts["finished"] = everything.filter(rank=Rank.FINISHED).count()
-    cases, more = _cases(viewer, everything, unfinished, conditions, view, kind, query, page, now)
+    counts = unfinished.aggregate(
+        **{name: Count("pk", filter=where) for name, where in conditions.items()},
+        lifted=Count("pk", filter=_lifted(viewer, now)), finished=_count_of(everything.filter(rank=Rank.FINISHED)))
+    if query:
+        cases, more = search.find(query, viewer), False
+    else:
+        rows = everything.filter(rank=Rank.FINISHED) if view == "finished" else unfinished.filter(conditions[view])
+        if kind:
+            rows = rows.filter(incident="" if kind == "none" else kind)
+        lifted = _lifted(viewer, now) if counts["lifted"] and view != "finished" else None
+        cases, more = _page_of(rows.select_related("owner", "team"), lifted, (page - 1) * ROWS,
+                               "-order_at" if view == "finished" else "order_at")
     link = _Link(view=view, kind=kind, q=query)
     return Queue(
         rows=_rows(cases, viewer, now), view=view, query=query, kind=kind,
@@ -100,17 +112,18 @@ def end_of_day(now: datetime) -> datetime:
 def _conditions(viewer: Viewer, now: datetime) -> dict[str, Q]:
     """What each view holds, of the cases not finished. Tasks are the desk's own: they bring up nothing for others."""
     today = end_of_day(now)
-    running = Q(rank__in=(Rank.URGENT, Rank.OWED))
+    running = Q(rank__lte=Rank.OWED)  # a range: the index gives it in order
     unfinished = Q(rank__lt=Rank.FINISHED)
     desk = is_desk(viewer)
     due = Q(task_due_at__lte=now) if desk else Q(pk__in=[])
-    handed = Q(handed_at__isnull=False) & (Q(owner=viewer.user) | Q(owner=None, team__in=viewer.teams))
+    teams = viewer.user.teams.values("pk") if viewer.user else []
+    handed = Q(handed_at__isnull=False) & (Q(owner=viewer.user) | Q(owner=None, team__in=teams))
     return {
         "next": running | due,
         "open": unfinished,
         "mine": unfinished & Q(owner=viewer.user),
         "handed": unfinished & handed,
-        "team": unfinished & Q(team__in=viewer.teams),
+        "team": unfinished & Q(team__in=teams),
         "unowned": unfinished & Q(owner=None),
         "urgent": Q(rank=Rank.URGENT),
         "today": running & Q(due_at__gte=now, due_at__lte=today) | (Q(task_due_at__gte=now, task_due_at__lte=today)
@@ -121,29 +134,30 @@ def _conditions(viewer: Viewer, now: datetime) -> dict[str, Q]:
     }
 
 
-def _in_order(rows: QuerySet[Any], now: datetime) -> QuerySet[Any]:
-    """By what is due next: a task whose time is there is owed like an answer, whatever else the case waits for."""
-    due = Q(task_due_at__lte=now)
-    return rows.order_by(
-        Choose(When(due & Q(rank__gt=Rank.OWED), then=Value(int(Rank.OWED))), default=F("rank"),
-              output_field=IntegerField()),
-        Choose(When(due & (Q(rank__gt=Rank.OWED) | Q(task_due_at__lt=F("order_at"))), then=F("task_due_at")),
-              When(Q(task_due_at__lt=F("order_at"), rank__lte=Rank.OWED), then=F("task_due_at")),
-              default=F("order_at")))
+def _lifted(viewer: Viewer, now: datetime) -> Q:
+    """Cases that wait or are finished, but have a task whose time is there: owed like an answer. The desk's only."""
+    return Q(rank__gt=Rank.OWED, task_due_at__lte=now) if is_desk(viewer) else Q(pk__in=[])
 
 
-def _cases(viewer: Viewer, everything: QuerySet[Any], unfinished: QuerySet[Any], conditions: Mapping[str, Q],
-           view: str, kind: str, query: str, page: int, now: datetime) -> tuple[list[Case], bool]:
-    if query:
-        return search.find(query, viewer), False
-    if view == "finished":
-        rows = everything.filter(rank=Rank.FINISHED).order_by("-order_at")  # the last word, by the queue's index
-    else:
-        rows = _in_order(unfinished.filter(conditions[view]), now)
-    if kind:
-        rows = rows.filter(incident="" if kind == "none" else kind)
-    start = (page - 1) * ROWS
-    cases = list(rows.select_related("owner", "team")[start:start + ROWS + 1])
+def _count_of(rows: QuerySet[Any]) -> Combinable:
+    """A count beside others that are taken over other rows, in the same statement."""
+    counted = rows.order_by().values("rank").annotate(counted=Count("pk")).values("counted")
+    return Count("pk", filter=Q(rank__lt=0)) + Coalesce(Subquery(counted), 0)
+
+
+def _page_of(rows: QuerySet[Any], lifted: Q | None, start: int, order: str) -> tuple[list[Case], bool]:
+    """The rows of a page and whether there are more: the walk down the index, and the lifted ones put into it."""
+    walk = rows.order_by("rank", order)
+    if lifted is None:
+        cases = list(walk[start:start + ROWS + 1])
+        return cases[:ROWS], len(cases) > ROWS
+    up = list(rows.filter(lifted).order_by("task_due_at")[:start + ROWS + 1])
+    # So many rows further up the page may begin: what is before is not on it, however the two mix.
+    first = max(0, start - len(up))
+    rest = list(walk.exclude(lifted)[first:start + ROWS + 1])
+    merged = list(heapq.merge((((case.rank, case.order_at), case) for case in rest),
+                              (((Rank.OWED, case.task_due_at), case) for case in up), key=itemgetter(0)))
+    cases = [case for _, case in merged[start - first:]]
     return cases[:ROWS], len(cases) > ROWS
 
 
