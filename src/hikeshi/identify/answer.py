@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hikeshi.identify.clues import Clue
+from hikeshi.identify.encrypted import Encryption
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.finding import Confidence
 from hikeshi.model.text import Text
@@ -45,7 +46,8 @@ class Candidate:
 class Answer:
     """`family` is set only when `verdict` is identified. `notes` tell what the verdict rests on besides
     clues: the gate's signs, how the text was read, that a file is encrypted. `self_name` is the name the
-    note gives itself when no list knows it. `kind` says what was looked at: note, text, encrypted, file."""
+    note gives itself when no list knows it. `encryption` is set for files that were mapped whole.
+    `kind` says what was looked at: note, text, encrypted, file."""
 
     path: str
     verdict: str
@@ -59,6 +61,7 @@ class Answer:
     self_name: str | None = None
     records: tuple[RecordRef, ...] = ()
     extensions: tuple[str, ...] = ()
+    encryption: Encryption | None = None
 
     @property
     def confidence(self) -> Confidence:
@@ -92,4 +95,5 @@ class Answer:
             "advice_ids": list(self.advice_ids),
             "self_name": self.self_name,
             "notes": [note.to_dict() for note in self.notes],
+            "encryption": self.encryption.to_dict() if self.encryption else None,
         }

@@ -39,6 +39,7 @@ _SLOTS = 8
 _FINE_BYTES = 64 * 1024
 _LONGEST_STEP = 2048
 _AGREED = 0.93
+_FEWEST = 6  # blocks surely encrypted, where others are in doubt
 _MEMBERS = 20_000
 _LOCAL = re.compile(rb"PK\x03\x04", re.S)
 _STREAM = re.compile(rb"stream\r?\n", re.S)
@@ -95,6 +96,11 @@ def map_bytes(data: bytes, size: int | None = None) -> BlockMap:
     plain = _letters(data)
     letters = _vouched(data, plain)
     pattern, chunk, skip = pattern_of(letters)
+    if pattern == "intermittent" and (orphans := _orphans(data, letters)):
+        encrypted, period = _period(letters, orphans)
+        if period:
+            pattern, chunk, skip = "chunked", encrypted * BLOCK, (period - encrypted) * BLOCK
+            letters = _without_orphans(letters, orphans, encrypted, period)
     encrypted = 0 if pattern == "untouched" else letters.count("E") * BLOCK
     if pattern == "untouched" and (period := fine_period(data, letters)):
         pattern, chunk, encrypted = "fine", period, len(data) // 2
@@ -126,23 +132,47 @@ def pattern_of(letters: str) -> tuple[str, int, int]:
     return ("chunked", chunk * BLOCK, (period - chunk) * BLOCK) if period else ("intermittent", 0, 0)
 
 
-def _period(letters: str) -> tuple[int, int]:
+def _period(letters: str, orphans: frozenset[int] = frozenset()) -> tuple[int, int]:
     """(encrypted blocks, all blocks) of the step in which the map repeats, or (0, 0): folded by the right length,
-    every place of the step is nearly always encrypted or nearly always not."""
-    signs = np.frombuffer(letters.encode(), dtype=np.uint8)
-    at = np.flatnonzero(signs != ord("?"))
-    hit = signs[at] == ord("E")
+    every place of the step is nearly always encrypted or nearly always not. Orphans may be either."""
+    at = np.array([n for n, letter in enumerate(letters) if letter != "?" and n not in orphans], dtype=np.int64)
+    hit = np.array([letters[n] == "E" for n in at], dtype=bool)
     longest = min(len(letters) // 3, _LONGEST_STEP)
+    if not hit.sum() >= (_FEWEST if orphans else 1):
+        return 0, 0
     for period in range(2, longest + 1):
         phase = at % period
         seen = np.bincount(phase, minlength=period)
         share = np.bincount(phase, weights=hit, minlength=period) / np.maximum(seen, 1)
         agreed = float((np.maximum(share, 1 - share) * seen).sum() / len(at))
-        usual = share >= 0.5
+        # What is never seen intact, and only in doubt, is encrypted.
+        usual = (share >= 0.5) | ((seen == 0) & bool(orphans))
         # One stretch of the step is encrypted: going round it, the state changes twice.
         if agreed >= _AGREED and 0 < usual.sum() < period and int((usual != np.roll(usual, 1)).sum()) == 2:
             return int(usual.sum()), period
     return 0, 0
+
+
+def _orphans(data: bytes, letters: str) -> frozenset[int]:
+    """Uniform blocks of a zip that may be intact: the rest of a member whose own header is encrypted. Where the
+    known members end one is surely encrypted, the header is gone; behind it nobody can tell up to the next header."""
+    begins, last = [], 0
+    for (start, end), (_, limit) in _zip_members(data, _Effort()):
+        begins.append((last, start))
+        last = max(last, end, limit)
+    found: set[int] = set()
+    for begin, end in begins:
+        found.update(n for n in range(begin // BLOCK + 1, end // BLOCK + 1) if n < len(letters) and letters[n] == "E")
+    return frozenset(found)
+
+
+def _without_orphans(letters: str, orphans: frozenset[int], encrypted: int, period: int) -> str:
+    """The map with orphans between the chunks as what can't be told."""
+    starts = [sum(letters[n] == "E" for n in range(at, len(letters), period) if n not in orphans)
+              for at in range(period)]
+    first = max(range(period), key=lambda at: sum(starts[(at + n) % period] for n in range(encrypted)))
+    return "".join("?" if n in orphans and (n - first) % period >= encrypted else letter
+                   for n, letter in enumerate(letters))
 
 
 def fine_period(data: bytes, letters: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hikeshi.errors import HikeshiError
 from hikeshi.evidence.source import Source
 from hikeshi.identify import pictures
+from hikeshi.identify.blockmap import BlockMap, map_file
 from hikeshi.identify.engine import Examined, examine, prepare
 from hikeshi.knowledge.families import Families
 
@@ -31,3 +32,8 @@ def examine_batch(families: Families, sources: Sequence[Source]) -> list[tuple[E
         except HikeshiError as error:
             found.append((None, error.what))
     return found
+
+
+def map_sample(_: None, source: Source) -> BlockMap:
+    """Which parts of one file are encrypted. Raises InputError."""
+    return map_file(source.path, source.name)

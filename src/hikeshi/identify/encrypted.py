@@ -11,6 +11,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,23 @@ _SELF_TELLING = tuple(
     | {(0, b"\x1f\x8b\x08"), (0, b"\xff\xd8\xff")}
 )
 # A program can lead a double life in names (report.pdf.exe): an intact executable is not an encrypted file.
-_CONTAINER = (b"Salted__", b"-----BEGIN PGP", b"age-encryption.org", b"LUKS\xba\xbe")
+_CONTAINER = (
+    b"Salted__", b"-----BEGIN PGP", b"-----BEGIN AGE", b"age-encryption.org", b"LUKS\xba\xbe", b"$ANSIBLE_VAULT",
+    b"\x03\xd9\xa2\x9a\x67\xfb\x4b",  # KeePass
+    b"\xc0\xb9\x07\x2e\x4f\x93\xf1\x46",  # AxCrypt
+    b"AES\x02",  # AES Crypt
+)
+_BITLOCKER = b"-FVE-FS-"
+# Packed by a program that leaves its sign, whatever the name says: dumps, images, columns, streams.
+_PACKED = (
+    b"PGDMP", b"\x04\x22\x4d\x18", b"\x89LZO\0", b"\x1f\x9d", b"]\0\0", b"hsqs", b"PAR1", b"MSSQLBAK", b"TAPE\0\0",
+    b"VEEAM", b"ORC", b"Obj\x01", b"MSWIM\0\0\0", b"EVF\x09", b"EVF2", b"bplist",
+)
+# Encrypted or packed by their owner, and without a sign of their own.
+_OWNED = frozenset((
+    "gpg", "pgp", "asc", "age", "kdbx", "kdb", "hc", "tc", "vc", "axx", "aes", "p7m", "p12", "pfx", "jks", "br",
+    "lzma", "snappy", "sz", "gpg-key", "vault", "psafe3", "luks", "bek", "sparsebundle", "dmg",
+))
 
 _VICTIM_ID = (
     re.compile(r"\.id[-\[]?([0-9A-F]{8}(?:-\d{4})?)\]?", re.I),
@@ -134,6 +151,10 @@ _EMPTY = Text(
 _OWN_CONTAINER = Text(
     "持ち主の道具で暗号化された入れ物です",
     "it is a container encrypted by its owner's tool",
+)
+_OWNED_KIND = Text(
+    "名前からは、持ち主が暗号化または圧縮したファイルです",
+    "by its name it was encrypted or packed by its owner",
 )
 _OTHER_TYPE = Text(
     "名前とは別の形式の、壊れていないファイルです",
@@ -182,6 +203,20 @@ _INTACT = Text(
 
 
 @dataclass(frozen=True, slots=True)
+class Encryption:
+    """The block map of a file in short: `share` of its mapped bytes is encrypted (0 to 1); the rest as in BlockMap."""
+
+    pattern: str
+    share: float
+    chunk: int
+    skip: int
+    row: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"pattern": self.pattern, "share": self.share, "chunk": self.chunk, "skip": self.skip, "row": self.row}
+
+
+@dataclass(frozen=True, slots=True)
 class FileFacts:
     """What one look at a file tells.
 
@@ -189,7 +224,8 @@ class FileFacts:
     name nobody knows), untouched (its format is intact), unknown. `blocks` has a letter for each looked-at
     block, head|middle|tail: E uniform, C dense, P plain, 0 zeros. `pattern`: full, head, intermittent or None.
     `original` is the file's name before it was renamed; `added` what was put behind it ("" if nothing);
-    `extension` the added part's last, fixed piece. `tail` holds the file's last bytes.
+    `extension` the added part's last, fixed piece. `tail` holds the file's last bytes. `encryption` is set for the
+    few files of a case that were looked at whole.
     """
 
     path: str
@@ -206,6 +242,7 @@ class FileFacts:
     pattern: str | None
     markers: tuple[tuple[str, str], ...]
     tail: bytes
+    encryption: Encryption | None = None
 
     @property
     def is_encrypted(self) -> bool:
@@ -245,7 +282,7 @@ def inspect_bytes(
     original, added = split_name(base)
     parts = [_classes(part) for part in (head, middle, tail)]
     end = tail or head
-    state, reason = _state(base, original, added, size, head, parts)
+    state, reason = _state(base, original, added, size, head, end, parts)
     return FileFacts(
         path=name,
         sha256=sha256,
@@ -363,11 +400,15 @@ def _classes(data: bytes) -> str:
     return "".join(letters)
 
 
-def _state(base: str, original: str, added: str, size: int, head: bytes, parts: list[str]) -> tuple[str, Text]:
+def _state(
+    base: str, original: str, added: str, size: int, head: bytes, end: bytes, parts: list[str]
+) -> tuple[str, Text]:
     if size == 0:
         return "unknown", _EMPTY
-    if head.startswith(_CONTAINER):
+    if head.startswith(_CONTAINER) or _BITLOCKER in head:
         return "untouched", _OWN_CONTAINER
+    if head.startswith(_PACKED) or end[-512:].startswith(b"conectix") or end[-4:] == b"PAR1":
+        return "untouched", _OTHER_TYPE
     inner = _last_extension(original)[1:]
     blocks = "".join(parts)
     uniform = blocks.count("E") / len(blocks) if blocks else 0.0
@@ -390,6 +431,8 @@ def _state(base: str, original: str, added: str, size: int, head: bytes, parts: 
         return "likely", _GONE_ADDED
     if added and head_uniform:
         return "encrypted", _UNIFORM_ADDED
+    if not added and _last_extension(base)[1:] in _OWNED:
+        return "unknown", _OWNED_KIND
     if head_uniform and uniform > 0.9 and size >= 2 * BLOCK and zlib_fails(head):
         return "likely", _UNIFORM_BYTES
     return "unknown", _NOTHING

@@ -44,8 +44,30 @@ class Candidate(Entry):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptedSample(Entry):
+    """One encrypted file looked at whole. `pattern`: full, head, tail, chunked, intermittent, fine, untouched or
+    unknown; `share` of its bytes (0 to 1) is encrypted; `chunk` and `skip` are the usual bytes encrypted and left
+    (0 where there is no such step); `row` has at most 64 letters, see identify/blockmap.py. `original` is the name
+    before it was renamed; `lost_format` says that the format this name promises is gone."""
+
+    path: str
+    size: int
+    pattern: str
+    share: float
+    chunk: int
+    skip: int
+    row: str
+    original: str
+    extension: str
+    victim_id: str | None
+    lost_format: bool
+    marker: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identification(Entry):
-    """Which ransomware: `verdict` is identified, candidates, unknown or not_ransomware."""
+    """Which ransomware: `verdict` is identified, candidates, unknown or not_ransomware. `encryption` holds the
+    samples that were looked at whole, `recovery` what may be tried for getting data back: no promises."""
 
     verdict: str
     family: str | None = None
@@ -53,6 +75,8 @@ class Identification(Entry):
     actors: tuple[str, ...] = ()
     advice_ids: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
+    encryption: tuple[EncryptedSample, ...] = ()
+    recovery: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,13 @@ from unicodedata import east_asian_width
 from zoneinfo import ZoneInfo
 
 from hikeshi.events.time import from_datetime, to_datetime, zone_name
-from hikeshi.model.case import Account, Case, Entry, Host, Remark
+from hikeshi.model.case import Account, Case, EncryptedSample, Entry, Host, Remark
 from hikeshi.model.evidence import EvidenceItem
 from hikeshi.model.finding import SEVERITIES, Finding
 from hikeshi.model.text import Text, defang, plain
 from hikeshi.model.tlp import Tlp
 from hikeshi.report.activity import Activity, draw_activity
+from hikeshi.report.blocks import draw_blocks
 from hikeshi.report.footnotes import Footnotes
 from hikeshi.report.spread import draw_spread
 from hikeshi.report.words import Language, Words
@@ -266,6 +267,11 @@ class _Builder:
         if self.report.not_to_do:
             steps = Block("list", items=tuple(Cell(self.w.text(t)) for t in self.report.not_to_do))
             sections.insert(0, Section("do_not", self.w("do_not"), (steps,)))
+        named = self.case.identification
+        if named.encryption or named.recovery:
+            after = next(n for n, section in enumerate(sections) if section.id == "family") + 1
+            sections.insert(after, self._section("encryption", self._block_picture(), self._block_table(),
+                                                 *self._recovery()))
         sections += [self._section("records", self._record_table()), self._section("about", *self._about())]
         return tuple(sections)
 
@@ -369,6 +375,34 @@ class _Builder:
             ("family", "score", "reasons", "confidence"),
             [(self.cell(c.family, c), Cell(f"{c.score:.2f}"), Cell(self.texts(c.reasons)), self.confidence(c))
              for c in self.case.identification.candidates[:5]])
+
+    def _block_picture(self) -> Block | None:
+        svg = draw_blocks(self.case.identification.encryption, self.w)
+        return Block("figure", self.w("caption_encryption"), svg=svg) if svg else None
+
+    def _block_table(self) -> Block | None:
+        """The picture in words and letters."""
+        return self._table(
+            ("path", "size", "pattern", "share", "step", "traces", "map"),
+            [(self.cell(e.path, e, mono=True), Cell(self.bytes(e.size)), Cell(self.w.of("pattern", e.pattern)),
+              Cell(f"{e.share:.0%}"), Cell(self._step(e)), Cell(self._traces(e)), Cell(e.row, mono=True))
+             for e in self.case.identification.encryption])
+
+    def _step(self, sample: EncryptedSample) -> str:
+        if not sample.chunk:
+            return "–"
+        return f"{self.bytes(sample.chunk)} + {self.bytes(sample.skip)}" if sample.skip else self.bytes(sample.chunk)
+
+    def _traces(self, sample: EncryptedSample) -> str:
+        told = [self.w("trace_extension", value=plain(sample.extension))] if sample.extension else []
+        told += [self.w("trace_victim_id", value=plain(sample.victim_id))] if sample.victim_id else []
+        told += [self.w("trace_marker", value=plain(sample.marker))] if sample.marker else []
+        told += [self.w("trace_lost_format")] if sample.lost_format else []
+        return " / ".join(told) or "–"
+
+    def _recovery(self) -> tuple[Block, ...]:
+        told = self._texts(self.case.identification.recovery)
+        return (Block("empty", self.w("recovery_lead")), told) if told else ()
 
     def _finding_table(self) -> Block | None:
         ordered = sorted(self.report.findings, key=lambda f: SEVERITIES.index(f.severity))
