@@ -10,6 +10,8 @@ import pytest
 
 os.environ["HIKESHI_DATA"] = tempfile.mkdtemp(prefix="hikeshi-test-")
 (Path(os.environ["HIKESHI_DATA"]) / "static").mkdir()
+# Answers come from the built-in knowledge, whatever pack the person at this machine has imported.
+os.environ["HIKESHI_KNOWLEDGE"] = str(Path(os.environ["HIKESHI_DATA"]) / "knowledge")
 # Tests of the second factor switch it on; everybody else signs in with one step.
 os.environ["HIKESHI_SECOND_FACTOR"] = "optional"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hikeshi_desk.settings")

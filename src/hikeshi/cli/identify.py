@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hikeshi.cli.knowledge import say_problem
 from hikeshi.cli.output import count, plain, say, say_not_read, wrapped, write_json_lines
 from hikeshi.cli.progress import progress
 from hikeshi.model.text import Text
@@ -40,6 +41,7 @@ def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool, workers:
         acquired = acquire(paths, Path(folder), workers=workers,
                            on_progress=lambda p: advance("reading", p.done, p.total))
         examined, failed = examine_all(acquired.sources, workers=workers, on_progress=advance)
+    say_problem()
     say_not_read([*acquired.not_read, *((n.path, n.reason) for n in failed)])
     given_singly = len(acquired.sources) == len(paths)
     shown = [one for one in examined if given_singly or one.answer.is_worth_a_line]

@@ -9,6 +9,10 @@ import zipfile
 
 import pytest
 
+from hikeshi.knowledge import installed
+from hikeshi.knowledge.admit import admit
+from hikeshi.knowledge.keys import make_key
+from hikeshi.knowledge.pack_build import Input, build
 from hikeshi_desk.analysis import folder, knowledge, service
 from hikeshi_desk.analysis.models import Analysis, Sign, State
 from hikeshi_desk.analysis.run import read_rows, work
@@ -31,11 +35,16 @@ def jobs() -> int:
 
 def run_job() -> None:
     """One job of the queue, by the worker that runs in production."""
+    from unittest import mock
+
     from django.core.management import call_command
+    from django_tasks_db.management.commands import db_worker
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)}
     try:
-        call_command("db_worker", batch=True, max_tasks=1, interval=0, startup_delay=False, verbosity=0)
+        # On PostgreSQL the worker would close the connection that holds the test's transaction, and its rows with it.
+        with mock.patch.object(db_worker, "close_old_connections"):
+            call_command("db_worker", batch=True, max_tasks=1, interval=0, startup_delay=False, verbosity=0)
     finally:
         for number, handler in before.items():  # the worker's own would outlive it
             signal.signal(number, handler)
@@ -246,6 +255,27 @@ def test_newer_knowledge_asks_again_and_tells_what_changed(consult, handler, not
     assert row.change == {}
     entry = Entry.objects.get(act="analysis.confirmed")
     assert (entry.detail["before"], entry.detail["after"]) == ("Akira", "Medusa")
+
+
+def test_an_imported_pack_asks_again_and_its_removal_too(consult, note, tmp_path, monkeypatch):
+    monkeypatch.setenv("HIKESHI_KNOWLEDGE", str(tmp_path / "knowledge"))
+    row = service.analyse_now(consult(note).pk)
+    own = row.knowledge
+    key = tmp_path / "key"
+    installed.trust(make_key(key))
+    assert service.refresh_stale() == 0  # a key alone answers nothing
+    (tmp_path / "a.hkpack").write_bytes(build(Input(), name="Test", key=key))
+    admit(tmp_path / "a.hkpack")
+    assert service.refresh_stale() == 1
+    run_job()
+    row.refresh_from_db()
+    assert row.state == State.DONE and row.knowledge not in ("", own)
+    assert service.refresh_stale() == 0
+    installed.remove()
+    assert service.refresh_stale() == 1
+    run_job()
+    row.refresh_from_db()
+    assert row.knowledge == own
 
 
 def test_newer_knowledge_with_the_same_answer_tells_nothing(consult, note, tmp_path, monkeypatch):

@@ -30,7 +30,9 @@ from hikeshi.evidence.sandbox.locks import Protection
 _BOOT = ("import sys; n = int(sys.argv[2]); sys.path[:0] = sys.argv[3:3 + n]; "
          "from hikeshi.evidence.sandbox.child import main; main(int(sys.argv[1]))")
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "WINDIR",
-                     "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONTZPATH")
+                     "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONTZPATH",
+                     # Where the user's knowledge pack lies: a child answers from the same as its parent.
+                     "HOME", "USERPROFILE", "XDG_DATA_HOME", "LOCALAPPDATA")
 _SET_ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # mimalloc reserves what it may never use
     # Landlock binds only the thread that asks for it: libraries must not start others on import.
