@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import get_language
 
-from hikeshi.knowledge.advice import Advice, advice_by_id, advice_for
+from hikeshi.knowledge.advice import Advice, advice_by_id, advice_for, kind_of
 from hikeshi_desk.accounts.access import Viewer, visible
 from hikeshi_desk.analysis import summary
 from hikeshi_desk.analysis.models import Analysis
@@ -43,7 +43,8 @@ def advice_of(row: Analysis, answer: Mapping[str, Any], incident: str) -> tuple[
         row.summary.get("counts", {}).get("encrypted", 0))
     if known and speaks:
         return known
-    return advice_for(None, "ransomware" if speaks else row.summary.get("kind", "unknown"))
+    found = row.summary.get("kind", "unknown")  # what the evidence shows; what the asker says where it shows nothing
+    return advice_for(None, "ransomware" if speaks else found if found != "unknown" else kind_of(incident))
 
 
 def steps_of(advice: Sequence[Advice], language: str) -> tuple[list[str], list[str], list[str]]:

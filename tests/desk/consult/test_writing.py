@@ -13,10 +13,10 @@ from django.test import Client
 from django.utils import timezone
 
 from hikeshi_desk.accounts.texts import load_texts, text
+from hikeshi_desk.cases.first_steps import MOST_STEPS, first_steps
 from hikeshi_desk.cases.models import Case
 from hikeshi_desk.consult import draft, guide
 from hikeshi_desk.consult.forms import INCIDENTS, REQUESTS, Consultation
-from hikeshi_desk.consult.steps import MOST_STEPS, first_steps
 from hikeshi_desk.intake.models import Submission
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -212,7 +212,7 @@ EVERYDAY = """LAN Wi-Fi ZIP locked xlsx アクセス アクセスログ アプ�
 
 def test_every_term_of_the_trade_on_these_pages_has_its_entry():
     from hikeshi.knowledge.glossary import load_glossary
-    from hikeshi_desk.consult.steps import _load
+    from hikeshi_desk.cases.first_steps import _load
 
     told = [entry["ja"] for key, entry in load_texts().items() if key.startswith("consult.")]
     told += [line["ja"] for record in _load().values() for line in (*record["steps"], *record["never"])]
