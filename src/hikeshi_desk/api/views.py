@@ -104,7 +104,8 @@ def consultations(request: HttpRequest, given: ConsultationIn, key: str | None =
     facts = {fact: value for fact, value in given.facts.dict().items() if value}
     payload = Payload(
         channel=_channel(request), language=given.language, what=given.what, request=given.request,
-        incident=given.incident, asker_kind=given.asker_kind, anonymous=given.anonymous, asker_name="" if given.anonymous else name,
+        incident=given.incident, asker_kind=given.asker_kind, anonymous=given.anonymous,
+        asker_name="" if given.anonymous else name,
         contact="" if given.anonymous else contact, on_behalf=given.on_behalf, facts=facts,
         hypothesis=tuple(point.strip() for point in given.hypothesis if point.strip()))
     # Two senders who choose the same key must not be given each other's code.

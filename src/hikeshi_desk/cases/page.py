@@ -25,6 +25,7 @@ from hikeshi_desk.cases.models import (
     Clock,
     Message,
     OpinionPoint,
+    Party,
     Phase,
     Task,
     TriageDecision,
@@ -319,6 +320,12 @@ def embargo_of(case: Case, now: datetime) -> Embargo | None:
             warning = text("cases.embargo.soon", time=labels.length(left))
     return Embargo(row.product, row.vendor.organisation.name if row.vendor else "", until, utc,
                    labels.label("publication", row.publication), warning)
+
+
+def vendors_embargo(case: Case, party: Party | None, now: datetime) -> Embargo | None:
+    """The vendor whose vulnerability is coordinated sees until when; no other party does."""
+    row = getattr(case, "vulnerability", None)
+    return embargo_of(case, now) if row and party and row.vendor_id == party.pk else None
 
 
 def _acts(case: Case) -> list[Entry]:

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from hikeshi_desk.accounts.access import Viewer, fetch, needs, viewer_of, visible
 from hikeshi_desk.accounts.texts import text
-from hikeshi_desk.cases import acts, choices, labels, page, relaying, splitting
+from hikeshi_desk.cases import acts, choices, labels, page, relaying, splitting, typed
 from hikeshi_desk.cases.access import WORKING
 from hikeshi_desk.cases.models import PAPS, TLPS, Attachment, Case, Message, Party
 from hikeshi_desk.cases.views import _case, _field, _user, _uuid
@@ -106,9 +106,15 @@ def refer_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
     """Escalate, route, and what came back."""
     viewer = viewer_of(request)
     case = _case(viewer, case_id)
+    again = typed.take(request, case)
+    routed, escalated = again.get("route"), again.get("escalate", {})
+    bodies = choices.bodies(case)
     return render(request, "cases/refer.html", {
-        "viewer": viewer, "case": case, "page": page.build(case, viewer), "people": choices.people(case),
-        "teams": choices.teams(case), "bodies": choices.bodies(case), "reasons": choices.reasons(),
+        "viewer": viewer, "case": case, "page": page.build(case, viewer), "typed": again,
+        "people": typed.marked(choices.people(case), escalated, "person"),
+        "teams": typed.marked(choices.teams(case), escalated, "team"),
+        "outside": typed.marked(bodies, escalated, "body"), "bodies": typed.marked(bodies, routed, "body"),
+        "reasons": typed.marked(choices.reasons(), routed, "reason"),
         "today": timezone.localdate()})
 
 

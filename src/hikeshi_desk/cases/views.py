@@ -34,6 +34,7 @@ from hikeshi_desk.cases import (
     queue,
     relaying,
     store,
+    typed,
     undoing,
 )
 from hikeshi_desk.cases.access import READING, WORKING, fetch_case, is_desk, party_of
@@ -80,6 +81,7 @@ def _party_page(request: HttpRequest, viewer: Viewer, case: Case) -> HttpRespons
     return render(request, "cases/party.html", {
         "viewer": viewer, "page": page.build(case, viewer), "party": party,
         "due": labels.moment(case.due_at, utc_first=page.is_abroad(case)),
+        "embargo": page.vendors_embargo(case, party, timezone.now()),
         "scopes": [(text(f"cases.scope.{scope}"), getattr(party, f"sees_{scope}", False)) for scope in SCOPES],
         "tlp_class": page.colour(case.tlp), "pap_class": page.colour(case.pap), "word_id": uuid.uuid4(),
         "main_panels": panels.filled(case, viewer, "main"),
@@ -127,10 +129,16 @@ def opinion_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
 def people_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
     viewer = viewer_of(request)
     case = _case(viewer, case_id)
+    again = typed.take(request, case)
+    people, teams = choices.people(case), choices.teams(case)
+    given, hand, invited = again.get("assign"), again.get("hand_over", {}), again.get("invite")
     return render(request, "cases/people.html", {
-        "viewer": viewer, "case": case, "people": choices.people(case), "teams": choices.teams(case),
-        "organisations": choices.organisations(), "parties": choices.parties(case, viewer),
-        "scopes": choices.scopes(), "message_id": uuid.uuid4()})
+        "viewer": viewer, "case": case, "typed": again,
+        "people": typed.marked(people, given, "owner"), "teams": typed.marked(teams, given, "team"),
+        "hand_people": typed.marked(people, hand, "owner"), "hand_teams": typed.marked(teams, hand, "team"),
+        "organisations": typed.marked(choices.organisations(), invited, "organisation"),
+        "scopes": typed.marked(choices.scopes(), invited, "scope"),
+        "parties": choices.parties(case, viewer), "message_id": uuid.uuid4()})
 
 
 @needs(*WORKING, methods=("GET",))
@@ -179,6 +187,7 @@ def _continued(first: bytes, content: Iterator[bytes]) -> Iterator[bytes]:
 # Acts. Each is its own address, takes a form, and leads back to the page it came from.
 
 Act = Callable[[HttpRequest, Viewer, Case], None]
+_TYPED_AGAIN = ("cases:people", "cases:refer")  # pages that show what was typed into a refused form
 
 
 def _acts(back: str = "cases:case") -> Callable[[Act], Callable[..., HttpResponse]]:
@@ -193,6 +202,8 @@ def _acts(back: str = "cases:case") -> Callable[[Act], Callable[..., HttpRespons
                 act(request, viewer, case)
             except acts.Refused as refused:
                 messages.error(request, text(refused.key))
+                if back in _TYPED_AGAIN:
+                    typed.keep(request, case, act.__name__)
             else:
                 messages.success(request, text(f"cases.done.{act.__name__}"))
                 return redirect(reverse("cases:case", args=[case.pk]))
