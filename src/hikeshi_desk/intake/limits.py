@@ -47,8 +47,9 @@ def limits() -> Limits:
     return Limits(**told)
 
 
-def has_room(size: int) -> bool:
-    """May so many bytes more be taken? Evidence is sealed beside the spool: for a while it needs its size twice."""
+def has_room(size: int, largest: int = 0) -> bool:
+    """May so many bytes more be taken? Files are sealed beside the spool one after the other, and each leaves it once
+    it is sealed: for a while the `largest` of them needs its size twice."""
     spool = Path(settings.SPOOL)
     place = next(folder for folder in (spool, *spool.parents) if folder.exists())
-    return shutil.disk_usage(place).free - 2 * size >= limits().free_disk_gib * GIB
+    return shutil.disk_usage(place).free - size - largest >= limits().free_disk_gib * GIB

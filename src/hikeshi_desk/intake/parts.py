@@ -56,7 +56,7 @@ def begin(size: int, sha256: str) -> tuple[Upload, str]:
         raise Refused("too_large")
     if Upload.objects.filter(used_at=None).count() >= limits().upload_sessions:
         raise Refused("too_many")
-    if not has_room(size):
+    if not has_room(size, size):
         raise Refused("disk")
     key, now = secrets.token_urlsafe(32), timezone.now()
     row = Upload(key=_digest(key), size=size, sha256=sha256, created_at=now, touched_at=now)

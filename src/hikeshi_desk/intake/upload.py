@@ -21,6 +21,7 @@ from hikeshi_desk.intake.limits import has_room, limits
 from hikeshi_desk.intake.spool import IncomingFile, incoming
 
 MOST_FILES = 20
+LOOK_EVERY = 16 << 20  # bytes of a file after which the room is looked at again
 
 
 def most_bytes() -> int:
@@ -48,7 +49,7 @@ class SpoolUploadHandler(FileUploadHandler):
     def __init__(self, request: HttpRequest | None = None) -> None:
         super().__init__(request)
         self.problem = ""
-        self._files = self._bytes = self._announced = 0
+        self._files = self._bytes = self._announced = self._largest = 0
         self._most = most_bytes()
         self._out: BinaryIO | None = None
         self.file = _Unfinished(self)
@@ -63,8 +64,7 @@ class SpoolUploadHandler(FileUploadHandler):
         if self._files > MOST_FILES:
             self._stop("too_many")
         self._digest, self._size = hashlib.sha256(), 0
-        if not has_room(self._announced - self._bytes):
-            self._stop("disk")
+        self._look()
         try:
             self._path: Path = incoming() / uuid.uuid4().hex
             self._out = self._path.open("xb+")
@@ -81,7 +81,9 @@ class SpoolUploadHandler(FileUploadHandler):
         except OSError:
             self._stop("disk")
         self._digest.update(raw_data)
-        self._size += len(raw_data)
+        before, self._size = self._size, self._size + len(raw_data)
+        if before // LOOK_EVERY != self._size // LOOK_EVERY:
+            self._look()
 
     def file_complete(self, file_size: int) -> SpooledUpload:
         assert self._out is not None
@@ -89,12 +91,19 @@ class SpoolUploadHandler(FileUploadHandler):
             self._out.flush()
         except OSError:
             self._stop("disk")
+        self._look()
         out, self._out = self._out, None
         taken = IncomingFile(str(self.file_name), self._path, self._digest.hexdigest(), self._size)
         return SpooledUpload(out, taken, self.content_type or "")
 
     def upload_interrupted(self) -> None:
         self._drop()
+
+    def _look(self) -> None:
+        """Ends it as soon as the rest, or the sealing of the largest file, can't fit; how long each is, nobody says."""
+        self._largest = max(self._largest, self._size)
+        if not has_room(max(self._announced - self._bytes, 0), self._largest):
+            self._stop("disk")
 
     def _stop(self, problem: str) -> None:
         self.problem = problem

@@ -8,10 +8,12 @@ import os
 import subprocess
 
 import pytest
+from django.core.files.uploadhandler import StopUpload
 
 from hikeshi_desk import config
 from hikeshi_desk.intake import parts, spool
 from hikeshi_desk.intake.submit import NotAccepted, Payload, submit
+from hikeshi_desk.intake.upload import SpoolUploadHandler
 
 SIZE = 6 << 20
 
@@ -57,3 +59,39 @@ def test_a_part_that_does_not_fit_is_refused_and_sent_again_when_there_is_room(s
 def test_what_can_t_fit_is_refused_before_it_is_sent(small_disk):
     with pytest.raises(parts.Refused, match="disk"):
         parts.begin(12 << 20, "0" * 64)
+
+
+def _arriving(sizes: list[int]) -> list:
+    handler = SpoolUploadHandler()
+    handler.handle_raw_input(None, {}, sum(sizes), b"")
+    found = []
+    for number, size in enumerate(sizes):
+        handler.new_file("files", f"{number}.bin", "application/octet-stream", None)
+        for start in range(0, size, 1 << 20):
+            handler.receive_data_chunk(os.urandom(min(1 << 20, size - start)), start)
+        found.append(handler.file_complete(size).incoming)
+    return found
+
+
+@pytest.mark.django_db
+def test_of_several_files_only_the_largest_needs_its_size_twice(
+        small_disk, settings, monkeypatch):
+    from hikeshi_desk.cases import opening
+    from hikeshi_desk.intake.models import Submission
+
+    settings.EVIDENCE = small_disk / "evidence"
+    monkeypatch.setattr(opening, "AT_ONCE", 1000)
+    monkeypatch.setattr("django.db.transaction.on_commit", lambda act: act())
+    files = _arriving([7 << 19, 7 << 19, 7 << 19])  # 10.5 MiB on a disk of 16: once, and 3.5 more
+    accepted = submit(Payload(channel="web", what="x"), files, idempotency_key="a-key-of-this-test-0003")
+    message = opening.open_submission(Submission.objects.get(pk=accepted.submission_id))
+    assert message.attachments.count() == 3
+
+
+def test_one_file_that_could_not_be_sealed_beside_itself_is_refused_on_the_way(small_disk, monkeypatch):
+    with pytest.raises(StopUpload):
+        _arriving([21 << 19])
+    monkeypatch.setattr("hikeshi_desk.intake.upload.LOOK_EVERY", 1 << 20)
+    with pytest.raises(StopUpload):
+        _arriving([21 << 19])
+    assert not list(spool.incoming().iterdir())
