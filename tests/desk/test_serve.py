@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -160,3 +161,26 @@ def test_a_database_that_may_lose_commits_is_refused(monkeypatch):
         monkeypatch.setattr("django.db.connection", weak)
         with pytest.raises(OutputError, match="may lose"):
             serve.check_durable()
+
+
+def test_large_files_follow_within_seconds_and_nobody_waits_for_them(running_desk, tmp_path):
+    desk, size = running_desk, 40 << 20
+    fields = {"what": "大きなファイルです", "request": "first_steps", "incident": "ransomware", "anonymous": "on"}
+    jar = urllib.request.HTTPCookieProcessor()
+    opener = urllib.request.build_opener(jar)
+    page = opener.open(f"{desk.url}/consult/", timeout=30).read().decode()
+    fields |= dict(re.findall(r'name="(csrfmiddlewaretoken|key)" value="([^"]+)"', page))
+    parts = [f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+             for name, value in fields.items()]
+    parts += [b'--edge\r\nContent-Disposition: form-data; name="files"; filename="disk.img"\r\n\r\n',
+              os.urandom(size), b"\r\n--edge--\r\n"]
+    answer = opener.open(urllib.request.Request(f"{desk.url}/consult/", data=b"".join(parts), headers={
+        "Content-Type": "multipart/form-data; boundary=edge"}), timeout=60)
+    assert answer.url.endswith("/receipt/"), answer.read().decode()
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "desk.sqlite3")) as database:
+        assert database.execute("SELECT urgency FROM cases_case").fetchall() == [("high",)]
+        began = time.monotonic()
+        desk.wait_for(lambda: database.execute("SELECT size FROM cases_attachment").fetchall() == [(size,)], 30)
+        print(f"filed after {time.monotonic() - began:.1f} s")
+    desk.wait_for(lambda: not list((tmp_path / "data").glob("spool/*/files")))
+    assert next((tmp_path / "data").glob("evidence/??/*.age")).stat().st_size > size
