@@ -83,3 +83,13 @@ def one_row(desk: Served, question: str, *values: object) -> tuple[object, ...] 
     with suppress(sqlite3.OperationalError), closing(sqlite3.connect(desk.data / "desk.sqlite3", timeout=30)) as base:
         return base.execute(question, values).fetchone()
     return None
+
+
+def wait_for_analysis(page, case: str, seconds: float = 90) -> None:
+    """Look at the case page again and again in a browser that is signed in."""
+    until = time.monotonic() + seconds
+    while page.locator("#analysis .state.done").count() == 0:
+        state = page.locator("#analysis .state").first.inner_text() if page.locator("#analysis .state").count() else ""
+        assert time.monotonic() < until, f"not analysed: {state}"
+        time.sleep(0.5)
+        page.goto(case)

@@ -10,7 +10,9 @@ import time
 import uuid
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -122,7 +124,20 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def office(desk: Served, chromium, handler: Handler):
+    with opened_office(chromium, desk, handler) as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def open_office(chromium):
+    """The office of another desk than the usual one."""
+    return partial(opened_office, chromium)
+
+
+@contextmanager
+def opened_office(chromium, desk: Served, handler: Handler | None = None):
     """The desk's first lead in their own browser: made by the set-up link, signed in with password and app."""
+    handler = handler or Handler()
     context = chromium.new_context(base_url=desk.url, viewport={"width": 1280, "height": 900}, locale="ja-JP",
                                    reduced_motion="reduce")
     context.set_default_timeout(20_000)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 
 from hikeshi_desk.accounts.texts import text
+from serving import wait_for_analysis
 
 
 def test_a_reply_written_too_long_ago_is_there_after_the_code_again(consultee, asked, desk):
@@ -230,12 +230,3 @@ def is_closed(page) -> bool:
     page.goto("/thread/")
     words = page.locator("dl.facts").inner_text()
     return any(text("consult.state.closed", language=language) in words for language in ("ja", "en"))
-
-
-def wait_for_analysis(page, case: str, seconds: float = 90) -> None:
-    until = time.monotonic() + seconds
-    while page.locator("#analysis .state.done").count() == 0:
-        state = page.locator("#analysis .state").first.inner_text() if page.locator("#analysis .state").count() else ""
-        assert time.monotonic() < until, f"not analysed: {state}"
-        time.sleep(0.5)
-        page.goto(case)

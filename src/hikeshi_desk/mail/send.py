@@ -264,14 +264,15 @@ def build(sent: SentMail, post: Post) -> EmailMessage:
 
 
 def _references(sent: SentMail) -> str:
-    """The conversation so far, oldest first, the mail that is answered last (RFC 5322, 3.6.4)."""
+    """The conversation up to the mail that is answered, oldest first, that one last (RFC 5322, 3.6.4)."""
     if sent.thread is None:
         return sent.in_reply_to
     known = [*sent.thread.received.filter(received_at__lte=sent.created_at).values_list("received_at", "message_id"),
              *sent.thread.sent.filter(created_at__lt=sent.created_at).exclude(sent_at=None).values_list(
                  "created_at", "mail_id")]
-    ids = [one for _, one in sorted(known) if _is_plain_id(one) and one != sent.in_reply_to]
-    return " ".join([*ids[:1], *ids[1:][-_MOST_REFERENCES:], sent.in_reply_to])
+    ids = [one for _, one in sorted(known) if _is_plain_id(one)]
+    before = ids[:ids.index(sent.in_reply_to)] if sent.in_reply_to in ids else []
+    return " ".join([*before[:1], *before[1:][-_MOST_REFERENCES:], sent.in_reply_to])
 
 
 def _with_code(sent: SentMail) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
 @pytest.fixture(autouse=True)

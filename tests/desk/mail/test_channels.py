@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
-import imaplib
-import os
-import pwd
-import shutil
 import smtplib
 import socket
-import subprocess
-import tempfile
 import time
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
+from dovecot import dovecot, free_port, signed_in
 from hikeshi_desk.cases.models import Case
 from hikeshi_desk.mail import store
 from hikeshi_desk.mail.imap import poll
@@ -26,13 +19,6 @@ from hikeshi_desk.mail.post import load_post
 from hikeshi_desk.mail.service import MailService
 
 pytestmark = pytest.mark.django_db(transaction=True)
-DOVECOT = shutil.which("dovecot") or "/usr/sbin/dovecot"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 # --------------------------------------------------------------------------------- SMTP, LMTP
@@ -40,7 +26,7 @@ def _free_port() -> int:
 
 @pytest.fixture(params=["smtp", "lmtp"])
 def door(request):
-    port = _free_port()
+    port = free_port()
     listener = Listener(load_post(), ("127.0.0.1", port), request.param)
     listener.start()
     client = (smtplib.SMTP if request.param == "smtp" else smtplib.LMTP)("127.0.0.1", port)
@@ -96,7 +82,7 @@ def test_a_connection_cut_inside_a_mail_leaves_nothing(door, a_mail):
 
 
 def test_each_lmtp_recipient_gets_an_answer(a_mail):
-    port = _free_port()
+    port = free_port()
     listener = Listener(load_post(), ("127.0.0.1", port), "lmtp")
     listener.start()
     try:
@@ -120,7 +106,7 @@ def test_each_lmtp_recipient_gets_an_answer(a_mail):
 
 
 def test_the_running_desk_takes_in_answers_and_stops(a_mail, monkeypatch):
-    port = _free_port()
+    port = free_port()
     monkeypatch.setenv("HIKESHI_SMTP_LISTEN", f"127.0.0.1:{port}")
     store.keep([a_mail(Message_ID="<before@example.jp>", body="前の停止の前に届いた")])
     service = MailService()
@@ -138,80 +124,12 @@ def test_the_running_desk_takes_in_answers_and_stops(a_mail, monkeypatch):
 
 @pytest.fixture
 def imap(monkeypatch):
-    """A Dovecot of our own on loopback with one folder of mail."""
-    if not Path(DOVECOT).exists():
-        pytest.skip("dovecot is not installed")
-    # Not tmp_path: its parents are closed to Dovecot's own users, which it insists on when run as root.
-    tmp_path = Path(tempfile.mkdtemp(prefix="hikeshi-imap-"))
-    tmp_path.chmod(0o755)
-    port, home = _free_port(), tmp_path / "home"
-    home.mkdir()
-    me = login = getpass.getuser()
-    group = subprocess.run(["id", "-gn"], capture_output=True, text=True, check=True).stdout.strip()
-    if os.getuid() == 0:
-        me = group = "dovecot"
-        login = "dovenull"
-    owner = pwd.getpwnam(me)
-    os.chown(home, owner.pw_uid, owner.pw_gid)
-    (tmp_path / "users").write_text(f"desk:{{PLAIN}}secret:{owner.pw_uid}:{owner.pw_gid}::{home}::\n")
-    (tmp_path / "dovecot.conf").write_text(f"""
-protocols = imap
-listen = 127.0.0.1
-base_dir = {tmp_path}/run
-state_dir = {tmp_path}/state
-log_path = {tmp_path}/log
-ssl = no
-disable_plaintext_auth = no
-default_internal_user = {me}
-default_internal_group = {group}
-default_login_user = {login}
-first_valid_uid = 0
-first_valid_gid = 0
-mail_location = maildir:~/Maildir
-passdb {{
-  driver = passwd-file
-  args = {tmp_path}/users
-}}
-userdb {{
-  driver = passwd-file
-  args = {tmp_path}/users
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {port}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-service anvil {{
-  chroot =
-}}
-service stats {{
-  chroot =
-}}
-""")
-    server = subprocess.Popen([DOVECOT, "-F", "-c", str(tmp_path / "dovecot.conf")], stderr=subprocess.PIPE)
-    for _ in range(100):
-        try:
-            client = imaplib.IMAP4("127.0.0.1", port, timeout=5)
-            client.login("desk", "secret")
-            break
-        except (OSError, imaplib.IMAP4.error):
-            if server.poll() is not None:
-                pytest.skip(f"dovecot did not start: {server.stderr.read()[-300:]!r}")
-            time.sleep(0.1)
-    else:
-        server.terminate()
-        pytest.skip(f"dovecot does not answer: {(tmp_path / 'log').read_text()[-500:]}")
-    monkeypatch.setenv("HIKESHI_IMAP", f"imap+plain://desk:secret@127.0.0.1:{port}/INBOX")
-    client.select("INBOX")
-    yield client
-    client.logout()
-    server.terminate()
-    server.wait(10)
-    shutil.rmtree(tmp_path, ignore_errors=True)
+    """One folder of mail at a real server."""
+    with dovecot("desk") as port:
+        monkeypatch.setenv("HIKESHI_IMAP", f"imap+plain://desk:secret@127.0.0.1:{port}/INBOX")
+        client = signed_in(port, "desk")
+        yield client
+        client.logout()
 
 
 def _put(client, data: bytes) -> None:
@@ -267,5 +185,5 @@ def test_a_large_mail_comes_in_pieces(imap, a_mail, monkeypatch):
 
 
 def test_a_server_that_is_away_or_refuses_is_noted(imap, monkeypatch):
-    monkeypatch.setenv("HIKESHI_IMAP", f"imap+plain://desk:wrong@127.0.0.1:{_free_port()}/INBOX")
+    monkeypatch.setenv("HIKESHI_IMAP", f"imap+plain://desk:wrong@127.0.0.1:{free_port()}/INBOX")
     assert poll(load_post()) == 0 and Mailbox.objects.get().problem
