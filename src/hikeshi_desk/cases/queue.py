@@ -79,23 +79,26 @@ def build(viewer: Viewer, asked: Mapping[str, str], now: datetime | None = None)
     # A task that is asked again after the end brings a finished case back, on its day.
     unfinished = everything.filter(Q(rank__lt=Rank.FINISHED) | Q(task_due_at__lte=end_of_day(now)))
     counts = unfinished.aggregate(
-        **{name: Count("pk", filter=where) for name, where in conditions.items()},
-        lifted=Count("pk", filter=_lifted(viewer, now)), finished=_count_of(everything.filter(rank=Rank.FINISHED)))
+        **{name: Count("rank", filter=where) for name, where in conditions.items()},
+        lifted=Count("rank", filter=_lifted(viewer, now)), finished=_count_of(everything.filter(rank=Rank.FINISHED)))
     if query:
         cases, more = search.find(query, viewer), False
     else:
-        rows = everything.filter(rank=Rank.FINISHED) if view == "finished" else unfinished.filter(conditions[view])
+        rows = everything.filter(rank=Rank.FINISHED) if view == "finished" else everything.filter(conditions[view])
+        rows = rows.select_related("owner", "team")
         if kind:
             rows = rows.filter(incident="" if kind == "none" else kind)
         lifted = _lifted(viewer, now) if counts["lifted"] and view != "finished" else None
-        cases, more = _page_of(rows.select_related("owner", "team"), lifted, (page - 1) * ROWS,
-                               "-order_at" if view == "finished" else "order_at")
+        # Without the lifted ones "next" is a range of the index; with an OR it would be walked to its end.
+        walk = rows.filter(rank__lte=Rank.OWED) if view == "next" else rows
+        cases, more = _page_of(walk.order_by("rank", "-order_at" if view == "finished" else "order_at"),
+                               rows.filter(lifted) if lifted else None, lifted, (page - 1) * ROWS)
     link = _Link(view=view, kind=kind, q=query)
     return Queue(
         rows=_rows(cases, viewer, now), view=view, query=query, kind=kind,
         views=[Filter(text(f"cases.view.{name}"), counts[name], link(view=name, q=""),
                       name == view and not query) for name in VIEWS],
-        kinds=[] if query else _kinds(unfinished, conditions, view, kind, link),
+        kinds=[] if query else _kinds(everything, conditions, view, kind, link),
         next_url=link(page=str(page + 1)) if more else "",
         previous_url=link(page=str(page - 1)) if page > 1 else "",
         empty=text("cases.queue.nothing_found") if query else text(f"cases.empty.{view}"))
@@ -141,17 +144,17 @@ def _lifted(viewer: Viewer, now: datetime) -> Q:
 
 def _count_of(rows: QuerySet[Any]) -> Combinable:
     """A count beside others that are taken over other rows, in the same statement."""
-    counted = rows.order_by().values("rank").annotate(counted=Count("pk")).values("counted")
-    return Count("pk", filter=Q(rank__lt=0)) + Coalesce(Subquery(counted), 0)
+    counted = rows.order_by().values("rank").annotate(counted=Count("*")).values("counted")
+    return Count("rank", filter=Q(rank__lt=0)) + Coalesce(Subquery(counted), 0)
 
 
-def _page_of(rows: QuerySet[Any], lifted: Q | None, start: int, order: str) -> tuple[list[Case], bool]:
+def _page_of(walk: QuerySet[Any], above: QuerySet[Any] | None, lifted: Q | None,
+             start: int) -> tuple[list[Case], bool]:
     """The rows of a page and whether there are more: the walk down the index, and the lifted ones put into it."""
-    walk = rows.order_by("rank", order)
-    if lifted is None:
+    if above is None or lifted is None:
         cases = list(walk[start:start + ROWS + 1])
         return cases[:ROWS], len(cases) > ROWS
-    up = list(rows.filter(lifted).order_by("task_due_at")[:start + ROWS + 1])
+    up = list(above.order_by("task_due_at")[:start + ROWS + 1])
     # So many rows further up the page may begin: what is before is not on it, however the two mix.
     first = max(0, start - len(up))
     rest = list(walk.exclude(lifted)[first:start + ROWS + 1])
@@ -161,12 +164,12 @@ def _page_of(rows: QuerySet[Any], lifted: Q | None, start: int, order: str) -> t
     return cases[:ROWS], len(cases) > ROWS
 
 
-def _kinds(unfinished: QuerySet[Any], conditions: Mapping[str, Q], view: str, kind: str,
+def _kinds(everything: QuerySet[Any], conditions: Mapping[str, Q], view: str, kind: str,
            link: _Link) -> list[Filter]:
     if view not in conditions:
         return []
-    counted = (unfinished.filter(conditions[view]).order_by().values_list("incident")
-               .annotate(count=Count("pk")).order_by("-count", "incident"))
+    counted = (everything.filter(conditions[view]).order_by().values_list("incident")
+               .annotate(count=Count("*")).order_by("-count", "incident"))
     found = [Filter(labels.label("incident", code), count, link(kind=code or "none", q=""), kind == (code or "none"))
              for code, count in counted[:12]]
     return [Filter(text("cases.view.any_kind"), None, link(kind="", q=""), not kind), *found] if found else []

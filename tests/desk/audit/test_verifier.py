@@ -39,7 +39,7 @@ for index in range(60):
 
 
 def _run(data: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HIKESHI_", "DJANGO_"))}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HIKESHI_", "DJANGO_", "DATABASE_"))}
     environment |= {"HIKESHI_DATA": str(data), "PYTHONPATH": str(SOURCE), "DJANGO_SETTINGS_MODULE": "hikeshi_desk.settings"}
     return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=120, check=False)
 
