@@ -6,11 +6,13 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
 
+from hikeshi.knowledge.advice import sections_for
+from hikeshi.knowledge.vectors import actors_of, recent_vectors
 from hikeshi.model.case import (
     C2,
     Account,
@@ -218,3 +220,55 @@ def test_the_pdf_holds_the_answers_as_text(tmp_path):
     pdf.write_bytes(write_report(report_input())["report.pdf"])
     said = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], capture_output=True, text=True, check=True).stdout
     assert "Akira の可能性が高い" in said and "Very likely Akira" in said and "TLP:AMBER" in said
+
+
+def known() -> dict[str, object]:
+    return {"advice": sections_for("akira", "ransomware"), "actors": actors_of("blackcat"),
+            "vectors": recent_vectors("clop", date(2026, 10, 6))}
+
+
+def test_advice_actors_and_ways_in_are_told_with_their_marks():
+    html = render_html((build_view(report_input(**known()), "ja"), build_view(report_input(**known()), "en")))
+    japanese, english = visible(html, "ja"), visible(html, "en")
+    assert "Duties to report (Japan) (unverified)" in english and "届出と連絡（日本） (未確認)" in japanese
+    assert "Announced: Avast (2023-06)" in english and "Nothing is recommended here" in english
+    assert "Scattered Spider" in english and "does not say that they are behind this case" in english
+    assert "No recent data (last 90 days)" in english and "過去90日の新しいデータはありません" in japanese
+    assert english.index("Older records") < english.index("CVE-2023-34362") < english.index("Techniques in ATT&amp;CK (undated)")
+
+
+def test_without_a_named_family_nobody_is_named():
+    view = build_view(report_input(advice=sections_for(None, "unknown")), "en")
+    assert "who" not in {section.id for section in view.sections}
+    assert "advice" in {section.id for section in view.sections}
+    assert "who" not in {section.id for section in build_view(report_input(), "en").sections}
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_a_term_is_explained_where_it_is_met_first_and_in_a_list(language):
+    view = build_view(report_input(**known()), language)
+    page = Structure()
+    html = render_html((view, view))
+    page.feed(html)
+    cells = [c for a in view.answers for c in a.details] + [c for s in view.sections for b in s.blocks for c in b.items]
+    marked = [one for cell in cells for _, _, one in cell.terms]
+    assert "krbtgt" in marked and len(marked) == len(set(marked))
+    assert [one for one, _, _ in view.words] == marked
+    rows = next(s for s in view.sections if s.id == "words").blocks[0].rows
+    assert [(row[0].text, row[1].text) for row in rows] == [(term, meaning) for _, term, meaning in view.words]
+    for one in marked:
+        assert f'popovertarget="{language}-t-{one}"' in html and f'id="{language}-t-{one}"' in html
+    assert "<script" not in html
+
+
+def test_names_and_records_are_not_taken_for_terms():
+    view = build_view(report_input(unknowns=(Text("記録なし", "no record"),), not_to_do=(), first_steps=(text("x"),)), "en")
+    mono = [c for a in view.answers for c in a.details if c.mono]
+    assert mono and all(not c.terms for c in mono)
+
+
+def test_a_hostile_text_with_a_term_stays_text():
+    evil = Text('VPN<script>alert(1)</script>"VPN', 'VPN<script>alert(1)</script>"VPN')
+    view = build_view(report_input(not_to_do=(evil,)), "en")
+    html = render_html((view, view))
+    assert "<script" not in html and "VPN</button>&lt;script&gt;" in html

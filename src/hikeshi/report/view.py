@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from unicodedata import east_asian_width
 from zoneinfo import ZoneInfo
 
 from hikeshi.events.time import from_datetime, to_datetime, zone_name
+from hikeshi.knowledge.advice import AdviceSection
+from hikeshi.knowledge.glossary import load_glossary, terms_in
+from hikeshi.knowledge.vectors import KnownActor, Seen, Vectors
 from hikeshi.model.case import Account, Case, EncryptedSample, Entry, Host, Remark
 from hikeshi.model.evidence import EvidenceItem
 from hikeshi.model.finding import SEVERITIES, Finding
@@ -25,7 +28,8 @@ MAX_ROWS = 200  # of any table; everything is in the JSON files beside the repor
 
 @dataclass(frozen=True, slots=True)
 class ReportInput:
-    """What the report is made of. `zone` is the reader's; `versions` name → version."""
+    """What the report is made of. `zone` is the reader's; `versions` name → version; `vectors` are set for a named
+    family only."""
 
     case: Case
     findings: Sequence[Finding]
@@ -35,6 +39,9 @@ class ReportInput:
     first_steps: tuple[Text, ...] = ()
     not_to_do: tuple[Text, ...] = ()
     unknowns: tuple[Text, ...] = ()
+    advice: tuple[AdviceSection, ...] = ()
+    actors: tuple[KnownActor, ...] = ()
+    vectors: Vectors | None = None
     rules: Text = field(default_factory=lambda: Text("", ""))
     versions: dict[str, str] = field(default_factory=dict)
     zone: tzinfo = field(default_factory=lambda: ZoneInfo("Asia/Tokyo"))
@@ -44,17 +51,18 @@ class ReportInput:
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One value: `mono` for records, hashes and addresses; `refs` are footnote numbers;
-    `mark` a severity or confidence key for the style."""
+    `mark` a severity or confidence key for the style; `terms` are start, end and id of the terms met here first."""
 
     text: str
     mono: bool = False
     refs: tuple[int, ...] = ()
     mark: str = ""
+    terms: tuple[tuple[int, int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One piece of a section; `kind` is list, table, figure or empty. `widths` are a table's
+    """One piece of a section; `kind` is heading, list, table, figure or empty. `widths` are a table's
     columns on paper, relative to each other."""
 
     kind: str
@@ -93,14 +101,41 @@ class View:
     first_answers: str
     answers: tuple[Answer, ...]
     sections: tuple[Section, ...]
+    words: tuple[tuple[str, str, str], ...] = ()  # id, term and meaning of the terms met, in order
 
 
 def build_view(report: ReportInput, language: Language) -> View:
     """The report in one language."""
     builder = _Builder(report, Words(language))
-    answers = builder.answers()
+    met = Met(language)
+    answers = tuple(replace(a, details=met.mark(a.details)) for a in builder.answers())
+    sections = tuple(replace(s, blocks=tuple(replace(b, items=met.mark(b.items)) for b in s.blocks))
+                     for s in builder.sections())
     return View(language, builder.w("title"), builder.subtitle(), report.tlp.value, builder.w("first_answers"),
-                answers, builder.sections())
+                answers, builder.with_words(sections, met.words()), met.words())
+
+
+class Met:
+    """Terms in the order in which a reader meets them."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self._seen: dict[str, None] = {}
+
+    def mark(self, cells: Sequence[Cell]) -> tuple[Cell, ...]:
+        """The cells; each term's first use is marked, never inside records and names."""
+        return tuple(cell if cell.mono else replace(cell, terms=tuple(self._new(cell.text))) for cell in cells)
+
+    def words(self) -> tuple[tuple[str, str, str], ...]:
+        glossary = load_glossary()
+        return tuple((one, getattr(glossary[one].term, self.language), getattr(glossary[one].meaning, self.language))
+                     for one in self._seen)
+
+    def _new(self, text: str) -> Iterator[tuple[int, int, str]]:
+        for start, end, one in terms_in(text, self.language):
+            if one not in self._seen:
+                self._seen[one] = None
+                yield start, end, one
 
 
 def _table_block(columns: tuple[str, ...], rows: Sequence[tuple[Cell, ...]], more: str = "") -> Block:
@@ -272,8 +307,55 @@ class _Builder:
             after = next(n for n, section in enumerate(sections) if section.id == "family") + 1
             sections.insert(after, self._section("encryption", self._block_picture(), self._block_table(),
                                                  *self._recovery()))
+        after = next(n for n, section in enumerate(sections) if section.id in ("gaps",))
+        sections[after:after] = [*self._who(), *self._advice()]
         sections += [self._section("records", self._record_table()), self._section("about", *self._about())]
         return tuple(sections)
+
+    def with_words(self, sections: tuple[Section, ...], words: Sequence[tuple[str, str, str]]) -> tuple[Section, ...]:
+        """The terms explained, for paper and for readers who want the list, before the records."""
+        if not words:
+            return sections
+        rows = [(Cell(term), Cell(meaning)) for _, term, meaning in words]
+        block = _table_block((self.w("col_term"), self.w("col_meaning")), rows)
+        found = Section("words", self.w("section_words"), (block,))
+        place = next(n for n, section in enumerate(sections) if section.id == "records")
+        return (*sections[:place], found, *sections[place:])
+
+    def _who(self) -> tuple[Section, ...]:
+        """Reported users of the named family, and the ways in: recent, older and undated, kept apart."""
+        vectors = self.report.vectors
+        if vectors is None:
+            return ()
+        undated = ", ".join(f"{t.id} {t.name}" for t in vectors.undated)
+        blocks: list[Block | None] = [
+            Block("heading", self.w("who_actors")),
+            Block("empty", self.w("who_lead" if self.report.actors else "who_none")),
+            self._table(("name", "relation", "confidence", "told_by"), [
+                (Cell(plain(a.name)), Cell(self.w.text(a.relation)), Cell(self.w(a.confidence), mark=a.confidence),
+                 Cell(", ".join(a.sources))) for a in self.report.actors]),
+            Block("heading", self.w("who_recent")),
+            Block("empty", self.w.text(vectors.says)),
+            self._vector_table(vectors.recent)]
+        if vectors.older:
+            blocks += [Block("heading", self.w("who_older")), self._vector_table(vectors.older)]
+        if undated:
+            blocks += [Block("heading", self.w("who_undated")), Block("list", items=(Cell(plain(undated)),))]
+        return (self._section("who", *blocks),)
+
+    def _vector_table(self, seen: Sequence[Seen]) -> Block | None:
+        return self._table(("way", "product", "span", "count", "told_by"), [
+            (Cell(" ".join(filter(None, (s.cve, s.technique))) or "–", mono=True), Cell(plain(s.product or "–")),
+             Cell(f"{s.first_seen} – {s.last_seen}"), Cell(f"{s.count:,}"),
+             Cell(", ".join(s.sources) + (f" ({self.w('unverified')})" if s.unverified else ""))) for s in seen])
+
+    def _advice(self) -> tuple[Section, ...]:
+        blocks: list[Block] = []
+        for part in self.report.advice:
+            mark = f" ({self.w('unverified')})" if part.unverified else ""
+            blocks += [Block("heading", self.w.text(part.title) + mark),
+                       Block("list", items=tuple(Cell(plain(self.w.text(line))) for line in part.lines))]
+        return (self._section("advice", *blocks),) if blocks else ()
 
     def _section(self, key: str, *blocks: Block | None) -> Section:
         present = tuple(b for b in blocks if b is not None)

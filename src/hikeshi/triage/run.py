@@ -7,11 +7,12 @@ Finished parts are kept in OUT/.work until the run completes, so a run that was 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import hikeshi
 from hikeshi.errors import UsageError
@@ -22,7 +23,7 @@ from hikeshi.evidence.source import Source
 from hikeshi.identify import Examined
 from hikeshi.indicators import load_indicators
 from hikeshi.knowledge.load import DATA
-from hikeshi.model.case import Case, NotRead, Story
+from hikeshi.model.case import Case, NotRead
 from hikeshi.model.evidence import EvidenceItem
 from hikeshi.model.finding import Finding
 from hikeshi.model.sighting import Sighting
@@ -207,11 +208,11 @@ class _Run:
 
     def write(self, out: Path, case: Case, findings: Sequence[Finding], items: Sequence[EvidenceItem],
               sightings: Sequence[Sighting], made_at: datetime, skipped_indicators: int) -> None:
-        steps, avoid = advice(case.identification.advice_ids, case.story)
+        steps, avoid = advice(case)
         report = ReportInput(
             case=case, findings=findings, items=items, activity=self.activity(), generated_at=made_at,
             first_steps=steps, not_to_do=avoid, unknowns=unknowns(case, items, skipped_indicators),
-            rules=self.rules.summary(), versions=_versions())
+            rules=self.rules.summary(), versions=_versions(), **_knowledge(case, made_at))
         contents = {
             **write_report(report),
             "case.json": output.json_bytes(case.to_dict()),
@@ -230,18 +231,41 @@ class _Run:
                 for name, result in self.results.items() if result.hours]
 
 
-def advice(ids: Iterable[str], story: Story) -> tuple[tuple[Text, ...], tuple[Text, ...]]:
+def advice(case: Case) -> tuple[tuple[Text, ...], tuple[Text, ...]]:
     """Steps in order of urgency and what not to do; never empty."""
     from hikeshi.knowledge.advice import advice_by_id, advice_for
 
-    records = [a for a in map(advice_by_id, ids) if a is not None]
-    if not records or not story.encrypted_hosts:
-        shells = any(e.kind == "web_shell" for e in story.entry_candidates)
-        kind = "web_shell" if shells else "exfiltration" if story.exfiltration else "unknown"
-        records = records if records and story.encrypted_hosts else list(advice_for(None, kind))
+    kind = kind_of_case(case)
+    records = [a for a in map(advice_by_id, case.identification.advice_ids) if a is not None]
+    if not records or kind != "ransomware":
+        records = list(advice_for(None, kind))
     steps = dict.fromkeys(step for a in records for step in a.steps)
     avoid = dict.fromkeys(step for a in records for step in a.not_to_do)
     return tuple(steps), tuple(avoid)
+
+
+def kind_of_case(case: Case) -> str:
+    """Which advice fits: a note that names a family speaks of ransomware even where no machine is known."""
+    story = case.story
+    if story.encrypted_hosts or case.identification.verdict in ("identified", "candidates"):
+        return "ransomware"
+    shells = any(e.kind == "web_shell" for e in story.entry_candidates)
+    return "web_shell" if shells else "exfiltration" if story.exfiltration else "unknown"
+
+
+def _knowledge(case: Case, made_at: datetime) -> dict[str, Any]:
+    """The report's advice, actors and ways in. Those of a family only where it was named."""
+    from hikeshi.knowledge.advice import sections_for
+    from hikeshi.knowledge.families import load_families
+    from hikeshi.knowledge.vectors import actors_of, recent_vectors
+
+    named = case.identification.family
+    family = next(iter(load_families().named(named)), None) if named else None
+    told: dict[str, Any] = {  # what not to do has a section of its own, before everything else
+        "advice": tuple(one for one in sections_for(family, kind_of_case(case)) if one.id != "not_to_do")}
+    if family is not None:
+        told |= {"actors": actors_of(family), "vectors": recent_vectors(family, made_at.date())}
+    return told
 
 
 def _versions() -> dict[str, str]:
