@@ -148,3 +148,13 @@ def test_a_file_is_mapped_from_disk(tmp_path):
     assert map_file(tmp_path / "b", "b").pattern == "unknown"
     with pytest.raises(InputError):
         map_file(tmp_path / "missing", "missing")
+
+
+def test_chunks_across_the_members_of_a_zip_are_found_and_their_steps():
+    data = docx(160)
+    step = [(at, at + 32_768) for at in range(0, len(data), 98_304)]
+    found = map_bytes(hit(data, *step))
+    assert (found.pattern, found.chunk + found.skip) == ("chunked", 98_304)
+    assert abs(found.chunk - 32_768) <= 4096
+    uneven = [(at + CHANCE.randint(0, 15) * 4096, at + 81_920) for at in range(0, len(data), 131_072)]
+    assert map_bytes(hit(data, *uneven)).pattern == "intermittent"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hikeshi.cli.knowledge import say_problem
 from hikeshi.cli.output import count, plain, say, say_not_read, wrapped, write_json_lines
 from hikeshi.cli.progress import progress
+from hikeshi.errors import UsageError
 from hikeshi.model.text import Text
 
 if TYPE_CHECKING:
@@ -24,34 +24,57 @@ _WIDTH = 74
 
 
 @click.command("identify")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--text", metavar="TEXT", help="The text of a note, pasted. 脅迫文の文面")
+@click.option("--name", "names", multiple=True, metavar="NAME", help="Name of a note or encrypted file. ファイル名")
+@click.option("--extension", "extensions", multiple=True, metavar="EXT", help="Added extension (.xyz). 付いた拡張子")
+@click.option("--contact", "contacts", multiple=True, metavar="ADDRESS",
+              help="E-mail, onion, Tox, Session, Telegram or coin address. 連絡先")
+@click.option("--tool", "tools", multiple=True, metavar="NAME", help="Tool or process seen. 見つかった道具")
+@click.option("--leak-site", "leak_sites", multiple=True, metavar="NAME", help="Leak site. リークサイトの名前")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each input. JSON Lines で出力")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.pass_context
-def command(ctx: click.Context, paths: tuple[Path, ...], as_json: bool, workers: int | None) -> None:
+def command(ctx: click.Context, paths: tuple[Path, ...], text: str | None, names: tuple[str, ...],
+            extensions: tuple[str, ...], contacts: tuple[str, ...], tools: tuple[str, ...],
+            leak_sites: tuple[str, ...], as_json: bool, workers: int | None) -> None:
     """Which ransomware is it? Takes notes, encrypted files, folders and archives. ランサムウェアの特定
 
-    PATH may be "-" for standard input. Answers identified, candidates, unknown or not_ransomware, with reasons.
+    PATH may be "-" for standard input; notes may be text, HTML, RTF, Word, ODT, PDF or mails. With options everything
+    given makes one answer, one JSON object. Answers identified, candidates, unknown or not_ransomware, with reasons.
     """
     from hikeshi.evidence.acquire import acquire
-    from hikeshi.identify import merge
+    from hikeshi.identify import Question, ask, merge, prepare
     from hikeshi.triage.identity import examine_all
 
+    question = Question(names, extensions, contacts, tools, leak_sites)
+    asked = any((names, extensions, contacts, tools, leak_sites))
+    if not paths and text is None and not asked:
+        raise UsageError("nothing was given to identify",
+                         hint="give files, or --text, --name, --extension, --contact, --tool or --leak-site")
     with tempfile.TemporaryDirectory(prefix="hikeshi-") as folder, progress() as advance:
-        acquired = acquire(paths, Path(folder), workers=workers,
+        given = list(paths)
+        if text is not None:
+            pasted = Path(folder) / "pasted.txt"
+            pasted.write_text(text, encoding="utf-8", errors="replace")
+            given.append(pasted)
+        acquired = acquire(given, Path(folder) / "work", workers=workers,
                            on_progress=lambda p: advance("reading", p.done, p.total))
-        examined, failed = examine_all(acquired.sources, workers=workers, on_progress=advance)
-    say_problem()
+        given_singly = len(acquired.sources) == len(given)
+        examined, failed = examine_all(acquired.sources, workers=workers, pictures=given_singly, on_progress=advance)
     say_not_read([*acquired.not_read, *((n.path, n.reason) for n in failed)])
-    given_singly = len(acquired.sources) == len(paths)
+    if asked:
+        examined.append(ask(question, prepare()))
     shown = [one for one in examined if given_singly or one.answer.is_worth_a_line]
+    as_one = asked or (text is not None and len(examined) > 1)
     if as_json:
-        write_json_lines(one.answer.to_dict() for one in shown)
-        found = any(one.answer.verdict in ("identified", "candidates") for one in shown)
+        answers = [merge(examined)] if as_one else [one.answer for one in shown]
+        write_json_lines(one.to_dict() for one in answers)
+        found = any(one.verdict in ("identified", "candidates") for one in answers)
     else:
         whole = merge(examined) if examined else None
         if whole is not None:
-            _print_answer(whole, shown)
+            _print_answer(whole, [one for one in shown if one.answer.kind != "asked"])
         found = whole is not None and whole.verdict in ("identified", "candidates")
     if not examined:
         say("調べられるファイルがありません。 Nothing here could be examined.")

@@ -39,7 +39,8 @@ _SLOTS = 8
 _FINE_BYTES = 64 * 1024
 _LONGEST_STEP = 2048
 _AGREED = 0.93
-_FEWEST = 6  # blocks surely encrypted, where others are in doubt
+# With blocks in doubt: how many are surely encrypted, and steps of whole 16 KiB, as programs choose them.
+_AGREED_IN_DOUBT, _FEWEST, _ROUND = 0.95, 6, 4
 _MEMBERS = 20_000
 _LOCAL = re.compile(rb"PK\x03\x04", re.S)
 _STREAM = re.compile(rb"stream\r?\n", re.S)
@@ -138,9 +139,9 @@ def _period(letters: str, orphans: frozenset[int] = frozenset()) -> tuple[int, i
     at = np.array([n for n, letter in enumerate(letters) if letter != "?" and n not in orphans], dtype=np.int64)
     hit = np.array([letters[n] == "E" for n in at], dtype=bool)
     longest = min(len(letters) // 3, _LONGEST_STEP)
-    if not hit.sum() >= (_FEWEST if orphans else 1):
+    if hit.sum() < (_FEWEST if orphans else 1):
         return 0, 0
-    for period in range(2, longest + 1):
+    for period in range(_ROUND, longest + 1, _ROUND) if orphans else range(2, longest + 1):
         phase = at % period
         seen = np.bincount(phase, minlength=period)
         share = np.bincount(phase, weights=hit, minlength=period) / np.maximum(seen, 1)
@@ -148,7 +149,8 @@ def _period(letters: str, orphans: frozenset[int] = frozenset()) -> tuple[int, i
         # What is never seen intact, and only in doubt, is encrypted.
         usual = (share >= 0.5) | ((seen == 0) & bool(orphans))
         # One stretch of the step is encrypted: going round it, the state changes twice.
-        if agreed >= _AGREED and 0 < usual.sum() < period and int((usual != np.roll(usual, 1)).sum()) == 2:
+        turns = int((usual != np.roll(usual, 1)).sum())
+        if agreed >= (_AGREED_IN_DOUBT if orphans else _AGREED) and 0 < usual.sum() < period and turns == 2:
             return int(usual.sum()), period
     return 0, 0
 

@@ -15,13 +15,16 @@ from dataclasses import dataclass, replace
 from hikeshi.identify import fuzzy
 from hikeshi.identify.selfname import Presentation, presentations
 from hikeshi.identify.text import NoteText
+from hikeshi.indicators.normalise import coin
+from hikeshi.indicators.refang import refang
 from hikeshi.knowledge.addresses import Address, find_addresses
 from hikeshi.knowledge.families import Fact, Families
 from hikeshi.knowledge.galaxy import key_of
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.text import Text, defang
 
-EXACT = {"onion": 0.97, "email": 0.95, "tox": 0.95, "session": 0.95, "telegram": 0.92, "site": 0.92}
+LEAK_SITE, LEAK_SITE_PLAIN = 0.7, 0.3
+EXACT = {"coin": 0.92, "onion": 0.97, "email": 0.95, "tox": 0.95, "session": 0.95, "telegram": 0.92, "site": 0.92}
 FUZZY = {"onion": 0.93, "email": 0.85}
 VANITY = 0.85
 NAME_IN_ADDRESS = 0.6
@@ -39,6 +42,7 @@ _KIND_NAME = {
     "session": Text("Session ID", "the Session ID"),
     "telegram": Text("Telegramの名前", "the Telegram name"),
     "site": Text("サイト", "the site"),
+    "coin": Text("暗号資産のアドレス", "the coin address"),
 }
 _SOURCE_NAME = {
     "misp-galaxy": "MISP galaxy",
@@ -48,6 +52,10 @@ _SOURCE_NAME = {
     "f6-notes": "F6 DFIR",
     "hikeshi": "Hikeshi",
 }
+_MOST_COINS = 50
+_COIN = re.compile(
+    r"(?<![0-9A-Za-z])(?:bc1[02-9ac-hj-np-z]{39,59}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|"
+    r"[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}(?:[1-9A-HJ-NP-Za-km-z]{11})?)(?![0-9A-Za-z])")
 _SITE = re.compile(r"(?:https?://|www\.)((?:[a-z0-9-]{1,63}\.){1,5}[a-z]{2,24})(?![a-z0-9.-]*\.onion)", re.I | re.A)
 _STATED_EXTENSION = re.compile(
     r"(?:extension|расширени\w{1,3}|拡張子)\W{0,12}(?:(?:is|of|to|was)\W{1,3})?(\.[a-z0-9_-]{2,20})\b", re.I
@@ -79,7 +87,7 @@ def clues_in_text(note: NoteText, families: Families, *, path: str, sha256: str)
         return note.record(path, sha256, offset)
 
     addresses = list(find_addresses(note.text))
-    for address in (*addresses, *_sites(note.text, families)):
+    for address in (*addresses, *_sites(note.text, families), *find_coins(note.text)):
         yield from _address_clues(address, families, record(address.start), note.place_of(address.start))
     for address, known, share in fuzzy.damaged_addresses(note.text, addresses, families):
         for fact in families.facts(address.kind, known):
@@ -212,6 +220,39 @@ def address_clues(addresses: Iterable[Address], families: Families, record: Reco
     """Clues of addresses found elsewhere than in a text, as in a file name."""
     for address in addresses:
         yield from _address_clues(address, families, record, None)
+
+
+def contact_clues(contact: str, families: Families) -> Iterator[Clue]:
+    """Clues of an address of any kind, as somebody typed it."""
+    text = refang(contact.strip()).text
+    bare = re.sub(r"^(?:https?://)?(?:www\.)?", "", text.lower()).split("/")[0]
+    found = [*find_addresses(text), *find_coins(text), *_sites(text, families)]
+    if not found and families.facts("site", bare):
+        found.append(Address("site", bare, 0, len(bare)))
+    if not found and text.startswith("@"):
+        found.append(Address("telegram", text[1:].lower(), 0, len(text)))
+    yield from address_clues(found, families, None)
+
+
+def leak_site_clues(name: str, families: Families) -> Iterator[Clue]:
+    """Clues of the name under which a leak site was seen: others use names too, so it never suffices alone."""
+    bare = re.sub(r"(?i)[\s_-]+(?:blog|leaks?|leak site|data leak|news|wall of shame)$", "", name.strip())
+    families_named = families.named(bare)
+    weight = LEAK_SITE_PLAIN if families.is_plain_name(bare) else LEAK_SITE
+    for one in families_named:
+        yield Clue(one, "leak_site", weight / len(families_named), name, "misp-galaxy", Text(
+            f"リークサイトの名前「{shown_value(name)}」が、このファミリの名前です",
+            f"the leak site's name “{shown_value(name)}” is this family's"))
+
+
+def find_coins(text: str) -> Iterator[Address]:
+    """Bitcoin addresses whose checksum is right, and what has the form of a Monero address. Values in lower case:
+    two addresses that differ only in that don't exist in practice."""
+    for count, found in enumerate(_COIN.finditer(text)):
+        if count >= _MOST_COINS:
+            return
+        if found[0][0] in "48" or coin(found[0]) is not None:
+            yield Address("coin", found[0].lower(), found.start(), found.end())
 
 
 def _address_clues(
@@ -347,6 +388,11 @@ def _holds_name(text: str, one: str, families: Families) -> bool:
 def _shown(address: str) -> str:
     """An address as people see it: nobody opens it by a slip."""
     return defang(_short(address))
+
+
+def shown_value(value: str) -> str:
+    """What somebody typed or a file is called, fit for a reason."""
+    return _short(value)
 
 
 def _short(value: str, keep: int = 64) -> str:

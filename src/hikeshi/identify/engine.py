@@ -23,6 +23,7 @@ from hikeshi.identify.gate import Gate, is_tabular, judge, load_signs
 from hikeshi.identify.rank import is_named, rank
 from hikeshi.identify.selfname import unknown_name
 from hikeshi.identify.text import MAX_BYTES, NoteText, note_from_text, read_note
+from hikeshi.identify.traces import load_traces, name_pattern_clues, tool_clues
 from hikeshi.identify.wording import wording_clues
 from hikeshi.knowledge.addresses import Address, find_addresses
 from hikeshi.knowledge.advice import advice_for, load_advice
@@ -49,6 +50,18 @@ class Input:
     text: str | None = None
     data: bytes | None = None
     facts: FileFacts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody knows without a file: note or encrypted file names, extensions, addresses of any kind, names of
+    tools or processes, names of leak sites."""
+
+    names: Sequence[str] = ()
+    extensions: Sequence[str] = ()
+    contacts: Sequence[str] = ()
+    tools: Sequence[str] = ()
+    leak_sites: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,7 @@ def examine(families: Families, source: Source) -> Examined:
 def prepare(packs: Sequence[str] = ()) -> Families:
     """What a child loads before it is locked in: everything that would be read from disk later."""
     load_signs()
+    load_traces()
     load_advice()
     return load_families(*(Path(pack) for pack in packs))
 
@@ -120,18 +134,21 @@ def merge(examined: Sequence[Examined], *, families: Families | None = None) -> 
         return examined[0].answer
     notes = [e for e in examined if e.is_note]
     encrypted = [e for e in examined if e.facts.is_encrypted]
-    if not notes and not encrypted:
+    asked = [e for e in examined if e.answer.kind == "asked"]
+    if not notes and not encrypted and not asked:
         verdict = (
             "not_ransomware" if examined and all(e.answer.verdict == "not_ransomware" for e in examined) else "unknown"
         )
         return Answer("", verdict, "file", advice_ids=_advice(None) if verdict == "unknown" else ())
     extensions = Counter(e.facts.extension for e in encrypted if e.facts.added or e.facts.state == "encrypted")
-    distinct = {c.reason: c for e in (*notes, *encrypted) for c in e.clues if c.kind != "extension"}
+    distinct = {c.reason: c for e in (*notes, *encrypted, *asked) for c in e.clues if c.kind != "extension"}
     found = list(distinct.values())
     for extension, count in extensions.most_common(5):
         first = next(e for e in encrypted if e.facts.extension == extension)
         found += clue.extension_clues(extension, known, RecordRef(first.facts.path, first.facts.sha256), files=count)
-    told = []
+    # An extension that was asked about counts once, also where files carry it.
+    found += [c for e in asked for c in e.clues if c.kind == "extension" and c.value not in extensions]
+    told = [note for e in asked for note in e.answer.notes]
     if notes:
         told.append(Text(f"脅迫文が{len(notes):,}個あります", f"ransom notes: {len(notes):,}"))
     if encrypted:
@@ -153,7 +170,7 @@ def merge(examined: Sequence[Examined], *, families: Families | None = None) -> 
     names = [e.answer.self_name for e in notes if e.answer.self_name]
     return _decide(
         "",
-        "note" if notes else "encrypted",
+        "note" if notes else "encrypted" if encrypted else "asked",
         found,
         known,
         tuple(told),
@@ -161,6 +178,33 @@ def merge(examined: Sequence[Examined], *, families: Families | None = None) -> 
         self_name=names[0] if names else None,
         extensions=tuple(e for e, _ in extensions.most_common(10) if e),
     )
+
+
+def ask(question: Question, families: Families) -> Examined:
+    """An answer to names and addresses alone; what none of our knowledge has is said."""
+    found: list[Clue] = []
+    missing: list[str] = []
+
+    def take(value: str, clues: Iterable[Clue]) -> None:
+        kept = list(clues)
+        found.extend(kept)
+        if not kept:
+            missing.append(value)
+
+    for name in question.names:
+        take(name, examine_input(Input(name), families).clues)
+    for extension in question.extensions:
+        take(extension, clue.extension_clues("." + extension.strip().lower().lstrip("*."), families, None))
+    for contact in question.contacts:
+        take(contact, clue.contact_clues(contact, families))
+    for tool in question.tools:
+        take(tool, tool_clues(tool, families))
+    for site in question.leak_sites:
+        take(site, clue.leak_site_clues(site, families))
+    told = [Text(f"「{shown}」は知られていません", f"nothing is known about “{shown}”")
+            for shown in map(clue.shown_value, missing)]
+    answer = _decide("", "asked", found, families, tuple(told), records=())
+    return Examined(answer, inspect_bytes("", 0, b""), tuple(found), False)
 
 
 def common_footer(facts: Iterable[FileFacts]) -> bytes:
@@ -190,6 +234,7 @@ def _examine(
         extension = facts.extension
         found += clue.extension_clues(extension, families, whole)
         found += clue.address_clues((Address("email", e, 0, 0) for e in facts.emails), families, whole)
+        found += name_pattern_clues(facts.added, families, whole)
         found += [
             clue.marker_clue(family, marker, whole) for family, marker in facts.markers if family in families.by_id
         ]

@@ -28,12 +28,12 @@ from hikeshi.knowledge.wording import Hashes, Wordings, learn
 from hikeshi.knowledge.wording import load as load_wordings
 from hikeshi.knowledge.wording import read as read_wordings
 
-ADDRESS_KINDS = ("onion", "email", "tox", "telegram", "session", "site")
+ADDRESS_KINDS = ("onion", "email", "tox", "telegram", "session", "site", "coin")
 FACT_KINDS = (*ADDRESS_KINDS, "note_name", "extension")
 WEAK_KINDS = ("plain_name", "never_name", "note_name", "extension", "site")
 
 _LONGEST_NAME, _MOST_VARIABLE = 300, 4  # of a note's file name: its pattern must stay quick
-_FORM = 10  # raise it when the compact form changes
+_FORM = 11  # raise it when the compact form changes
 
 
 # Data Encrypted for Impact, Data Destruction, Disk Wipe: what a ransomware, or a wiper posing as one, does.
@@ -202,8 +202,9 @@ def families_of(pack: Pack) -> Families:
     data, facts = pack.json("families.json"), pack.json("facts.json")
     wordings = read_wordings(io.BytesIO(pack.members["wordings.npz"]), where)
     try:
-        if set(facts) != set(FACT_KINDS) or set(data["weak"]) != set(WEAK_KINDS):
-            raise ValueError("other kinds of facts")
+        # Made by an older or a newer version: a kind it lacks is empty, one we don't know is left out.
+        facts = {kind: facts.get(kind, {}) for kind in FACT_KINDS}
+        data["weak"] = {kind: data["weak"].get(kind, []) for kind in WEAK_KINDS}
         for value in (*facts["note_name"], *data["weak"]["note_name"]):
             if len(value) > _LONGEST_NAME or value.count("*") > _MOST_VARIABLE:
                 raise ValueError("a note's file name with too many variable parts")
