@@ -18,7 +18,8 @@ from hikeshi_desk.mail import keys, threads
 from hikeshi_desk.mail.models import SentMail
 from hikeshi_desk.mail.post import load_post
 from hikeshi_desk.mail.receive import receive
-from hikeshi_desk.mail.send import build, queue_closings
+from hikeshi_desk.mail.send import acknowledge, build, queue_closings
+from serving import Served
 
 pytestmark = pytest.mark.django_db
 RANSOM = "画面に「Your files have been encrypted」と出て、ファイルサーバが暗号化されました。\n"
@@ -75,7 +76,6 @@ def test_who_wrote_encrypted_gets_no_code_in_the_clear(a_mail):
     received = receive([a_mail()], source="pipe")
     thread, post = received.thread, load_post()
     SentMail.objects.all().delete()
-    from hikeshi_desk.mail.send import acknowledge
     received.pgp = {"encrypted": "pgp"}
     assert "{code}" not in acknowledge(received, thread, Case.objects.get(), post).body
 
@@ -147,3 +147,19 @@ def test_a_key_that_cannot_be_opened_stops_the_start_with_the_next_step(monkeypa
             keys.check()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_desk_whose_key_is_locked_says_so_and_does_not_open(monkeypatch, tmp_path):
+    monkeypatch.setenv(keys.PASSPHRASE, "a long passphrase")
+    try:
+        keys.create(load_post())
+        shutil.move(Path(settings.DATA) / "mail", tmp_path / "data" / "mail")
+    finally:
+        shutil.rmtree(Path(settings.DATA) / "mail", ignore_errors=True)
+    desk = Served(tmp_path, HIKESHI_MAIL_ADDRESS="desk@example.org", HIKESHI_SMTP="smtp+plain://127.0.0.1:9")
+    try:
+        assert desk.process.wait(90) != 0
+    finally:
+        desk.stop()
+    assert "no passphrase was given" in desk.text and keys.PASSPHRASE in desk.text and "key.asc" in desk.text
+    assert "The desk is open" not in desk.text and "Traceback" not in desk.text
