@@ -9,8 +9,8 @@ import random
 import pytest
 
 from hikeshi.cli.main import main
-from hikeshi.identify import Question, ask, examine_input, merge
 from hikeshi.identify import Input as Given
+from hikeshi.identify import Question, ask, examine_input, merge
 from hikeshi.identify.clues import find_coins
 from hikeshi.identify.traces import MOST, load_traces
 from hikeshi.knowledge.families import load_families
