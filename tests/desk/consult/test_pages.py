@@ -212,7 +212,8 @@ def test_a_case_that_cannot_be_opened_now_is_still_received(browser, monkeypatch
         patch.setattr("hikeshi_desk.consult.thread.begin", broken)
         code = ask(browser)
     assert Case.objects.count() == 0
-    assert text("consult.thread.waiting", language="ja") in entered(Client(), code)
+    waiting = entered(Client(), code)
+    assert text("consult.thread.waiting", language="ja") in waiting and text("consult.thread.due", language="ja") in waiting
     from hikeshi_desk.cases.opening import open_waiting
 
     assert open_waiting() == 1
@@ -377,3 +378,15 @@ def test_what_was_written_is_shown_as_text(browser):
     ("get", "/thread/reply/"), ("get", "/thread/name/"), ("get", "/thread/close/"), ("get", "/leave/")])
 def test_other_methods_are_not_allowed(browser, method, path):
     assert getattr(browser, method)(path).status_code == 405
+
+
+def test_large_files_are_said_to_be_filed_until_they_are(browser, monkeypatch):
+    from hikeshi_desk.cases import opening
+
+    monkeypatch.setattr(opening, "AT_ONCE", 2000)
+    code = ask(browser, files=SimpleUploadedFile("disk.img", b"x" * 5000))
+    page = entered(Client(), code)
+    assert Case.objects.get().number in page and text("consult.thread.filing", language="ja") in page
+    assert opening.file_large() == 1
+    page = entered(Client(), code)
+    assert text("consult.thread.filing", language="ja") not in page and "disk.img" in page
