@@ -19,7 +19,7 @@ from hikeshi.knowledge import installed, wording
 from hikeshi.knowledge.admit import admit, check
 from hikeshi.knowledge.advice import load_advice
 from hikeshi.knowledge.decryptors import load_decryptors
-from hikeshi.knowledge.families import compact, load_families
+from hikeshi.knowledge.families import compact, families_of, load_families
 from hikeshi.knowledge.keys import key_id, make_key, read_public
 from hikeshi.knowledge.pack import FORMAT, Pack, PackSource, pack_bytes, read_bytes
 from hikeshi.knowledge.pack_diff import diff
@@ -226,13 +226,23 @@ def test_wordings_that_would_expand_are_refused():
 
 
 @pytest.mark.parametrize("change", [
-    {"families": 3}, {"names": {"zz": ["nobody"]}}, {"weak": {}}, {"families": [{"id": "x"}]},
+    {"families": 3}, {"names": {"zz": ["nobody"]}}, {"weak": 3}, {"families": [{"id": "x"}]},
     {"families": [{"id": "x/y", "name": "x", "names": [], "kin": [], "actors": [], "techniques": []}], "names": {}},
     {"families": [{"id": "x", "name": 7, "names": [], "kin": [], "actors": [], "techniques": []}], "names": {}},
 ])
 def test_families_of_another_shape_are_refused(change):
     with pytest.raises(KnowledgeError, match="families can't be used"):
         check(pack_bytes("Test", 1, [], members(**change)), "x")
+
+
+def test_a_pack_of_another_version_lacks_kinds_of_facts_or_has_more(keys):
+    held = members()
+    facts = json.loads(held["facts.json"])
+    del facts["telegram"]
+    facts["carrier_pigeon"] = {"x": [["zzgang", "made-up"]]}
+    pack = check(pack_bytes("Test", 1, [], held | {"facts.json": orjson.dumps(facts)}), "x")
+    families = families_of(pack)
+    assert families.facts("telegram", "x") == () and {f.family for f in families.facts("onion", ONION)} == {"zzgang"}
 
 
 def test_a_note_name_that_would_be_slow_to_match_is_refused():
@@ -349,7 +359,7 @@ def test_an_installed_pack_of_another_version_is_set_aside(home, keys, tmp_path)
     # As after an update of Hikeshi: whole and signed, but with families this version can't read.
     path, public = keys["ours"]
     installed.trust(public)
-    (home / "current.hkpack").write_bytes(pack_bytes("Other", 5, [], members(weak={}), path))
+    (home / "current.hkpack").write_bytes(pack_bytes("Other", 5, [], members(weak=3), path))
     assert "lockbit" in load_families().by_id
     assert installed.installed() is None and "can't be used" in installed.problem().what
 

@@ -51,6 +51,10 @@ COMMANDS: dict[str, str] = {
 }
 
 
+# Their answers rest on the knowledge pack: one that can't be used is told before they begin.
+_KNOWING = ("triage", "identify")
+
+
 class ReaderGone(Exception):
     """Whoever read our output (head, less) has closed it."""
 
@@ -65,6 +69,8 @@ class LazyCommands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command = importlib.import_module(f"hikeshi.cli.{cmd_name}").command
+        if cmd_name in _KNOWING:
+            importlib.import_module("hikeshi.cli.knowledge").say_problem()
         assert isinstance(command, click.Command)
         return command
 

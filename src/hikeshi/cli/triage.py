@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from hikeshi.cli.knowledge import say_problem
 from hikeshi.cli.output import count, plain, say, say_not_read
 from hikeshi.cli.progress import progress
 from hikeshi.cli.story import print_story
@@ -47,7 +46,6 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], out: Path, indicator
         print("調べられる記録がありません。\nNo record was read: nothing can be said about an intrusion.\n")
     print_story(result.case, result.findings)
     sys.stdout.flush()
-    say_problem()
     say_not_read([(item.path, item.reason) for item in result.case.not_read])
     say(f"{count(len(result.items), 'file')}, {count(records, 'record')}, {rejected:,} damaged, "
         f"{count(len(result.case.not_read), 'file')} not read, {time.monotonic() - began:.1f} s")
