@@ -48,7 +48,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     asked = parser.parse_args()
     if asked.database == "postgres" and not os.environ.get("DATABASE_URL"):
-        os.execv(sys.executable, [sys.executable, str(ROOT / "tests/desk/postgres.py"), sys.executable, *sys.argv])
+        os.execv(sys.executable, [sys.executable, str(ROOT / "tests/desk/postgres.py"), "--on-disk", sys.executable,
+                                  *sys.argv])
     with tempfile.TemporaryDirectory(prefix="hikeshi-bench-") as folder:
         os.environ.update(HIKESHI_DATA=str(asked.data or folder), DJANGO_SETTINGS_MODULE="hikeshi_desk.settings",
                           HIKESHI_SECOND_FACTOR="optional")

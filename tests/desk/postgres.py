@@ -1,6 +1,7 @@
-"""A private PostgreSQL cluster for as long as a command runs: python tests/desk/postgres.py COMMAND…
+"""A private PostgreSQL cluster for as long as a command runs: python tests/desk/postgres.py [--on-disk] COMMAND…
 
-The command finds it as DATABASE_URL. The cluster lies in a temporary folder, answers on loopback and on a socket in
+The command finds it as DATABASE_URL. The cluster lies in memory where there is room (a test empties all tables many
+times, and no test cuts the server's power), with --on-disk in a temporary folder; answers on loopback and on a socket in
 that folder, keeps every commit (fsync on), sorts the Japanese way (ICU), and ends with the command, however that ends.
 Exit code: the command's; 75 if there is no PostgreSQL to start, with the reason on stderr.
 """
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MISSING = 75
+_ROOM = 1 << 30
 _ACCOUNTS = ("postgres", "nobody")
 
 
@@ -65,10 +67,10 @@ def account() -> pwd.struct_passwd | None:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[Cluster]:
+def cluster(*, on_disk: bool = False) -> Iterator[Cluster]:
     """Made, started, and gone at the end. Raises NoPostgres."""
     bin_folder, who = programs(), account()
-    folder = Path(tempfile.mkdtemp(prefix="hikeshi-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="hikeshi-postgres-", dir=None if on_disk else _memory()))
     try:
         password = secrets.token_hex(16)
         (folder / "password").write_text(password)
@@ -82,6 +84,12 @@ def cluster() -> Iterator[Cluster]:
             yield Cluster(url, server, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory() -> str | None:
+    """Linux's memory disk, if a gigabyte is free there."""
+    place = Path("/dev/shm")
+    return str(place) if place.is_dir() and shutil.disk_usage(place).free > _ROOM else None
 
 
 def _as(who: pwd.struct_passwd | None) -> dict[str, object]:
@@ -145,7 +153,8 @@ def _create(url: str) -> None:
 def main(command: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with cluster() as running:
+        with cluster(on_disk=command[:1] == ["--on-disk"]) as running:
+            command = command[1:] if command[:1] == ["--on-disk"] else command
             return subprocess.run(command, env=os.environ | {"DATABASE_URL": running.url}, check=False).returncode
     except NoPostgres as why:
         print(why, file=sys.stderr)
