@@ -69,3 +69,19 @@ def test_nothing_and_junk_are_no_notes(data):
     found = examine_input(Input("README.txt", data=data), FAMILIES)
     assert not found.is_note and found.answer.family is None
     assert found.answer.verdict in ("unknown", "candidates", "not_ransomware")
+
+
+LOSS = "Your files are encrypted by {name}. Contact us at x@example.com to buy the decryptor or your data is published.\n"
+
+
+@pytest.mark.parametrize("name, family", [("BlackByfe", "BlackByte"), ("RansornHuh", "RansomHub"), ("LockBif", "LockBit")])
+def test_a_name_damaged_by_scanning_is_a_clue_and_never_names(name, family):
+    answer = examine_input(Input("scan.txt", text=LOSS.format(name=name)), FAMILIES).answer
+    assert answer.family is None and answer.verdict == "candidates"
+    assert [c.family for c in answer.candidates] == [family] and "one sign away" in answer.candidates[0].reasons[0].en
+
+
+@pytest.mark.parametrize("name", ["Blockbuster", "our people", "strong algorithms", "Clob", "BlackBxxe"])
+def test_other_words_are_near_no_name(name):
+    answer = examine_input(Input("scan.txt", text=LOSS.format(name=name)), FAMILIES).answer
+    assert not any("one sign away" in r.en for c in answer.candidates for r in c.reasons)

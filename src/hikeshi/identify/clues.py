@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from hikeshi.identify import fuzzy
-from hikeshi.identify.selfname import Presentation, presentations
+from hikeshi.identify.selfname import Presentation, damaged_presentations, presentations
 from hikeshi.identify.text import NoteText
 from hikeshi.indicators.normalise import coin
 from hikeshi.indicators.refang import refang
@@ -31,6 +31,7 @@ NAME_IN_ADDRESS = 0.6
 SELF_NAME = {"double": 0.95, "strong": 0.93, "title": 0.9, "weak": 0.75}
 PLAIN_SELF_NAME = {"double": 0.92, "strong": 0.8, "title": 0.6, "weak": 0.3}
 SELF_NAME_REPEATED = 0.9
+DAMAGED_SELF_NAME = 0.4  # never enough: names that differ in one sign are often two families'
 STATED = 0.6
 NOTE_NAME, NOTE_NAME_OWN, NOTE_NAME_WEAK = 0.6, 0.9, 0.15
 EXTENSION, EXTENSION_OWN, EXTENSION_PLAIN, EXTENSION_WEAK = 0.6, 0.9, 0.6, 0.1
@@ -117,6 +118,14 @@ def clues_in_text(note: NoteText, families: Families, *, path: str, sha256: str)
         yield from _presentation_clues(
             shown, families, record(shown.start), note.place_of(shown.start), repeated=len(forms) > 1
         )
+    if not shown_names:
+        for shown in damaged_presentations(note.text, families):
+            for one in shown.families:
+                yield Clue(one, "self_name", DAMAGED_SELF_NAME, shown.name, "misp-galaxy", Text(
+                    f"{note.place_of(shown.start).ja}で「{shown.name}」と名乗っています。"
+                    f"{families.by_id[one].name}の1文字違いです（「{shown.span}」）",
+                    f"calls itself “{shown.name}” in {note.place_of(shown.start).en}, one sign away from "
+                    f"{families.by_id[one].name} (“{shown.span}”)"), record(shown.start))
     for found in _STATED_EXTENSION.finditer(note.text):
         for clue in extension_clues(found[1].lower(), families, record(found.start(1))):
             # Told in a text, not seen on a file.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hikeshi.knowledge.families import Families
 from hikeshi.knowledge.galaxy import key_of
@@ -65,6 +66,7 @@ _LEADING = re.compile(r"^(?:the|a|an|our|your|by|from|team|group|with|new|ransom
 
 _LEET = str.maketrans("013457", "oleast")
 
+_LONG_NAME = 7
 _TITLE_LINES = 6
 _TITLE_LENGTH = 60
 
@@ -72,7 +74,7 @@ _TITLE_LENGTH = 60
 @dataclass(frozen=True, slots=True)
 class Presentation:
     """`name` as written, `span` the words around it, `families` the ids it belongs to;
-    `strength` is double ("we are X ransomware"), strong, title or weak."""
+    `strength` is double ("we are X ransomware"), strong, title, weak or damaged."""
 
     name: str
     span: str
@@ -107,6 +109,54 @@ def unknown_name(text: str, families: Families) -> tuple[str, int] | None:
         if _is_name(name, families) and not families.named(name) and not families.named(" ".join(words[-2:])):
             return name, found.start(1)
     return None
+
+
+def damaged_presentations(text: str, families: Families) -> Iterator[Presentation]:
+    """Presentations by what is one sign away from a name of seven signs or more, as a scanner leaves it. Not where
+    the word is a name itself, or near two families' names."""
+    names, near = _near_names(families)
+    for _, pattern in _CUED[:5]:
+        for found in pattern.finditer(text[: 64 * 1024]):
+            words = _clean(found[1]).split()
+            if not words:
+                continue
+            shape = _shape(words[0])
+            hits = set() if shape in names else set(near.get(shape, ()))
+            for at in range(len(shape)) if len(shape) >= _LONG_NAME and shape not in names else ():
+                hits |= set(near.get(shape[:at] + shape[at + 1 :], ()))
+            ids = {one for name in hits if _is_one_edit(shape, name) for one in names[name]}
+            if len(ids) == 1 and not _match(words[0], families) and not families.is_never_a_name(key_of(words[0])):
+                yield Presentation(words[0], _span(found[0]), found.start(), "damaged", tuple(ids))
+
+
+def _shape(word: str) -> str:
+    """A name with look-alike signs folded together: LockB1t, L0ckBit and LockBit are one."""
+    return re.sub(r"[^a-z]", "", word.lower().translate(_LEET)).replace("rn", "m").replace("vv", "w").replace("l", "i")
+
+
+@lru_cache(maxsize=2)
+def _near_names(families: Families) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+    """Long names by their shape → ids, and shapes by what is left when one sign is taken out."""
+    names: dict[str, dict[str, None]] = {}
+    for one, family in families.by_id.items():
+        for name in family.names:
+            shape = _shape(name)
+            if len(shape) >= _LONG_NAME and not families.is_plain_name(name):
+                names.setdefault(shape, {})[one] = None
+    near: dict[str, dict[str, None]] = {}
+    for shape in names:
+        for at in range(len(shape)):
+            near.setdefault(shape[:at] + shape[at + 1 :], {})[shape] = None
+        near.setdefault(shape, {})[shape] = None
+    return {k: tuple(v) for k, v in names.items()}, {k: tuple(v) for k, v in near.items()}
+
+
+def _is_one_edit(one: str, other: str) -> bool:
+    if abs(len(one) - len(other)) > 1:
+        return False
+    at = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    rest = (one[at:], other[at:])
+    return rest[0][1:] == rest[1][1:] or rest[0][1:] == rest[1] or rest[0] == rest[1][1:]
 
 
 def _known(found: re.Match[str], strength: str, families: Families) -> Iterator[Presentation]:
