@@ -87,3 +87,23 @@ def test_standard_input_is_read(evidence):
                           capture_output=True, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     assert done.returncode == 1, done.stderr
     assert json.loads(done.stdout)["family"] == "Akira"
+
+
+def test_ways_in_and_actors_stand_beside_the_family_and_nowhere_else(evidence, capsysbinary):
+    assert main(["identify", str(evidence), "--json", "--days", "30"]) == 1
+    found = {line["path"]: line for line in lines(capsysbinary)}
+    vectors = found["FS-01/D/note.txt"]["vectors"]
+    assert vectors["recent"] == [] and vectors["says"]["en"].startswith("No recent data (last 30 days)")
+    assert any(one["cve"] == "CVE-2024-40766" and one["unverified"] for one in vectors["older"])
+    assert "T1486" in {one["id"] for one in vectors["known_undated"]}
+    actors = found["FS-01/D/note.txt"]["actors"]
+    assert actors and all({"name", "relation", "source", "confidence"} <= set(one) for one in actors)
+    assert all(isinstance(one["relation"], str) for one in actors)
+    assert found["about.txt"]["vectors"] is None and found["about.txt"]["actors"] == []
+
+
+def test_people_are_told_of_decryptors_with_their_limits_and_that_nothing_is_recent(evidence, capsys):
+    main(["identify", str(evidence)])
+    told = capsys.readouterr().out
+    assert "No recent data (last 90 days)" in told and "Announced: Avast (2023-06)" in told
+    assert all(cell_len(line) <= 80 for line in told.splitlines())
