@@ -14,6 +14,8 @@ os.environ["HIKESHI_DATA"] = tempfile.mkdtemp(prefix="hikeshi-test-")
 os.environ["HIKESHI_KNOWLEDGE"] = str(Path(os.environ["HIKESHI_DATA"]) / "knowledge")
 # Tests of the second factor switch it on; everybody else signs in with one step.
 os.environ["HIKESHI_SECOND_FACTOR"] = "optional"
+# A browser of an earlier test leaves its event loop in this thread; Django would then refuse every query.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hikeshi_desk.settings")
 
 

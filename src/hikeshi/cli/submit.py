@@ -28,13 +28,13 @@ KINDS = ("ransomware", "targeted", "malware", "web_compromise", "data_leak", "ph
 @click.option("--what", default="", help="What happened, in your words. 何が起きたか")
 @click.option("--kind", type=click.Choice(KINDS), default="unknown", show_default=True, metavar="KIND",
               help=f"{', '.join(KINDS)}. 種類")
-@click.option("--contact", default="", help="Mail or telephone; without it you stay anonymous. 連絡先（なければ匿名）")
+@click.option("--contact", default="", help="Mail or telephone; without it you stay anonymous. 連絡先")
 @click.option("--name", "asker", default="", help="Your organisation. 組織名")
 @click.option("--code", default="", envvar="HIKESHI_RECEIPT_CODE",
               help="Receipt code: more for a consultation you sent before; better in HIKESHI_RECEIPT_CODE. 受付コード")
 @click.option("--resume", is_flag=True, help="Go on where the same command stopped. 途中から続ける")
 @click.option("--ca", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="PEM file of the desk's own certificate authority. 窓口の認証局")
+              help="PEM file of the desk's certificate authority. 認証局")
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False),
               help="Where to remember how far it got. [default: in ~/.hikeshi] 途中経過の置き場所")
 @click.option("--language", type=click.Choice(("ja", "en")), default="ja", show_default=True,

@@ -1,4 +1,4 @@
-"""What to do first, for each kind of the form (data/first_steps.toml): on the receipt, and in a mail's acknowledgement."""
+"""What to do first, for each kind of the form (data/first_steps.toml): on the receipt, and in a mail's answer."""
 
 from __future__ import annotations
 
