@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from hikeshi_desk.analysis import folder, service
@@ -52,7 +54,7 @@ def analysed(consult, made):
         case = consult(what, **{"incident": "ransomware", **fields})
         run = uuid.uuid4()
         shutil.copytree(place, folder.of(run))
-        Analysis.objects.create(case=case, state=State.DONE, result=run, summary=told, finished_at=case.opened_at,
+        Analysis.objects.create(case=case, state=State.DONE, result=run, summary=copy.deepcopy(told), finished_at=case.opened_at,
                                 files=0, words=1)
         Sign.objects.bulk_create([Sign(case=case, kind=kind, key=key) for kind, key in signs])
         return case
