@@ -146,6 +146,8 @@ class Case(models.Model):
             models.Index(fields=["-last_word_at"], name="newest_word"),
             models.Index(fields=["owner", "state"], name="by_owner"),
             models.Index(fields=["task_due_at"], name="task_due"),
+            # All that the counts of the queue's views ask for: they never read the rows.
+            models.Index(fields=["rank", "due_at", "task_due_at", "owner", "team", "handed_at"], name="queue_counts"),
         ]
 
     def __str__(self) -> str:

@@ -22,7 +22,8 @@ from hikeshi_desk.cases.models import Attachment, Case, Message, OpinionPoint, S
 
 MOST = 50  # hits of one answer
 _CANDIDATES = 400  # looked at for one answer
-_SAMPLE = 2000  # a pair seen more often than this counts as common
+_COUNTED = 160_000  # index entries read to see which pairs are rare, shared among the pairs of a query
+_SAMPLE = 20_000  # a pair seen more often than this counts as common
 _PAIRS = 8  # the rarest pairs find the candidates; the text itself decides
 _LONGEST_QUERY = 100
 _CJK = 0x2E7F  # signs above are written without spaces
@@ -106,11 +107,14 @@ def _candidates(grams: Sequence[str], *, levels: tuple[bool, ...], within: Query
 
 
 def _rarest_first(grams: Sequence[str]) -> list[str]:
-    """Pairs by how often they occur, counted up to _SAMPLE, all in one statement."""
+    """Pairs by how often they occur, all in one statement, each counted up to a limit.
+
+    The limit must lie above what digits of case numbers reach: with all pairs "common" every case would be walked."""
     if len(grams) == 1:
         return list(grams)
+    limit = min(_SAMPLE, _COUNTED // len(grams))
     table = connection.ops.quote_name(SearchGram._meta.db_table)
-    one = f"(SELECT COUNT(*) FROM (SELECT 1 FROM {table} WHERE gram = %s LIMIT {_SAMPLE}) AS seen)"
+    one = f"(SELECT COUNT(*) FROM (SELECT 1 FROM {table} WHERE gram = %s LIMIT {limit}) AS seen)"
     with connection.cursor() as cursor:
         cursor.execute("SELECT " + ", ".join([one] * len(grams)), list(grams))
         counts: tuple[int, ...] = cursor.fetchone()
