@@ -87,7 +87,13 @@ class Hidden(Families):
         return tuple(dict.fromkeys((*super().note_name(name), *own)))
 
     def similar_notes(self, found: wording.Hashes) -> Iterator[SimilarNote]:
-        for row in self._wordings.compare(found, skip=self._hidden_rows):
+        return self._similar(self._wordings.compare(found, skip=self._hidden_rows))
+
+    def notes_of_like_words(self, found: wording.Hashes) -> Iterator[SimilarNote]:
+        return self._similar(self._wordings.words.compare(found, skip=self._hidden_rows))
+
+    def _similar(self, rows: Iterable[wording.Shared]) -> Iterator[SimilarNote]:
+        for row in rows:
             yield SimilarNote(self._note_family[row.note], self._wordings.source[row.note],
                               self._wordings.named[row.note], row.note, row.of_text, row.of_note, row.fit,
                               self._wordings.ways[row.note])

@@ -24,7 +24,7 @@ from hikeshi.knowledge.galaxy import display_name, key_of
 from hikeshi.knowledge.installed import BUILT_IN, installed, installed_id, set_aside
 from hikeshi.knowledge.load import DATA, load_records
 from hikeshi.knowledge.pack import Pack
-from hikeshi.knowledge.wording import Hashes, Wordings, learn
+from hikeshi.knowledge.wording import Hashes, Shared, Wordings, learn
 from hikeshi.knowledge.wording import load as load_wordings
 from hikeshi.knowledge.wording import read as read_wordings
 
@@ -117,7 +117,14 @@ class Families:
 
     def similar_notes(self, found: Hashes) -> Iterator[SimilarNote]:
         """Known notes by how much wording they share with these hashes, nearest first."""
-        for row in self._wordings.compare(found):
+        return self._similar(self._wordings.compare(found))
+
+    def notes_of_like_words(self, found: Hashes) -> Iterator[SimilarNote]:
+        """The same by words and pairs of words (wording.word_hashes)."""
+        return self._similar(self._wordings.words.compare(found))
+
+    def _similar(self, rows: Iterable[Shared]) -> Iterator[SimilarNote]:
+        for row in rows:
             if self._note_family[row.note]:
                 yield SimilarNote(self._note_family[row.note], self._wordings.source[row.note],
                                   self._wordings.named[row.note], row.note, row.of_text, row.of_note, row.fit,
@@ -125,7 +132,7 @@ class Families:
 
     def hashes_of(self, note: int) -> Hashes:
         """The wording of one known note, by its number."""
-        return self._wordings.grams_of(note)
+        return self._wordings.runs.of(note)
 
     def name_keys(self, one: str) -> frozenset[str]:
         """Every name of a family as key_of() makes it."""

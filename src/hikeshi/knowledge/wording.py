@@ -2,12 +2,14 @@
 
 A note's wording is the set of hashes of all runs of six letters of its text, addresses and long numbers
 left out, spaces and signs ignored; so it survives other line ends, another form of document and most
-scanning errors. `Wordings` holds those sets for many notes as one index. Columns of the file
-(data/wordings.npz, arrays only, never pickled):
+scanning errors. Beside it stand the hashes of its words and pairs of words: a note that was written anew
+by the same hand shares no long runs, but ways of speaking. `Wordings` holds those sets for many notes,
+one index for runs, one for words. Columns of the file (data/wordings.npz, arrays only, never pickled):
 
-gram    uint32, sorted: every hash that occurs
+gram    uint32, sorted: every hash of a run that occurs
 start   uint32, one longer than gram: where the hash's notes begin in `note`
 note    uint16: numbers of the notes that hold the hash, hash after hash
+word, word_start, word_note   the same for words and pairs of words
 family  name of each note's family as the source writes it
 source  each note's source, a name in SOURCES.toml
 named   1 where the note's text holds a name of its family of four letters or more
@@ -23,6 +25,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,6 +47,7 @@ _LEFT_OUT = re.compile(
 )
 
 _WORD = re.compile(r"[^\W_]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 Hashes = npt.NDArray[np.uint32]
 Places = npt.NDArray[np.int64]
@@ -83,6 +87,13 @@ def hashes(text: str) -> tuple[Hashes, Places]:
     return (mixed & np.uint64(0xFFFFFFFF)).astype(np.uint32), places[:count]
 
 
+def word_hashes(text: str) -> Hashes:
+    """The hash of every word and of every two words that follow each other, in no order, some more than once."""
+    words = _LETTERS.findall(bare(text).lower())
+    pairs = map(" ".join, pairwise(words))
+    return np.fromiter((zlib.crc32(one.encode("utf-8", "surrogatepass")) for one in chain(words, pairs)), np.uint32)
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """How a text compares with one known note: the weight they share as part of the text's and of the note's."""
@@ -98,62 +109,75 @@ class Shared:
         return max(both, 0.85 * self.of_text if self.of_note >= 0.3 else 0.0)
 
 
-class Wordings:
-    """The index. A run that few notes hold weighs more: the logarithm of how many of all notes lack it."""
+class Index:
+    """Hashes and the notes that hold them. One that few notes hold weighs more: the logarithm of how many of all
+    notes lack it."""
 
-    def __init__(self, gram: Hashes, start: npt.NDArray[np.uint32], note: npt.NDArray[np.uint16],
-                 family: Sequence[str], source: Sequence[str], named: Sequence[bool], ways: Sequence[int]) -> None:
-        self.family, self.source, self.named, self.ways = tuple(family), tuple(source), tuple(named), tuple(ways)
-        self._gram, self._start, self._note = gram, start.astype(np.int64), note
-        notes = len(self.family)
-        self._weight = np.log((notes + 1) / (np.diff(self._start) + 0.5))
+    def __init__(self, gram: Hashes, start: npt.NDArray[np.uint32], note: npt.NDArray[np.uint16], notes: int) -> None:
+        self.gram, self.start, self.note = gram, start.astype(np.int64), note
+        self._weight = np.log((notes + 1) / (np.diff(self.start) + 0.5))
         self._unseen = float(np.log((notes + 1) / 0.5))
-        per_gram = np.repeat(self._weight, np.diff(self._start))
+        per_gram = np.repeat(self._weight, np.diff(self.start))
         self._mass = np.bincount(note, weights=per_gram, minlength=notes) if notes else np.zeros(0)
+
+    def compare(self, found: Hashes, *, skip: Collection[int] = ()) -> list[Shared]:
+        """Every known note that shares a hash with these, best fit first; `skip`: notes to leave out."""
+        wanted = np.unique(found)
+        if not len(wanted) or not len(self.gram):
+            return []
+        at = np.minimum(np.searchsorted(self.gram, wanted), len(self.gram) - 1)
+        at = at[self.gram[at] == wanted]
+        counts = self.start[at + 1] - self.start[at]
+        total = float(self._weight[at].sum()) + self._unseen * (len(wanted) - len(at))
+        if not len(at):
+            return []
+        ends = np.cumsum(counts)
+        inner = np.arange(ends[-1]) - np.repeat(ends - counts, counts) + np.repeat(self.start[at], counts)
+        shared = np.bincount(self.note[inner], weights=np.repeat(self._weight[at], counts), minlength=len(self._mass))
+        left_out = set(skip)
+        rows = [Shared(int(note), float(shared[note]) / total, float(shared[note] / self._mass[note]))
+                for note in np.flatnonzero(shared) if int(note) not in left_out]
+        return sorted(rows, key=lambda row: (-row.fit, row.note))
+
+    def of(self, note: int) -> Hashes:
+        """The hashes of one note, sorted."""
+        owner = np.repeat(np.arange(len(self.gram)), np.diff(self.start))
+        mine: Hashes = self.gram[owner[self.note == note]]
+        return mine
+
+
+class Wordings:
+    """The notes with their two indexes; a note's number is its place in both."""
+
+    def __init__(self, runs: Index, words: Index, family: Sequence[str], source: Sequence[str],
+                 named: Sequence[bool], ways: Sequence[int]) -> None:
+        self.family, self.source, self.named, self.ways = tuple(family), tuple(source), tuple(named), tuple(ways)
+        self.runs, self.words = runs, words
 
     def __len__(self) -> int:
         return len(self.family)
 
     def compare(self, found: Hashes, *, skip: Collection[int] = ()) -> list[Shared]:
         """Every known note that shares a run with these hashes, best fit first; `skip`: notes to leave out."""
-        wanted = np.unique(found)
-        if not len(wanted) or not len(self._gram):
-            return []
-        at = np.minimum(np.searchsorted(self._gram, wanted), len(self._gram) - 1)
-        at = at[self._gram[at] == wanted]
-        counts = self._start[at + 1] - self._start[at]
-        total = float(self._weight[at].sum()) + self._unseen * (len(wanted) - len(at))
-        if not len(at):
-            return []
-        ends = np.cumsum(counts)
-        inner = np.arange(ends[-1]) - np.repeat(ends - counts, counts) + np.repeat(self._start[at], counts)
-        shared = np.bincount(self._note[inner], weights=np.repeat(self._weight[at], counts), minlength=len(self))
-        left_out = set(skip)
-        rows = [Shared(int(note), float(shared[note]) / total, float(shared[note] / self._mass[note]))
-                for note in np.flatnonzero(shared) if int(note) not in left_out]
-        return sorted(rows, key=lambda row: (-row.fit, row.note))
-
-    def grams_of(self, note: int) -> Hashes:
-        owner = np.repeat(np.arange(len(self._gram)), np.diff(self._start))
-        mine: Hashes = self._gram[owner[self._note == note]]
-        return mine
+        return self.runs.compare(found, skip=skip)
 
 
 def learn(notes: Iterable[Note], *, names: Mapping[str, Collection[str]] | None = None) -> Wordings:
     """An index of these notes. `names`: the keys of each family's names (letters and digits)."""
     kept: list[Note] = []
-    grams: list[Hashes] = []
-    owners: list[npt.NDArray[np.uint16]] = []
+    runs: list[Hashes] = []
+    words: list[Hashes] = []
     named: list[bool] = []
     for note in notes:
         mine = np.unique(hashes(note.text)[0])
         if not len(mine):
             continue
-        owners.append(np.full(len(mine), len(kept), np.uint16))
-        grams.append(mine)
+        runs.append(mine)
+        words.append(np.unique(word_hashes(note.text)))
         kept.append(note)
         named.append(holds_name(note.text, [one for one in (names or {}).get(note.family, ()) if len(one) >= 4]))
-    return _index(grams, owners, kept, named)
+    return Wordings(_index(runs), _index(words), [one.family for one in kept], [one.source for one in kept], named,
+                    [ways_of(one.text) for one in kept])
 
 
 def ways_of(text: str) -> int:
@@ -172,24 +196,27 @@ def holds_name(text: str, names: Collection[str]) -> bool:
 
 def joined(parts: Sequence[Wordings]) -> Wordings:
     """Several indexes as one, the notes in this order."""
-    grams, owners, offset = [], [], 0
-    for part in parts:
-        grams.append(np.repeat(part._gram, np.diff(part._start)))
-        owners.append((part._note + offset).astype(np.uint16))
-        offset += len(part)
-    whole, note = np.concatenate(grams or [np.empty(0, np.uint32)]), np.concatenate(owners or [np.empty(0, np.uint16)])
-    gram, start, note = _sorted(whole, note)
-    return Wordings(gram, start, note, [name for part in parts for name in part.family],
-                    [name for part in parts for name in part.source], [one for part in parts for one in part.named],
-                    [one for part in parts for one in part.ways])
+    notes = sum(map(len, parts))
+
+    def one(indexes: Sequence[Index]) -> Index:
+        grams, owners, offset = [np.empty(0, np.uint32)], [np.empty(0, np.uint16)], 0
+        for part, index in zip(parts, indexes, strict=True):
+            grams.append(np.repeat(index.gram, np.diff(index.start)))
+            owners.append((index.note + offset).astype(np.uint16))
+            offset += len(part)
+        return Index(*_sorted(np.concatenate(grams), np.concatenate(owners)), notes)
+
+    return Wordings(one([part.runs for part in parts]), one([part.words for part in parts]),
+                    [name for part in parts for name in part.family],
+                    [name for part in parts for name in part.source], [is_so for part in parts for is_so in part.named],
+                    [way for part in parts for way in part.ways])
 
 
-def _index(grams: list[Hashes], owners: list[npt.NDArray[np.uint16]], kept: list[Note], named: list[bool]) -> Wordings:
-    empty = not grams
-    gram, start, note = _sorted(np.empty(0, np.uint32) if empty else np.concatenate(grams),
-                                np.empty(0, np.uint16) if empty else np.concatenate(owners))
-    return Wordings(gram, start, note, [one.family for one in kept], [one.source for one in kept], named,
-                    [ways_of(one.text) for one in kept])
+def _index(grams: Sequence[Hashes]) -> Index:
+    """Of each note's hashes, in the order of the notes."""
+    owners = [np.full(len(mine), number, np.uint16) for number, mine in enumerate(grams)]
+    return Index(*_sorted(np.concatenate([np.empty(0, np.uint32), *grams]),
+                          np.concatenate([np.empty(0, np.uint16), *owners])), len(grams))
 
 
 def _sorted(grams: Hashes, owners: npt.NDArray[np.uint16]) -> tuple[Hashes, npt.NDArray[np.uint32],
@@ -204,7 +231,9 @@ def save(path: Path | IO[bytes], wordings: Wordings, *, packed: bool = True) -> 
     """Write the index. The same notes give the same bytes: arrays only, no date; not `packed`, also with
     another version of the compressor."""
     arrays: dict[str, npt.NDArray[Any]] = {
-              "gram": wordings._gram, "start": wordings._start.astype(np.uint32), "note": wordings._note,
+              "gram": wordings.runs.gram, "start": wordings.runs.start.astype(np.uint32), "note": wordings.runs.note,
+              "word": wordings.words.gram, "word_start": wordings.words.start.astype(np.uint32),
+              "word_note": wordings.words.note,
               "family": np.array(wordings.family, dtype=np.str_), "source": np.array(wordings.source, dtype=np.str_),
               "named": np.array(wordings.named, dtype=np.uint8), "ways": np.array(wordings.ways, dtype=np.uint8)}
     method = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
@@ -230,7 +259,7 @@ def load(path: Path = FILE) -> Wordings:
 
 
 _ANEW = "install hikeshi again, or make the file anew from a pack of notes"
-_ARRAYS = ("gram", "start", "note", "family", "source", "named", "ways")
+_ARRAYS = ("gram", "start", "note", "word", "word_start", "word_note", "family", "source", "named", "ways")
 
 
 def read(file: IO[bytes], where: Location) -> Wordings:
@@ -244,18 +273,24 @@ def read(file: IO[bytes], where: Location) -> Wordings:
     except (OSError, ValueError, KeyError, EOFError, TypeError, SyntaxError, RuntimeError, NotImplementedError,
             zipfile.BadZipFile, zlib.error) as error:
         raise KnowledgeError("the wordings of known notes can't be read", source=where, hint=_ANEW) from error
-    gram, start, note = found["gram"], found["start"], found["note"]
     notes = len(found["family"])
-    sound = (gram.dtype == np.uint32 and start.dtype == np.uint32 and note.dtype == np.uint16
-             and len(start) == len(gram) + 1 and int(start[0]) == 0 and int(start[-1]) == len(note)
-             and bool(np.all(np.diff(start.astype(np.int64)) > 0)) and bool(np.all(np.diff(gram.astype(np.int64)) > 0))
-             and len(found["source"]) == len(found["named"]) == len(found["ways"]) == notes
-             and (not len(note) or int(note.max()) < notes))
+    indexes = [(found[gram], found[start], found[note])
+               for gram, start, note in (("gram", "start", "note"), ("word", "word_start", "word_note"))]
+    sound = (all(_is_sound(*arrays, notes) for arrays in indexes)
+             and len(found["source"]) == len(found["named"]) == len(found["ways"]) == notes)
     if not sound:
         raise KnowledgeError("the wordings of known notes are damaged", source=where, hint=_ANEW)
-    return Wordings(gram, start, note, [str(name) for name in found["family"]],
+    runs, words = (Index(*arrays, notes) for arrays in indexes)
+    return Wordings(runs, words, [str(name) for name in found["family"]],
                     [str(name) for name in found["source"]], [bool(one) for one in found["named"]],
                     [int(one) for one in found["ways"]])
+
+
+def _is_sound(gram: npt.NDArray[Any], start: npt.NDArray[Any], note: npt.NDArray[Any], notes: int) -> bool:
+    return (gram.dtype == np.uint32 and start.dtype == np.uint32 and note.dtype == np.uint16
+            and len(start) == len(gram) + 1 and int(start[0]) == 0 and int(start[-1]) == len(note)
+            and bool(np.all(np.diff(start.astype(np.int64)) > 0)) and bool(np.all(np.diff(gram.astype(np.int64)) > 0))
+            and (not len(note) or int(note.max()) < notes))
 
 
 def _check_sizes(file: IO[bytes]) -> None:
