@@ -21,6 +21,7 @@ TABLES = frozenset({
     "mail",  # mail.post
     "egress",  # egress: the only addresses the desk may call
     "oncall",  # oncall: who is called for an urgent case
+    "knowledge",  # analysis.knowledge: how old is old, how far back "lately" goes, which cases are looked at again
     "oidc",  # accounts: sign-in by the organisation's own service
     "limits",  # intake: largest upload and the like
 })

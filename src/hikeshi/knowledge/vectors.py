@@ -17,7 +17,7 @@ from typing import Any
 from hikeshi.errors import KnowledgeError
 from hikeshi.knowledge.attack import Technique, load_attack
 from hikeshi.knowledge.dates import check_span, first_day, last_day
-from hikeshi.knowledge.families import load_families
+from hikeshi.knowledge.families import Family, load_families
 from hikeshi.knowledge.installed import part
 from hikeshi.knowledge.load import DATA, Record, load_records
 from hikeshi.model.finding import Confidence
@@ -126,16 +126,36 @@ def recent_vectors(family: str | None, on: date, days: int = DAYS, *, more: Iter
     """The ways in of a family and of those reported to use it. `more` are records of packs and released cases.
 
     What was first seen after `on` is left out: the answer of a day stays the answer of that day."""
+    known = load_families().by_id.get(family or "")
+    actors = {actor.name.casefold() for actor in known.actors} if known else set()
+    return _vectors([v for v in dict.fromkeys((*load_vectors(), *more))
+                     if (family and v.family == family) or (not v.family and v.actor.casefold() in actors)],
+                    on, days, known.techniques if known else ())
+
+
+def recent_vectors_of_actor(actor: str, on: date, days: int = DAYS, *, more: Iterable[Vector] = ()) -> Vectors:
+    """The same for an actor: what is reported of the actor, and of the families the actor is reported to use."""
+    name = actor.casefold()
+    families = {one.id for one in families_of_actor(actor)}
+    return _vectors([v for v in dict.fromkeys((*load_vectors(), *more))
+                     if v.actor.casefold() == name or (not v.actor and v.family in families)], on, days, ())
+
+
+def families_of_actor(actor: str) -> tuple[Family, ...]:
+    """Families that a report relates to the actor, by name."""
+    name = actor.casefold()
+    return tuple(sorted((one for one in load_families().by_id.values()
+                         if any(a.name.casefold() == name for a in one.actors)), key=lambda one: one.name.casefold()))
+
+
+def _vectors(records: Sequence[Vector], on: date, days: int, techniques: Sequence[str]) -> Vectors:
     if days < 1:
         raise ValueError("days must be at least 1")
     since = on - timedelta(days=days)
-    known = load_families().by_id.get(family or "")
-    actors = {actor.name.casefold() for actor in known.actors} if known else set()
-    records = [v for v in dict.fromkeys((*load_vectors(), *more)) if first_day(v.first_seen) <= on
-               and ((family and v.family == family) or (not v.family and v.actor.casefold() in actors))]
-    recent = [v for v in records if last_day(v.last_seen) >= since]
-    older = [v for v in records if last_day(v.last_seen) < since]
-    return Vectors(on, since, _added(recent), _added(older), _undated(known.techniques if known else ()))
+    seen = [v for v in records if first_day(v.first_seen) <= on]
+    recent = [v for v in seen if last_day(v.last_seen) >= since]
+    older = [v for v in seen if last_day(v.last_seen) < since]
+    return Vectors(on, since, _added(recent), _added(older), _undated(techniques))
 
 
 def vectors_from(rows: Iterable[Mapping[str, Any]], origin: Path) -> tuple[Vector, ...]:

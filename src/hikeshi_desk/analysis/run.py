@@ -26,10 +26,11 @@ from hikeshi.model.text import Text
 from hikeshi.report.spread import draw_spread
 from hikeshi.report.words import Language, Words
 from hikeshi.triage.run import Triage, triage
-from hikeshi_desk.analysis import folder, service, signs, summary
+from hikeshi_desk.analysis import folder, groups, service, signs, summary
+from hikeshi_desk.analysis.change import is_same, reasons, told
 from hikeshi_desk.analysis.evidence import LaidOut, lay_out
-from hikeshi_desk.analysis.knowledge import knowledge_version
-from hikeshi_desk.analysis.models import Analysis, Sign, State
+from hikeshi_desk.analysis.knowledge import knowledge_version, made_with
+from hikeshi_desk.analysis.models import Analysis, State
 from hikeshi_desk.analysis.words import identify_words, worth_a_look
 from hikeshi_desk.audit.log import record
 from hikeshi_desk.cases.models import Case
@@ -50,6 +51,7 @@ class Order:
     case: uuid.UUID
     run: uuid.UUID
     knowledge: str
+    by: dict[str, Any]  # the same for people
     files: tuple[tuple[str, str, int], ...]  # name, sha256, size
     words: tuple[str, ...]
     messages: int
@@ -99,7 +101,7 @@ def _claim(case_id: uuid.UUID) -> Order | None:
         row.save()
         said = service.words_of(case)
         files = tuple(case.attachments.order_by("message__at", "name", "pk").values_list("name", "sha256", "size"))
-        return Order(row.pk, case.pk, row.run, knowledge_version(), files,
+        return Order(row.pk, case.pk, row.run, knowledge_version(), made_with(), files,
                      (*said, *map(str, case.facts.values())), len(said))
 
 
@@ -145,7 +147,7 @@ def _progress(order: Order) -> Callable[[str, int, int], None]:
 
 def _keep(order: Order, place: Path, laid: LaidOut, run: Triage | None, words: dict[str, Any]) -> None:
     new = summary.summarise(run, words, laid.names, laid.missing, len(order.files), _archives(place))
-    new["made_at"] = timezone.now().isoformat()
+    new["made_at"], new["by"] = timezone.now().isoformat(), order.by
     called = summary.names_of(laid.names)
     rows = [summary.finding_row(f, called) for f in summary.most_severe(run.findings if run else ())[:LISTED]]
     if run is not None:
@@ -163,23 +165,25 @@ def _keep(order: Order, place: Path, laid: LaidOut, run: Triage | None, words: d
         before = row.result
         changed = _change(row, order, new, ids)
         first_or_other = before is None or bool(changed) or row.inputs != [one[1] for one in order.files]
-        if changed:
+        if changed is not None:
             row.change = changed
+            row.changed_at = timezone.now() if changed or "next" in row.asked else None
         row.state, row.attempts, row.problem, row.finished_at = State.DONE, 0, "", timezone.now()
         row.result, row.run, row.knowledge, row.summary = order.run, None, order.knowledge, new
         row.inputs, row.files, row.words = [one[1] for one in order.files], len(order.files), order.messages
         row.step = ""
-        Sign.objects.filter(case=case).delete()
-        Sign.objects.bulk_create([Sign(case=case, kind=kind, key=key) for kind, key in sorted(signs.of(run, whole))])
+        moved = signs.keep(case, signs.of(run, whole, words) | signs.of_row(row))
         if first_or_other:
             record("system", "analysis.done", f"case:{case.pk}", number=case.number,
                    verdict=whole.get("verdict", ""), family=whole.get("family") or "", findings=len(rows),
-                   files=len(order.files), knowledge=order.knowledge[:12])
+                   files=len(order.files), knowledge=order.knowledge[:12], pack=order.by["pack"][:16])
         if row.again:
             row.state, row.again = State.WAITING, False
             service.put(row)
         row.save()
         transaction.on_commit(lambda: folder.drop(before))
+    if moved:
+        groups.regroup()
 
 
 def _archives(place: Path) -> list[tuple[str, str]]:
@@ -191,32 +195,33 @@ def _archives(place: Path) -> list[tuple[str, str]]:
     return [(one["path"], one["problems"][0]) for one in listed.get("archives", []) if one.get("problems")]
 
 
-def _change(row: Analysis, order: Order, new: dict[str, Any], ids: set[str]) -> dict[str, Any]:
-    """What to tell people when an answer they may have passed on is another one now; {} where it is not.
+def _change(row: Analysis, order: Order, new: dict[str, Any], ids: set[str]) -> dict[str, Any] | None:
+    """What to tell people when an answer they may have passed on is another one now; None where there is nothing new
+    to tell, {} where what was told is no longer so.
 
-    Further files explain further findings by themselves: then only another family is a changed answer.
+    Further files explain further findings by themselves: then only another family is a changed answer. Where nothing
+    but the knowledge changed, the older answer stands (`held`) until a person accepts the new one.
     """
     if row.result is None or not row.summary:
+        return None
+    kept = row.change or {}  # not accepted yet: what people know is still the older answer
+    old, now = summary.answer(row.summary), summary.answer(new)
+    by_knowledge = row.knowledge != order.knowledge and row.inputs == [one[1] for one in order.files]
+    was_named = old.get("verdict") in ("identified", "candidates")
+    is_other = not is_same(told(old), told(now)) and (by_knowledge or was_named)
+    added = len(ids - {str(one.get("id")) for one in read_rows(row.result)}) if by_knowledge else 0
+    if not is_other and not added:
+        return None
+    before, added = kept.get("before") or told(old), added + int(kept.get("added", 0))
+    if not added and is_same(before, told(now)):
         return {}
-    before, after = summary.answer(row.summary), summary.answer(new)
-    other_family = before.get("verdict") in ("identified", "candidates") and (
-        (before.get("verdict"), before.get("family")) != (after.get("verdict"), after.get("family")))
-    added = 0
-    if row.knowledge != order.knowledge and row.inputs == [one[1] for one in order.files]:
-        known = {str(one.get("id")) for one in read_rows(row.result)}
-        added = len(ids - known)
-        other_family = other_family or (before.get("verdict"), before.get("family")) != (
-            after.get("verdict"), after.get("family"))
-    if not other_family and not added:
-        return {}
-    kept = row.change or {}  # not confirmed yet: what people know is still the older answer
-    return {"at": timezone.now().isoformat(), "before": kept.get("before") or _told(before), "after": _told(after),
-            "added": added + int(kept.get("added", 0))}
-
-
-def _told(one: dict[str, Any]) -> dict[str, Any]:
-    return {"verdict": one.get("verdict", ""), "family": one.get("family") or "",
-            "candidates": [c["family"] for c in one.get("candidates", [])[:3]]}
+    notice = {"at": timezone.now().isoformat(), "before": before, "after": told(now), "added": added,
+              "because": "knowledge" if by_knowledge else "files", "reasons": reasons(now),
+              "by_before": kept.get("by_before") or row.summary.get("by", {}), "by": order.by,
+              "reasons_before": kept.get("reasons_before") or reasons(old)}
+    if by_knowledge:
+        notice["held"] = kept.get("held") or {part: row.summary.get(part) or {} for part in ("evidence", "words")}
+    return notice
 
 
 def read_rows(result: uuid.UUID | None) -> list[dict[str, Any]]:

@@ -17,8 +17,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from hikeshi_desk.analysis import folder
-from hikeshi_desk.analysis.knowledge import knowledge_version
-from hikeshi_desk.analysis.models import Analysis, State
+from hikeshi_desk.analysis.knowledge import knowledge_version, options
+from hikeshi_desk.analysis.models import Analysis, Pasted, State
 from hikeshi_desk.analysis.words import worth_a_look
 from hikeshi_desk.audit.log import record
 from hikeshi_desk.cases import clocks
@@ -150,8 +150,23 @@ def _start_again(row_id: UUID) -> bool:
 
 
 def refresh_stale() -> int:
-    """Ask again for finished analyses made with other knowledge, the newest first; gives how many."""
+    """Ask again for what was answered with other knowledge, the newest first; gives how many. Finished cases only
+    where the operator's file says so."""
     waiting = Analysis.objects.filter(state=State.WAITING).count()
-    stale = Analysis.objects.filter(state=State.DONE).exclude(knowledge=knowledge_version())
+    stale = _looked_at(Analysis.objects.filter(state=State.DONE)).exclude(knowledge=knowledge_version())
     wanted = stale.order_by("-finished_at").values_list("case_id", flat=True)[:max(0, _MOST_AT_ONCE - waiting)]
+    if stale_pasted().exists():
+        from hikeshi_desk.analysis.tasks import look_again
+
+        look_again.using(priority=_LATER).enqueue()
     return sum(enqueue(case_id, priority=_LATER) for case_id in list(wanted))
+
+
+def stale_pasted() -> QuerySet[Any]:
+    """Quick looks that other knowledge answered."""
+    return _looked_at(Pasted.objects.exclude(knowledge=knowledge_version()))
+
+
+def _looked_at(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Of the cases that newer knowledge is asked about."""
+    return rows if options().recheck_finished else rows.exclude(case__state__in=clocks.FINISHED)

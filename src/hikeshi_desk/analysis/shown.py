@@ -30,10 +30,17 @@ def reads(case: Case, viewer: Viewer) -> dict[str, QuerySet[Any]]:
     return {"analysis": visible(Analysis, viewer).filter(case=case)}
 
 
+def reads_of_panel(case: Case, viewer: Viewer) -> dict[str, QuerySet[Any]]:
+    """All that the case page's panel asks for."""
+    from hikeshi_desk.analysis import about, groups
+
+    return {**reads(case, viewer), "analysis_ways": about.reads(case), "analysis_group": groups.reads(case, viewer)}
+
+
 def answer_for(row: Analysis, viewer: Viewer) -> dict[str, Any]:
     """The answer to "which ransomware?"; a party gets that of the files, never that of the asker's words."""
-    told = row.summary if is_desk(viewer) else {**row.summary, "words": {}}
-    return summary.answer(told)
+    told = {**row.summary, **row.change.get("held", {})}  # a newer answer that nobody accepted yet waits
+    return summary.answer(told if is_desk(viewer) else {**told, "words": {}})
 
 
 def advice_of(row: Analysis, answer: Mapping[str, Any], incident: str) -> tuple[Advice, ...]:

@@ -1,4 +1,4 @@
-"""The job of the database queue."""
+"""The jobs of the database queue."""
 
 from __future__ import annotations
 
@@ -13,3 +13,19 @@ def analyse(case_id: str) -> None:
     from hikeshi_desk.analysis.run import work
 
     work(UUID(case_id))
+
+
+@task()
+def look_again() -> None:
+    """Quick looks that older knowledge answered, once more; a changed answer waits for a person."""
+    from hikeshi_desk.analysis.pasted import look_again as look
+
+    look()
+
+
+@task()
+def regroup() -> None:
+    """Provisional names of cases that nobody could name, after a person said who it was."""
+    from hikeshi_desk.analysis.groups import regroup as again
+
+    again()

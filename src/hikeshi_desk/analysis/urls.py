@@ -1,18 +1,36 @@
-"""Addresses under /desk/case/<id>/analysis/."""
+"""Addresses under /desk/case/<id>/analysis/ and /desk/knowledge/."""
 
 from django.urls import path
 
-from hikeshi_desk.analysis import views
+from hikeshi_desk.analysis import knowledge_views, views
 
 app_name = "analysis"
 _CASE = "case/<uuid:case_id>/analysis/"
+_WAITING = "knowledge/waiting/<str:sha256>/"
 urlpatterns = [
     path(f"{_CASE}again/", views.again, name="again"),
     path(f"{_CASE}ask/", views.ask, name="ask"),
     path(f"{_CASE}confirm/", views.confirm, name="confirm"),
+    path(f"{_CASE}actor/", views.actor, name="actor"),
+    path(f"{_CASE}way/", views.way, name="way"),
+    path(f"{_CASE}withdraw/", views.withdraw, name="withdraw"),
     path(f"{_CASE}findings/", views.findings_page, name="findings"),
     path(f"{_CASE}findings.jsonl", views.findings_file, name="findings-file"),
     path(f"{_CASE}report/", views.report, name="report"),
     path(f"{_CASE}report.pdf", views.report_pdf, name="report-pdf"),
     path(f"{_CASE}spread.svg", views.spread, name="spread"),
+    path("knowledge/", knowledge_views.page, name="knowledge"),
+    path("knowledge/families/", knowledge_views.families, name="families"),
+    path("knowledge/family/<str:family_id>/", knowledge_views.family, name="family"),
+    path("knowledge/actor/<path:name>/", knowledge_views.actor, name="known-actor"),
+    path("knowledge/changed/", knowledge_views.changed, name="changed"),
+    path("knowledge/pack/", knowledge_views.pack_file, name="pack-file"),
+    path("knowledge/key/<str:key_id>/", knowledge_views.key_file, name="key-file"),
+    path("knowledge/import/", knowledge_views.bring, name="pack-bring"),
+    path("knowledge/undo/", knowledge_views.undo, name="pack-undo"),
+    path(_WAITING, knowledge_views.waiting, name="pack-waiting"),
+    path(f"{_WAITING}use/", knowledge_views.use, name="pack-use"),
+    path(f"{_WAITING}drop/", knowledge_views.drop, name="pack-drop"),
+    path("knowledge/trust/", knowledge_views.trust, name="key-trust"),
+    path("knowledge/distrust/", knowledge_views.distrust, name="key-distrust"),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from django.contrib import messages
@@ -13,11 +14,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from hikeshi.errors import HikeshiError
-from hikeshi.model.text import Text
 from hikeshi_desk.accounts.access import fetch, needs, viewer_of
 from hikeshi_desk.accounts.models import User
 from hikeshi_desk.accounts.texts import text
-from hikeshi_desk.analysis import findings, folder, panel, service, shown
+from hikeshi_desk.analysis import attribution, change, findings, folder, panel, pasted, service, shown, signs
 from hikeshi_desk.analysis.models import Analysis
 from hikeshi_desk.analysis.words import identify_pasted
 from hikeshi_desk.audit.log import record
@@ -29,8 +29,6 @@ from hikeshi_desk.cases.models import Case
 _REPORT = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _CLOSED = "sandbox; default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _LONGEST = 100_000
-_SHOWN = 200
-_PASTED = Text("貼り付けた文", "the pasted text")
 
 
 @needs(*READING, methods=("GET",))
@@ -114,19 +112,27 @@ def again(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
 
 @needs(*WORKING, methods=("POST",))
 def confirm(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
-    """The changed answer was read; asked for with the time it names, so that a newer one is not confirmed unread."""
+    """The changed answer is accepted; asked for with the time it names, so that a newer one is not accepted unread."""
     case, user = _case(request, case_id)
     with transaction.atomic():
         row = service.row_of(Case.objects.select_for_update().get(pk=case.pk))
-        change = row.change
-        if change and change.get("at") == request.POST.get("at"):
-            row.change = {}
-            row.save(update_fields=["change"])
+        is_pasted = request.POST.get("of") == "pasted"
+        told = change.of_pasted(row) if is_pasted else row.change
+        if told and told.get("at") == request.POST.get("at"):
+            if is_pasted:
+                row.asked = {**{key: value for key, value in row.asked.items() if key != "next"},
+                             "answer": row.asked["next"]["answer"]}
+                signs.add(case, signs.of_answer(row.asked["answer"]))
+            else:
+                row.change = {}
+            row.changed_at = row.changed_at if row.change or "next" in row.asked else None
+            row.save(update_fields=["change", "asked", "changed_at"])
+            acts.note(case, user, body=change.note(told))
             record(str(user.pk), "analysis.confirmed", f"case:{case.pk}", number=case.number,
-                   before=panel.answer_words(change["before"]), after=panel.answer_words(change["after"]),
-                   added=change.get("added", 0))
+                   before=change.answer_words(told["before"]), after=change.answer_words(told["after"]),
+                   added=told.get("added", 0), pack=told.get("by", {}).get("pack", "")[:16])
             messages.success(request, text("analysis.said.confirmed"))
-        elif change:
+        elif told:
             messages.error(request, text("analysis.said.newer"))
     return _back(case)
 
@@ -135,32 +141,61 @@ def confirm(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
 def ask(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
     """A pasted note, or a name: the answer at once, kept as a note of the case."""
     case, user = _case(request, case_id)
-    given = _text(request.POST.get("given", ""))
+    whole = _text(request.POST.get("given", ""))
+    given = whole[:_LONGEST]
     if not given:
         messages.error(request, text("analysis.said.empty"))
-        return _back(case)
+        return _back(case, "#analysis-asked")
     try:
-        answer = identify_pasted(given, _PASTED)
+        answer = identify_pasted(given, pasted.LABEL)
     except HikeshiError:
         messages.error(request, text("analysis.said.not_now"))
-        return _back(case)
+        return _back(case, "#analysis-asked")
+    if len(whole) > _LONGEST:
+        messages.warning(request, text("analysis.said.cut", read=f"{_LONGEST:,}", given=f"{len(whole):,}"))
     with transaction.atomic():
-        row = service.row_of(Case.objects.select_for_update().get(pk=case.pk))
-        row.asked = {"given": _short(given), "at": timezone.now().isoformat(), "answer": answer}
-        row.save(update_fields=["asked"])
+        case = Case.objects.select_for_update().get(pk=case.pk)
+        row = pasted.keep(case, given, answer)
         acts.note(case, user, body=_note(given, row, answer))
         record(str(user.pk), "analysis.asked", f"case:{case.pk}", number=case.number,
-               verdict=answer["verdict"], family=answer["family"] or "")
+               verdict=answer["verdict"], family=answer["family"] or "", pack=answer["by"]["pack"][:16])
     return _back(case, "#analysis-asked")
 
 
+@needs(*WORKING, methods=("POST",))
+def actor(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
+    """A person stands for who it was."""
+    case, user = _case(request, case_id)
+    return _attributed(request, case, lambda: attribution.confirm_actor(case, user, request.POST.dict()))
+
+
+@needs(*WORKING, methods=("POST",))
+def way(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
+    """A person stands for how they got in."""
+    case, user = _case(request, case_id)
+    return _attributed(request, case, lambda: attribution.confirm_way(case, user, request.POST.dict()))
+
+
+@needs(*WORKING, methods=("POST",))
+def withdraw(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
+    case, user = _case(request, case_id)
+    if attribution.withdraw(case, user, request.POST.get("what", "")):
+        messages.success(request, text("knowledge.confirm.withdrawn"))
+    return _back(case, "#analysis-confirmed")
+
+
+def _attributed(request: HttpRequest, case: Case, act: Callable[[], None]) -> HttpResponse:
+    try:
+        act()
+    except attribution.Refused as refused:
+        messages.error(request, text(refused.key))
+    else:
+        messages.success(request, text("knowledge.confirm.done"))
+    return _back(case, "#analysis-confirmed")
+
+
 def _text(given: str) -> str:
-    return given.replace("\0", "").replace("\r\n", "\n")[:_LONGEST].strip()
-
-
-def _short(given: str) -> str:
-    first = " ".join(given.split())
-    return first if len(first) <= _SHOWN else first[:_SHOWN - 1] + "…"
+    return given.replace("\0", "").replace("\r\n", "\n").strip()
 
 
 def _note(given: str, row: Analysis, answer: dict[str, object]) -> str:
@@ -173,7 +208,7 @@ def _note(given: str, row: Analysis, answer: dict[str, object]) -> str:
     if answer["verdict"] != "not_ransomware":
         steps, _, _ = shown.steps_of(shown.advice_of(row, answer, "ransomware"), shown.language())
         lines += [text("analysis.note.steps"), *(f"{n}. {step}" for n, step in enumerate(steps[:panel.FIRST_STEPS], 1))]
-    return "\n".join([*lines, "", text("analysis.note.given"), given])
+    return "\n".join([*lines, change.by_words(answer["by"]), "", text("analysis.note.given"), given])
 
 
 def _case(request: HttpRequest, case_id: uuid.UUID) -> tuple[Case, User]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
-from hikeshi.evidence import sandbox
-from hikeshi.identify import Examined, Input
+from hikeshi.identify import Input
 from hikeshi.knowledge.advice import advice_for
 from hikeshi.model.text import Text
+from hikeshi_desk.analysis import warm
+from hikeshi_desk.analysis.knowledge import made_with
 
 # Words that make a second look worth a child process; linear, because strangers write the text.
 _HINTS = ("ransom", "encrypt", "decrypt", ".onion", "bitcoin", "locked file", "身代金", "ランサム", "暗号化", "復号",
@@ -19,7 +20,6 @@ _NOTE = re.compile(r"[A-Za-z0-9!#$%&'()+,\-=@\[\]^_{}~]{2,80}\.(?:txt|hta|html?|
 _ENDING = re.compile(r"(?<![\w./@:])\.[A-Za-z][A-Za-z0-9_\-]{1,30}(?![\w./@:-])", re.ASCII)
 _MOST_NAMES = 40
 _LONGEST = 200_000
-_LIMITS = sandbox.Limits(cpu_s=30, wall_s=60, memory_bytes=2 * 2**30)
 # A name alone that several families use says next to nothing.
 _ENOUGH = 0.5
 
@@ -34,28 +34,24 @@ def identify_words(texts: Sequence[str], label: Text) -> dict[str, Any]:
 
     `label` names their source in records. Raises HikeshiError where no child can start.
     """
+    return answer_of(warm.look_once(_inputs(texts, label)))
+
+
+def identify_pasted(given: str, label: Text) -> dict[str, Any]:
+    """The same for what a handler pasted, at once: a whole note, or one bare name or ending."""
+    text = given.strip()
+    if "\n" in text or " " in text or len(text) > 100:
+        return answer_of(warm.look(_inputs([text], label)))
+    bare = [f"file.docx{text}"] if text.startswith(".") else [text] if "." in text else [text, f"file.docx.{text}"]
+    return answer_of(warm.look([Input(label.ja, text=text), *map(Input, bare)]))
+
+
+def _inputs(texts: Sequence[str], label: Text) -> list[Input]:
     inputs: list[Input] = []
     for text in texts:
         inputs.append(Input(label.ja, text=text[:_LONGEST]))
         inputs += [Input(name) for name in names_in(text)]
-    return answer_of(_look(inputs))
-
-
-def identify_pasted(given: str, label: Text) -> dict[str, Any]:
-    """The same for what a handler pasted: a whole note, or one bare name or ending."""
-    text = given.strip()
-    if "\n" in text or " " in text or len(text) > 100:
-        return identify_words([text], label)
-    bare = [f"file.docx{text}"] if text.startswith(".") else [text] if "." in text else [text, f"file.docx.{text}"]
-    return answer_of(_look([Input(label.ja, text=text), *map(Input, bare)]))
-
-
-def _look(inputs: list[Input]) -> Sequence[Examined]:
-    (outcome,) = sandbox.run("hikeshi_desk.analysis.child:look", [sandbox.Task("words", inputs)],
-                             setup="hikeshi.identify.child:set_up", setup_argument=(), workers=1, limits=_LIMITS)
-    if outcome.error is not None:
-        raise outcome.error
-    return cast("Sequence[Examined]", outcome.value)
+    return inputs
 
 
 def names_in(text: str) -> list[str]:
@@ -65,10 +61,12 @@ def names_in(text: str) -> list[str]:
     return list(dict.fromkeys(found))[:_MOST_NAMES]
 
 
-def answer_of(looked: Sequence[Examined]) -> dict[str, Any]:
-    """One answer for several looks: the surest name; where two names are sure, both are candidates."""
-    answers = [one.answer for one in looked]
-    notes = [one for one in looked if one.is_note]
+def answer_of(looked: warm.Looked) -> dict[str, Any]:
+    """One answer for several looks: the surest name; where two names are sure, both are candidates.
+
+    `addresses` are those in notes, `by` the knowledge that answered."""
+    answers = [one.answer for one, _ in looked]
+    notes = [one for one, _ in looked if one.is_note]
     best: dict[str, dict[str, Any]] = {}
     for answer in answers:
         for candidate in answer.candidates:
@@ -91,6 +89,8 @@ def answer_of(looked: Sequence[Examined]) -> dict[str, Any]:
         advice = general_advice() if verdict != "not_ransomware" else ()
     return {"verdict": verdict, "family": family, "candidates": candidates, "advice_ids": list(advice), "records": [],
             "actors": list(dict.fromkeys(actor.name for actor in actors))[:8],
+            "addresses": list(dict.fromkeys(address for _, known in looked for address in known))[:_MOST_NAMES],
+            "by": made_with(),
             "notes": [note.to_dict() for answer in answers if answer.kind != "file" for note in answer.notes][:3]}
 
 

@@ -64,7 +64,12 @@ TABLE: dict[str, tuple[object, set[str]]] = {
         "hand_over", "invite", "merge", "note", "opine", "pause", "reopen", "reply", "resume", "route", "send_opinion",
         "split", "take", "triage", "undo", "uninvite", "unmerge")},
     **{f"analysis:{page}": (READING, PAGE) for page in ("findings", "findings-file", "report", "report-pdf", "spread")},
-    **{f"analysis:{act}": (WORKING, ACT) for act in ("again", "ask", "confirm")},
+    **{f"analysis:{act}": (WORKING, ACT) for act in ("again", "ask", "confirm", "actor", "way", "withdraw")},
+    **{f"analysis:{page}": (READING, PAGE) for page in (
+        "knowledge", "families", "family", "known-actor", "changed", "pack-file", "key-file")},
+    "analysis:pack-waiting": (LEAD, PAGE),
+    **{f"analysis:{act}": (LEAD, ACT) for act in (
+        "pack-bring", "pack-use", "pack-drop", "pack-undo", "key-trust", "key-distrust")},
     "mail:public-key": (EVERYBODY, PAGE),
     **{f"mail:{page}": (WORKING, PAGE) for page in ("quarantine", "raw", "keys")},
     **{f"mail:{act}": (WORKING, ACT) for act in (
