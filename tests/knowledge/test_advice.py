@@ -88,12 +88,21 @@ def test_only_extortion_and_encryption_speak_of_payment_and_decryptors():
 def test_a_family_adds_what_is_known_of_it_and_an_unknown_one_nothing():
     phobos = said("ransomware", "decryptor", "phobos")
     assert phobos.startswith("Announced: ") and "(2025-07)" in phobos and "unverified" in phobos.splitlines()[0]
-    assert said("ransomware", "decryptor", "qilin").startswith("Our records hold no announced decryptor")
+    assert re.match(r"Our records \(up to \d{4}-\d\d-\d\d\) hold no announced decryptor", said("ransomware", "decryptor", "qilin"))
     assert "no announced" not in said("ransomware", "decryptor")
     assert "publication" in said("ransomware", "theft", "akira") and "destruct" in said("ransomware", "facts", "whispergate")
     assert "Do not restart" in said("ransomware", "not_to_do", "wannacry")
     assert sections_for("nobody-knows-it", "ransomware")[0] == sections_for(None, "ransomware")[0]
     assert len(decryptor_lines("nobody-knows-it")) == 1
+    assert all("unverified" in line.en and "未確認" in line.ja for line in decryptor_lines("phobos"))
+    assert not re.search(r"[ぁ-んァ-ヴ一-龥]", "".join(line.en for line in decryptor_lines("lockbit")))
+
+
+def test_what_is_said_of_a_family_is_marked_and_general_practice_is_not():
+    marked = {one.id: one.unverified for one in sections_for("akira", "ransomware")}
+    assert marked["theft"] and marked["decryptor"] and marked["facts"] and not marked["steps"]
+    assert not {one.id: one.unverified for one in sections_for(None, "ransomware")}["theft"]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", one.written_on) for one in sections_for("akira", "ransomware"))
 
 
 def test_what_nobody_checked_says_so():

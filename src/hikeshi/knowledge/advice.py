@@ -7,13 +7,13 @@ record's `verified_on` is a date, or "unverified" where nobody compared it with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
 
-from hikeshi.knowledge.decryptors import decryptors_for
+from hikeshi.knowledge.decryptors import Decryptor, decryptors_for, load_decryptors
 from hikeshi.knowledge.installed import part
 from hikeshi.knowledge.load import DATA, Record, load_records
 from hikeshi.model.finding import Confidence
@@ -28,8 +28,6 @@ SECTIONS = ("steps", "not_to_do", "evidence", "decryptor", "theft", "negotiation
 _GENERIC = frozenset({"evidence", "recovery", "duties", "prevention"})
 OWN = DATA / "advice"
 _CONFIDENCES: tuple[Confidence, ...] = ("high", "medium", "low")
-_NO_TOOL = Text("この種類に公表された復号ツールは、手元の記録にありません。公的な案内で確かめます。",
-                "Our records hold no announced decryptor for this family: check official guidance.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +62,14 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class AdviceSection:
-    """One screen of advice; `unverified` says that a line rests on what nobody checked."""
+    """One screen of advice; `unverified` says that a line rests on what nobody checked; `written_on` is the newest
+    date of the records it comes from (ISO 8601)."""
 
     id: str
     title: Text
     lines: tuple[Text, ...]
     unverified: bool
+    written_on: str = ""
 
 
 def advice_for(family: str | None, kind: str) -> tuple[Advice, ...]:
@@ -89,22 +89,43 @@ def sections_for(family: str | None, kind: str) -> tuple[AdviceSection, ...]:
     fallback = advice_for(None, "unknown")[0]
     found = []
     for one, title in section_titles().items():
-        lines = dict.fromkeys(line for record in records for line in record.section(one))
-        if not lines and one in _GENERIC:
-            lines = dict.fromkeys(fallback.section(one))
+        said = [record for record in records if record.section(one)]
+        if not said and one in _GENERIC:
+            said = [fallback]
+        lines = dict.fromkeys(line for record in said for line in record.section(one))
         if one == "decryptor" and kind == "ransomware" and family is not None:
             lines = dict.fromkeys((*decryptor_lines(family), *lines))
         if lines:
-            found.append(AdviceSection(one, title, tuple(lines), one in ("decryptor", "duties", "facts")))
+            found.append(AdviceSection(one, title, tuple(lines), _is_unverified(one, said),
+                                       max((record.written_on for record in said), default="")))
     return tuple(found)
 
 
+def _is_unverified(one: str, said: Sequence[Advice]) -> bool:
+    """General practice needs no source; announcements, duties and whatever is said of one family do."""
+    return one in ("decryptor", "duties", "facts") or any(
+        record.family is not None and record.verified_on == "unverified" for record in said)
+
+
 def decryptor_lines(family: str) -> tuple[Text, ...]:
-    """What was announced for a family, with its limits; one line that says so where nothing was."""
-    return tuple(
-        Text(f"公表されたもの: {one.offered_by}（{one.announced}）。対象: {one.covers.ja}。{one.limits.ja}（未確認）",
-             f"Announced: {one.offered_by} ({one.announced}). Covers {one.covers.en}. {one.limits.en} (unverified)")
-        for one in decryptors_for(family)) or (_NO_TOOL,)
+    """What was announced for a family, with its limits and status; one dated line that says so where nothing was."""
+    return tuple(_announced(one) for one in decryptors_for(family)) or (_no_tool(),)
+
+
+def _announced(one: Decryptor) -> Text:
+    checked = one.status != "unverified"
+    return Text(
+        f"公表されたもの: {one.by.ja}（{one.announced}）。対象: {one.covers.ja}。{one.limits.ja}"
+        f"（{f'{one.status}に確認' if checked else f'{one.written_on}に記録、未確認'}）",
+        f"Announced: {one.by.en} ({one.announced}). Covers {one.covers.en}. {one.limits.en} "
+        f"({f'checked {one.status}' if checked else f'noted {one.written_on}, unverified'})")
+
+
+def _no_tool() -> Text:
+    """Dated, because a tool may be announced on the day after."""
+    day = max((one.written_on for one in load_decryptors()), default="")
+    return Text(f"この種類に公表された復号ツールは、手元の記録（{day}まで）にありません。公的な案内で確かめます。",
+                f"Our records (up to {day}) hold no announced decryptor for this family: check official guidance.")
 
 
 def kind_of(incident: str) -> str:

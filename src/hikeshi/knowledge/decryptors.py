@@ -20,7 +20,8 @@ OWN = DATA / "decryptors.toml"
 
 @dataclass(frozen=True, slots=True)
 class Decryptor:
-    """`family` is an id; `announced` a month (2024-02) or a day; `status` a date of checking or "unverified"."""
+    """`family` is an id; `announced` a month (2024-02) or a day; `status` a date of checking or "unverified";
+    `offered_by` one name, or "Japanese / English"."""
 
     family: str
     offered_by: str
@@ -31,6 +32,12 @@ class Decryptor:
     licence: str
     written_on: str
     status: str
+
+    @property
+    def by(self) -> Text:
+        """Who offers it, in both languages."""
+        ja, _, en = self.offered_by.partition(" / ")
+        return Text(ja, en or ja)
 
 
 def decryptors_for(family: str | None) -> tuple[Decryptor, ...]:

@@ -12,8 +12,9 @@ class AnalysisConfig(AppConfig):
         from hikeshi_desk.cases import drafts, panels, signals
 
         register_rules()
-        panels.register(panels.Panel("analysis", "analysis/panel.html", panel.build, "main", 10, shown.reads))
-        drafts.register(drafts.Draft("analysis", "analysis.draft.label", draft.is_offered, draft.build))
+        panels.register(panels.Panel("analysis", "analysis/panel.html", panel.build, "main", 10, shown.reads_of_panel))
+        drafts.register(drafts.Draft("analysis", "analysis.draft.label", draft.is_offered, draft.build,
+                                     draft.parts))
         drafts.register_proposal("identify_ransomware", draft.proposal)
         signals.case_opened.connect(service.heard, dispatch_uid="analysis.opened")
         signals.case_heard.connect(service.heard, dispatch_uid="analysis.heard")

@@ -5,7 +5,7 @@ Nothing of it is sent by itself: it fills the reply form, and a person reads it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from hikeshi.model.text import plain
@@ -13,13 +13,15 @@ from hikeshi.report.words import Language, Words
 from hikeshi_desk.accounts.access import Viewer
 from hikeshi_desk.accounts.models import Role
 from hikeshi_desk.accounts.texts import text
+from hikeshi_desk.analysis.change import answer_words
 from hikeshi_desk.analysis.elsewhere import elsewhere, sentence
-from hikeshi_desk.analysis.panel import answer_words
-from hikeshi_desk.analysis.shown import advice_of, analysis_of, answer_for, steps_of
+from hikeshi_desk.analysis.models import Analysis
+from hikeshi_desk.analysis.shown import advice_of, analysis_of, answer_for
+from hikeshi_desk.cases import advising, drafts
 from hikeshi_desk.cases.access import is_desk
 from hikeshi_desk.cases.models import Case
 
-_STEPS, _ENTRIES, _HOSTS = 7, 2, 12
+_ENTRIES, _HOSTS = 2, 12
 
 
 def is_offered(case: Case, viewer: Viewer) -> bool:
@@ -43,11 +45,23 @@ def _short(answer: Mapping[str, Any]) -> dict[str, Any]:
             "candidates": [one["family"] for one in answer.get("candidates", [])[:3]]}
 
 
-def build(case: Case, viewer: Viewer) -> str:
+def parts(case: Case, viewer: Viewer) -> tuple[drafts.Part, ...]:
+    """The advice's sections for the family that was named, else for the kind; each can be left out."""
+    row = analysis_of(case, viewer)
+    return () if row is None else advising.parts_of(*_subject(case, row, answer_for(row, viewer)))
+
+
+def _subject(case: Case, row: Analysis, answer: Mapping[str, Any]) -> tuple[str | None, str]:
+    """The family, None unless named with confidence, and the kind of advice."""
+    kind = advice_of(row, answer, case.incident)[0].kind
+    return (answer["family"] if answer.get("verdict") == "identified" and kind == "ransomware" else None), kind
+
+
+def build(case: Case, viewer: Viewer, chosen: Collection[str]) -> str:
     row = analysis_of(case, viewer)
     if row is None:
         return ""
-    language: Language = "en" if case.language == "en" else "ja"
+    language: Language = "en" if advising.language_of(case) == "en" else "ja"
 
     def say(key: str, **values: object) -> str:
         return text(f"analysis.reply.{key}", language=language, **values)
@@ -58,12 +72,10 @@ def build(case: Case, viewer: Viewer) -> str:
     found += [say("reason", reason=reason) for reason in _reasons(answer, language)]
     found += _entries(told, language, say)
     found += _extent(told, language, say)
-    steps, avoid, _ = steps_of(advice_of(row, answer, case.incident), language)
     blocks = [
         say("greeting", asker=asker, number=case.number),
         say("found") + "\n" + _bulleted(found, language),
-        say("to_do") + "\n" + "\n".join(f"{n}. {step}" for n, step in enumerate(steps[:_STEPS], 1)),
-        say("not_to_do") + "\n" + _bulleted(avoid[:4], language) if avoid else "",
+        *advising.blocks_of(*_subject(case, row, answer), language, chosen),
         say("unknown") + "\n" + _bulleted([one[language] for one in told["unknown"]], language)
         if told.get("unknown") else "",
         sentence(elsewhere(case, viewer), language) if case.request == "elsewhere" else "",

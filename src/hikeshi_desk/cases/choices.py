@@ -61,6 +61,12 @@ def replies(case: Case, viewer: Viewer, chosen: str) -> list[Choice]:
             *(Choice(reply.id, reply.label, reply.id == chosen) for reply in rules.replies().values())]
 
 
+def parts(case: Case, viewer: Viewer, template: str, ticked: Sequence[str] | None) -> list[Choice]:
+    """What may be left out of the chosen draft; the usual ones are ticked until somebody chose."""
+    return [Choice(part.id, part.title, part.is_usual if ticked is None else part.id in ticked)
+            for part in drafts.parts(case, viewer, template)]
+
+
 def reasons() -> list[Choice]:
     return [Choice(reason.id, reason.label) for reason in rules.reasons().values()]
 

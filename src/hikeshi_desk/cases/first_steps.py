@@ -35,10 +35,14 @@ class MoreAdvice:
 
 def first_steps(incident: str) -> FirstSteps:
     """The steps of a kind; for a kind that is not on the form those for "unknown"."""
-    language = "en" if (get_language() or "ja").startswith("en") else "ja"
-    record = _record(incident)
+    language, record = reader_language(), _record(incident)
     return FirstSteps(*short_steps(incident, language),
                       _more(advice_for(None, record["more"])[0], language) if record["more"] else None)
+
+
+def reader_language() -> str:
+    """ "ja" or "en", as the page is being shown."""
+    return "en" if (get_language() or "ja").startswith("en") else "ja"
 
 
 def short_steps(incident: str, language: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from hikeshi_desk.accounts.access import Viewer, visible
 from hikeshi_desk.accounts.models import OrganisationKind, Role
 from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.audit.models import Entry
-from hikeshi_desk.cases import around, clocks, drafts, labels, panels, rules, together, undoing
+from hikeshi_desk.cases import advising, around, clocks, drafts, labels, panels, rules, together, undoing
 from hikeshi_desk.cases.access import is_desk, readable
 from hikeshi_desk.cases.models import (
     Attachment,
@@ -505,15 +505,15 @@ def points(case: Case, viewer: Viewer) -> list[Point]:
             for point in visible(OpinionPoint, viewer).filter(case=case)]
 
 
-def reply_draft(case: Case, viewer: Viewer, template: str) -> str:
-    """The chosen template filled for this case, in the asker's language; empty without one."""
-    written = drafts.written(case, viewer, template)
+def reply_draft(case: Case, viewer: Viewer, template: str, parts: Collection[str]) -> str:
+    """The chosen template filled for this case, in the asker's language, with these of its parts; empty without one."""
+    written = drafts.written(case, viewer, template, parts)
     if written is not None:
         return written
     chosen = rules.replies().get(template)
     if chosen is None:
         return ""
-    language = "en" if case.language == "en" or is_abroad(case) else "ja"
+    language = advising.language_of(case)
     if case.is_anonymous or not case.asker_name:
         asker = "Sir or Madam" if language == "en" else "ご相談者"
     else:

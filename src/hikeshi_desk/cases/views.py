@@ -67,11 +67,14 @@ def case_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
     if not is_desk(viewer):
         return _party_page(request, viewer, case)
     template = request.GET.get("template", "")
+    parts = choices.parts(case, viewer, template,
+                          request.GET.getlist("part") if request.GET.get("chosen") == template else None)
     return render(request, "cases/case.html", {
         "viewer": viewer, "page": page.build(case, viewer),
         "tlp_class": page.colour(case.tlp), "pap_class": page.colour(case.pap),
-        "templates": choices.replies(case, viewer, template),
-        "draft": page.reply_draft(case, viewer, template), "reply_id": uuid.uuid4(), "note_id": uuid.uuid4(),
+        "templates": choices.replies(case, viewer, template), "template": template, "parts": parts,
+        "draft": page.reply_draft(case, viewer, template, [part.value for part in parts if part.is_chosen]),
+        "reply_id": uuid.uuid4(), "note_id": uuid.uuid4(),
         "main_panels": panels.filled(case, viewer, "main"), "side_panels": panels.filled(case, viewer, "side")})
 
 

@@ -235,7 +235,7 @@ def test_the_draft_tells_what_was_found_and_what_to_do_in_the_asker_s_language(h
     japanese, english = analysed(), analysed("Files can't be opened", language="en")
     page = handler.get(f"/desk/case/{japanese.pk}/?template=analysis").content.decode()
     draft = page.split('id="reply-body"')[1].split("</textarea>")[0]
-    for words in ("ご相談者 様", "「Medusa」というランサムウェア", "■ していただきたいこと", "ネットワークから切り離します", "■ しないでください"):
+    for words in ("ご相談者 様", "「Medusa」というランサムウェア", "■ 最初の1時間", "ネットワークから切り離します", "■ してはいけないこと"):
         assert words in draft, draft
     page = handler.get(f"/desk/case/{english.pk}/?template=analysis").content.decode()
     draft = page.split('id="reply-body"')[1].split("</textarea>")[0]
