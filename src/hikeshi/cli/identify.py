@@ -69,7 +69,9 @@ def command(ctx: click.Context, paths: tuple[Path, ...], text: str | None, names
     say_not_read([*acquired.not_read, *((n.path, n.reason) for n in failed)])
     if asked:
         examined.append(ask(question, prepare()))
-    shown = [one for one in examined if given_singly or one.answer.is_worth_a_line]
+    named = {source.name for source in acquired.sources} if given_singly else set()
+    shown = [one for one in examined
+             if one.answer.is_worth_a_line or one.answer.kind == "asked" or one.answer.path in named]
     as_one = asked or (text is not None and len(examined) > 1)
     if as_json:
         answers = [merge(examined)] if as_one else [one.answer for one in shown]

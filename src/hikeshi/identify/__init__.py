@@ -2,6 +2,7 @@
 
 text.py       bytes of a note in any form → text with line numbers
 documents.py  the text of Word, ODT, PDF and mail files; pictures.py: of pictures, where OCR is installed
+attached.py   the files inside a mail
 gate.py       is this a ransom note at all?
 selfname.py   where a text presents itself by a name
 fuzzy.py      addresses damaged by scanning or typing

@@ -1,6 +1,7 @@
 """The text of a note that came as a document: docx, odt, pdf, mail (eml, msg), or as a picture.
 
-Runs in the sandbox child. Every document is hostile: only the first 4 MiB and 2 MiB of any part inside are
+Runs in the sandbox child. Files attached to a mail are looked at by themselves (attached.py). Every document is
+hostile: only the first 4 MiB (of mails and pictures 32) and 2 MiB of any part inside are
 read, XML may declare nothing (no entities, no outside references) and is read flat, a PDF has a second. What
 can't be read is said in words, never raised.
 """
@@ -25,8 +26,8 @@ from hikeshi.errors import HikeshiError
 from hikeshi.evidence.mail import MailLimits, decode_mail
 from hikeshi.evidence.mail_html import html_to_text
 from hikeshi.evidence.rtf import Damaged, decompress, read_rtf
-from hikeshi.identify import pictures
-from hikeshi.identify.text import PAGE_BREAK, SOFT_BREAK, NoteText, Unit, decode, document_note, read_note
+from hikeshi.identify import attached, pictures
+from hikeshi.identify.text import PAGE_BREAK, SOFT_BREAK, NoteText, Unit, decode, document_note
 from hikeshi.model.text import Text
 
 MAX_BYTES = 4 * 1024 * 1024  # of a document; notes are small
@@ -36,7 +37,6 @@ _TEXT = 256 * 1024  # characters of a document that are looked at
 _PAGES, _MOST_PAGES = 6, 40  # pages read; a PDF of more pages is a report or a book
 _PDF_SECONDS = 1.0
 _PDF_PART = 4_000_000  # bytes of one unpacked stream
-_ATTACHED = 20  # texts attached to a mail that are read with it
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _WORD_PARTS = re.compile(r"word/(?:document|header\d{0,3}|footer\d{0,3}|footnotes)\.xml")
@@ -65,7 +65,7 @@ class _Unreadable(Exception):
 
 
 def kind_of(head: bytes) -> str:
-    """docx, odt, pdf, msg, mail, picture or "" by the first kilobytes."""
+    """docx, odt, pdf, msg, mail, mbox, tnef, picture or "" by the first kilobytes."""
     if head.startswith(b"PK\x03\x04"):
         if b"mimetypeapplication/vnd.oasis.opendocument.text" in head[:200]:
             return "odt"
@@ -77,8 +77,20 @@ def kind_of(head: bytes) -> str:
         return "msg"
     if pictures.is_picture(head):
         return "picture"
+    if attached.is_tnef(head):
+        return "tnef"
+    if attached.is_mbox(head):
+        return "mbox"
     start = re.split(rb"\r?\n\r?\n", head[:16384].lstrip(), maxsplit=1)[0]
     return "mail" if len({m[0].lower() for m in _MAIL_HEAD.finditer(start)}) >= 3 else ""
+
+
+def most_bytes(head: bytes) -> int:
+    """How large a document of this beginning may be to be read."""
+    kind = kind_of(head)
+    if kind in ("mail", "mbox", "msg", "tnef"):
+        return attached.MAX_BYTES
+    return pictures.MAX_BYTES if kind == "picture" and pictures.is_asked() else MAX_BYTES
 
 
 def read_document(data: bytes, size: int | None = None) -> NoteText | Text | None:
@@ -86,8 +98,10 @@ def read_document(data: bytes, size: int | None = None) -> NoteText | Text | Non
     kind = kind_of(data[:16384])
     if not kind:
         return None
-    if (size or len(data)) > MAX_BYTES:
+    if (size or len(data)) > most_bytes(data[:16384]):
         return _TOO_LARGE
+    if kind in ("mbox", "tnef"):
+        return None  # no text of their own
     reader = {"docx": _docx, "odt": _odt, "pdf": _pdf, "msg": _msg, "mail": _mail, "picture": _picture}[kind]
     try:
         note = reader(data)
@@ -280,14 +294,10 @@ def _time_limit(seconds: float) -> Iterator[None]:
 def _mail(data: bytes) -> NoteText | None:
     kept: dict[str, bytes] = {}
     try:
-        mail = decode_mail(data, MailLimits(mail_bytes=MAX_BYTES), kept)
+        mail = decode_mail(data, MailLimits(mail_bytes=attached.MAX_BYTES), kept)
     except HikeshiError as error:
         raise _Unreadable(_DAMAGED) from error
     pieces = [mail.text, "", mail.subject, mail.sender, mail.reply_to if mail.reply_to != mail.sender else ""]
-    for file in mail.files[:_ATTACHED]:
-        # A note that was attached is text; a mail inside a mail isn't opened a second time.
-        if (note := read_note(kept[file.file])) is not None and kind_of(kept[file.file][:16384]) == "":
-            pieces += ["", note.text]
     return _note("\n".join(pieces), "mail", "mail line")
 
 

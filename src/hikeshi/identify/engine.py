@@ -14,13 +14,13 @@ from pathlib import Path
 
 from hikeshi.errors import InputError, Location
 from hikeshi.evidence.source import Source
+from hikeshi.identify import attached, documents, fuzzy
 from hikeshi.identify import clues as clue
-from hikeshi.identify import documents, fuzzy
 from hikeshi.identify.answer import Actor, Answer
 from hikeshi.identify.clues import Clue
 from hikeshi.identify.encrypted import FileFacts, inspect_bytes, inspect_file
 from hikeshi.identify.gate import Gate, is_tabular, judge, load_signs
-from hikeshi.identify.rank import is_named, rank
+from hikeshi.identify.rank import CANDIDATE, is_named, rank
 from hikeshi.identify.selfname import unknown_name
 from hikeshi.identify.text import MAX_BYTES, NoteText, note_from_text, read_note
 from hikeshi.identify.traces import load_traces, name_pattern_clues, tool_clues
@@ -68,12 +68,19 @@ class Question:
 class Examined:
     """What a child sends back for one file: its answer, and its facts for the case as a whole.
 
-    `clues` are all clues found, also those that did not suffice for a verdict on this file alone."""
+    `clues` are all clues found, also those that did not suffice for a verdict on this file alone. `attached` are
+    the files inside a mail, also of mails and zips in it, by paths like "mail.eml/README.docx"; `answer` is then
+    about the mail with them, `is_note` about its own words."""
 
     answer: Answer
     facts: FileFacts
     clues: tuple[Clue, ...]
     is_note: bool
+    attached: tuple[Examined, ...] = ()
+
+    def all(self) -> tuple[Examined, ...]:
+        """This and what is attached, each by itself."""
+        return (replace(self, attached=()), *self.attached) if self.attached else (self,)
 
 
 def identify(inputs: Sequence[Input], *, families: Families | None = None) -> Answer:
@@ -98,10 +105,11 @@ def examine(families: Families, source: Source) -> Examined:
             with source.path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
                 if len(data) > MAX_BYTES and documents.kind_of(data[:_SNIFFED]):
-                    data += file.read(documents.MAX_BYTES - len(data))
+                    data += file.read(documents.most_bytes(data[:_SNIFFED]) - len(data))
         except OSError as error:
             raise InputError(f"the file can't be read: {error.strerror}", source=Location(source.name)) from error
-    return _examine(source.name, source.sha256, facts, _read(data, facts.size), families)
+    found = _examine(source.name, source.sha256, facts, _read(data, facts.size), families)
+    return _with_attached(found, data, families, attached.Budget(), 0)
 
 
 def prepare(packs: Sequence[str] = ()) -> Families:
@@ -122,8 +130,7 @@ def examine_input(one: Input, families: Families) -> Examined:
         facts = _facts_of(one.path, data, sha256)
         return _examine(one.path, sha256, facts, note_from_text(one.text), families)
     if one.data is not None:
-        sha256 = one.sha256 or _sha256(one.data)
-        return _examine(one.path, sha256, _facts_of(one.path, one.data, sha256), _read(one.data), families)
+        return _examine_data(one.path, one.sha256, one.data, families, attached.Budget(), 0)
     return _examine(one.path, one.sha256, _facts_of(one.path, b"", one.sha256), None, families)
 
 
@@ -132,6 +139,7 @@ def merge(examined: Sequence[Examined], *, families: Families | None = None) -> 
     known = families or load_families()
     if len(examined) == 1:
         return examined[0].answer
+    examined = [one for e in examined for one in e.all()]
     notes = [e for e in examined if e.is_note]
     encrypted = [e for e in examined if e.facts.is_encrypted]
     asked = [e for e in examined if e.answer.kind == "asked"]
@@ -270,6 +278,46 @@ def _examine(
     return Examined(answer, facts, tuple(found), False)
 
 
+def _examine_data(
+    path: str, sha256: str, data: bytes, families: Families, budget: attached.Budget, depth: int
+) -> Examined:
+    sha256 = sha256 or _sha256(data)
+    found = _examine(path, sha256, _facts_of(path, data, sha256), _read(data), families)
+    return _with_attached(found, data, families, budget, depth)
+
+
+def _with_attached(found: Examined, data: bytes, families: Families, budget: attached.Budget, depth: int) -> Examined:
+    """The same with the files inside a mail, each looked at by itself; what they are counts for the mail."""
+    kind = documents.kind_of(data[:_SNIFFED])
+    if not kind and depth and data.startswith(b"PK\x03\x04"):
+        kind = "zip"
+    if kind not in ("mail", "mbox", "msg", "tnef", "zip") or depth >= attached.DEPTH:
+        return found
+    inside: list[Examined] = []
+    names: Counter[str] = Counter()
+    for name, content in attached.files_of(data, kind):
+        if not budget.take(len(content)):
+            break
+        names[name] += 1
+        path = f"{found.answer.path}/{name}" + (f"#{names[name]}" if names[name] > 1 else "")
+        inside += _examine_data(path, "", content, families, budget, depth + 1).all()
+    telling = [one for one in inside if one.is_note or one.facts.is_encrypted]
+    if not telling:
+        return replace(found, attached=tuple(inside))
+    whole = merge([found, *telling] if found.is_note else telling, families=families)
+    told = tuple(_attached_text(one.answer.path.removeprefix(f"{found.answer.path}/"), is_note=one.is_note)
+                 for one in telling[:5])
+    answer = replace(whole, path=found.answer.path, notes=(*told, *whole.notes), records=found.answer.records)
+    return replace(found, answer=answer, attached=tuple(inside))
+
+
+def _attached_text(name: str, *, is_note: bool) -> Text:
+    shown = clue.shown_value(name)
+    if is_note:
+        return Text(f"添付「{shown}」は脅迫文です", f"the attached “{shown}” is a note")
+    return Text(f"添付「{shown}」は暗号化されています", f"the attached “{shown}” is encrypted")
+
+
 def _examine_text(path: str, sha256: str, base: str, facts: FileFacts, note: NoteText, families: Families) -> Examined:
     gate, worded = _gate_and_wording(note, families, path=path, sha256=sha256)
     whole = RecordRef(path, sha256)
@@ -314,6 +362,7 @@ def _gate_and_wording(
         if any(clue.weight >= _WORDED for clue in worded):
             like = Text("文面が既知の脅迫文に近い", "is worded like a known note")
             return Gate("maybe", gate.score, (*gate.signs, like), ()), worded
+    if gate.verdict != "note":
         damaged = {address.kind for address, _, _ in fuzzy.damaged_addresses(note.text, exact, families)}
         if damaged:
             return judge(note, addresses={address.kind for address in exact} | damaged), worded
@@ -371,7 +420,7 @@ def _decide(
     if not is_named(candidates, families):
         return Answer(
             path,
-            "candidates" if candidates else "unknown",
+            "candidates" if candidates and candidates[0].score >= CANDIDATE else "unknown",
             kind,
             candidates=candidates,
             notes=told,

@@ -28,7 +28,7 @@ BATCH = 64  # files a task: a look takes a millisecond, handing over a task a te
 def examine_all(sources: Sequence[Source], *, workers: int | None = None, pictures: bool = False,
                 on_progress: Callable[[str, int, int], None] = lambda what, done, total: None
                 ) -> tuple[list[Examined], list[NotRead]]:
-    """Facts of the files, by name, and what could not be looked at.
+    """Facts of the files and of those attached to mails, by name, and what could not be looked at.
 
     With `pictures` the text in pictures is read, where the optional package is there: a second each.
     A batch whose child died is tried again file by file: only the file that kills is lost.
@@ -36,6 +36,7 @@ def examine_all(sources: Sequence[Source], *, workers: int | None = None, pictur
     wanted = list(sources)
     found: dict[str, Examined] = {}
     failed: list[NotRead] = []
+    done = 0
     batches = [wanted[n:n + BATCH] for n in range(0, len(wanted), BATCH)]
     while batches:
         again: list[list[Source]] = []
@@ -45,12 +46,13 @@ def examine_all(sources: Sequence[Source], *, workers: int | None = None, pictur
                     if examined is None:
                         failed.append(not_read(source, InputError(why)))
                     else:
-                        found[source.name] = examined
+                        done += 1
+                        found.update((one.answer.path, one) for one in examined.all())
             elif len(batch) > 1:
                 again += [[source] for source in batch]
             else:
                 failed.append(not_read(batch[0], outcome.error))
-            on_progress("files", len(found) + len(failed), len(wanted))
+            on_progress("files", done + len(failed), len(wanted))
         batches = again
     return _with_maps([found[name] for name in sorted(found)], wanted, workers), failed
 
