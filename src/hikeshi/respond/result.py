@@ -147,3 +147,13 @@ def reasons_of(entry: dict[str, Any]) -> tuple[Text, ...]:
 
 def names(entries: Iterable[dict[str, Any]], key: str = "name") -> set[str]:
     return {str(e[key]).lower() for e in entries if e.get(key)}
+
+
+def host_names(result: Result) -> dict[str, str]:
+    """Machines' names by address, where the case knows one machine for it."""
+    found: dict[str, set[str]] = {}
+    for part in ("compromised_hosts", "touched_hosts", "encrypted_hosts"):
+        for entry in result.part(part):
+            for address in entry.get("addresses") or ():
+                found.setdefault(str(address).lower(), set()).add(str(entry.get("name", "")).lower())
+    return {address: next(iter(hosts)) for address, hosts in found.items() if len(hosts) == 1}
