@@ -80,7 +80,7 @@ class Hidden(Families):
         return tuple(dict.fromkeys((*super().facts(kind, value), *own)))
 
     def values(self, kind: str) -> Iterable[str]:
-        return [*super().values(kind), *self._own[kind]]
+        return dict.fromkeys((*super().values(kind), *self._own[kind]))
 
     def note_name(self, name: str) -> tuple[Fact, ...]:
         own = (fact for number, fact in self._own["note_name"].get(name.lower(), ()) if number not in self.hidden)
@@ -90,13 +90,8 @@ class Hidden(Families):
         return self._similar(self._wordings.compare(found, skip=self._hidden_rows))
 
     def notes_of_like_words(self, found: wording.Hashes) -> Iterator[SimilarNote]:
-        return self._similar(self._wordings.words.compare(found, skip=self._hidden_rows))
-
-    def _similar(self, rows: Iterable[wording.Shared]) -> Iterator[SimilarNote]:
-        for row in rows:
-            yield SimilarNote(self._note_family[row.note], self._wordings.source[row.note],
-                              self._wordings.named[row.note], row.note, row.of_text, row.of_note, row.fit,
-                              self._wordings.ways[row.note])
+        rows = self._wordings.words.compare(found, skip=self._hidden_rows)
+        return self._similar(sorted(rows, key=lambda row: (-row.likeness, row.note)), by_likeness=True)
 
 
 def scanned(text: str, seed: int) -> str:

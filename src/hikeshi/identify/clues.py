@@ -25,7 +25,7 @@ from hikeshi.model.text import Text, defang
 
 LEAK_SITE, LEAK_SITE_PLAIN = 0.7, 0.3
 EXACT = {"coin": 0.92, "onion": 0.97, "email": 0.95, "tox": 0.95, "session": 0.95, "telegram": 0.92, "site": 0.92}
-FUZZY = {"onion": 0.93, "email": 0.85}
+FUZZY = {"onion": 0.96, "email": 0.85}
 VANITY = 0.85
 NAME_IN_ADDRESS = 0.6
 SELF_NAME = {"double": 0.95, "strong": 0.93, "title": 0.9, "weak": 0.75}
@@ -33,7 +33,7 @@ PLAIN_SELF_NAME = {"double": 0.92, "strong": 0.8, "title": 0.6, "weak": 0.3}
 SELF_NAME_REPEATED = 0.9
 DAMAGED_SELF_NAME = 0.4  # never enough: names that differ in one sign are often two families'
 STATED = 0.6
-NOTE_NAME, NOTE_NAME_OWN, NOTE_NAME_WEAK = 0.6, 0.9, 0.15
+NOTE_NAME, NOTE_NAME_OWN, NOTE_NAME_WEAK = 0.6, 0.9, 0.08
 EXTENSION, EXTENSION_OWN, EXTENSION_PLAIN, EXTENSION_WEAK = 0.6, 0.9, 0.6, 0.1
 
 _KIND_NAME = {
@@ -91,13 +91,15 @@ def clues_in_text(note: NoteText, families: Families, *, path: str, sha256: str)
     for address in (*addresses, *_sites(note.text, families), *find_coins(note.text)):
         yield from _address_clues(address, families, record(address.start), note.place_of(address.start))
     for address, known, share in fuzzy.damaged_addresses(note.text, addresses, families):
-        for fact in families.facts(address.kind, known):
+        facts = families.facts(address.kind, known)
+        for fact in facts:
             place = note.place_of(address.start)
             what = _KIND_NAME[address.kind]
+            others = {f.family for f in facts if not families.are_kin(fact.family, f.family)}
             yield Clue(
                 fact.family,
                 address.kind,
-                FUZZY[address.kind] * share,
+                FUZZY[address.kind] * share / (1 + len(others)),
                 known,
                 fact.source,
                 _told(

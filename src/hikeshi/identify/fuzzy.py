@@ -23,7 +23,13 @@ _SUFFIX = re.compile(r"[o0]n[il1]{0,2}[o0]n?$")
 # Signs that base32 does not have, as a scanner or a tired reader writes them.
 _BASE32 = str.maketrans("0189", "olbg")
 _LOOKALIKE = str.maketrans("015|!€$", "olsllcs")
-_EMAILISH = re.compile(r"[A-Za-z0-9._%+€$|!-]{3,40}\s?[@©®]\s?[A-Za-z0-9.,-]{4,40}", re.A)
+# Either side may be torn by one blank: "de crypt@mail.example", "decrypt@ma il.example".
+_EMAILISH = re.compile(
+    r"([A-Za-z0-9._%+€$|!-]{1,20} )?([A-Za-z0-9._%+€$|!-]{2,40}\s?[@©®]\s?[A-Za-z0-9.,-]{2,40})( [A-Za-z0-9.,-]{1,20})?",
+    re.A)
+# The old kind of hidden service, 16 signs, before what is left of its suffix.
+_OLD_ONION = re.compile(r"(?<![A-Za-z0-9])([A-Za-z0-9]{14,18})\s?[.,]\s?[o0]\s?n", re.A | re.I)
+_OLD_ERRORS = 2
 
 
 def damaged_addresses(text: str, exact: Sequence[Address], families: Families) -> Iterator[tuple[Address, str, float]]:
@@ -38,18 +44,30 @@ def damaged_addresses(text: str, exact: Sequence[Address], families: Families) -
         known, share = _nearest(written, families)
         if known:
             yield Address("onion", written, start, end), known, share
-    skeletons = _email_skeletons(families)
+    for count, found in enumerate(_OLD_ONION.finditer(text)):
+        if count >= _MOST:
+            break
+        written = found[1].lower().translate(_BASE32)
+        known = _nearest_old(written, families) if found.start() not in taken else ""
+        if known:
+            yield Address("onion", written, found.start(), found.end(1)), known, 0.97
+    whole = {address.value for address in exact}
     for count, found in enumerate(_EMAILISH.finditer(text)):
         if count >= _MOST * 5:
             break
-        written = re.sub(r"\s", "", found[0]).replace("©", "@").replace("®", "@").replace(",", ".").lower().strip(".-")
-        known = skeletons.get(_skeleton(written), "")
-        if known and known != written:
-            yield Address("email", written, found.start(), found.end()), known, 1.0
-        elif not known and not families.facts("email", written):
-            known, share = _nearest_email(_skeleton(written), families)
+        for before, after in (("", ""), ("", found[3] or ""), (found[1] or "", "")):
+            written = re.sub(r"\s", "", before + found[2] + after)
+            written = written.replace("©", "@").replace("®", "@").replace(",", ".").lower().strip(".-")
+            known, share = _known_email(written, families) if written not in whole else ("", 0.0)
             if known:
                 yield Address("email", written, found.start(), found.end()), known, share
+                break
+
+
+def _known_email(written: str, families: Families) -> tuple[str, float]:
+    """The known address that was meant, and how sure that is; "" where nothing is near."""
+    known = written if families.facts("email", written) else _email_skeletons(families).get(_skeleton(written), "")
+    return (known, 1.0) if known else _nearest_email(_skeleton(written), families)
 
 
 def _onion_like(text: str) -> Iterator[tuple[int, int]]:
@@ -71,8 +89,19 @@ def _nearest(written: str, families: Families) -> tuple[str, float]:
             break
         distance = _nearest_part(written, hosts[number])
         if distance is not None:
-            return hosts[number] + ".onion", 1 - distance / 80
+            return hosts[number] + ".onion", 1 - distance / 250  # nothing else has so many of its signs
     return "", 0.0
+
+
+def _nearest_old(written: str, families: Families) -> str:
+    """The one known v2 host within two edits; ids of 16 random signs are never that near by chance."""
+    near = [host for host in _old_hosts(families) if _distance(written, host[:16], _OLD_ERRORS) is not None]
+    return near[0] if len(near) == 1 else ""
+
+
+@lru_cache(maxsize=2)
+def _old_hosts(families: Families) -> list[str]:
+    return [host for host in families.values("onion") if len(host) == 22]
 
 
 def _nearest_part(written: str, host: str) -> int | None:

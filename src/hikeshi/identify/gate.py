@@ -20,6 +20,8 @@ from hikeshi.model.text import Text
 _LOOKED_AT = 48 * 1024
 _NOTE_SCORE = 5.0
 _MAYBE_SCORE = 2.5
+_CUT_SCORE = 3.5
+_REPORTS = {"reporting", "advising", "manual"}
 _STAMPED = re.compile(
     r"^\W{0,3}(?:\d\d?:\d\d\b|\d{4}[-/.]\d\d?[-/.]\d\d?|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d|"
     r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3} |\d\d:\d\d:\d\d|\d{10}[. ])",
@@ -100,7 +102,11 @@ def _verdict(score: float, ids: set[str], addresses: Collection[str]) -> str:
         return "note"
     if score >= _MAYBE_SCORE and "contact" in ids and (harm or hidden):
         return "maybe"
-    return "maybe" if "loss" in ids and "addressee" in ids and score >= _MAYBE_SCORE else "other"
+    if "loss" in ids and "addressee" in ids and score >= _MAYBE_SCORE:
+        return "maybe"
+    # Cut off before its contact, or with the contact misread: the writer still speaks as who did it, and presses.
+    presses = bool({"demand", "threat", "warning"} & ids)
+    return "maybe" if harm and presses and "we" in ids and score >= _CUT_SCORE and not _REPORTS & ids else "other"
 
 
 def _folded(text: str) -> str:

@@ -17,7 +17,8 @@ from hikeshi.knowledge.families import Families
 NAMED = 0.88
 APART = 0.12
 KIN_APART = 0.01
-WORTH_SHOWING = 0.1
+CANDIDATE = 0.15  # with less the answer is unknown; what comes nearest is listed all the same
+WORTH_SHOWING = 0.09
 SHOWN = 5
 BORROWED = 0.6
 

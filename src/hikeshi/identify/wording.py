@@ -9,13 +9,14 @@ other kind of address is given than in that note.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from hikeshi.identify.clues import Clue, source_name
 from hikeshi.identify.text import NoteText
 from hikeshi.knowledge.families import Families, SimilarNote
-from hikeshi.knowledge.wording import hashes, holds_name, ways_of
+from hikeshi.knowledge.wording import RUN, Hashes, Shared, hashes, holds_name, ways_of, word_hashes
 from hikeshi.model.text import Text
 
 SURE = 0.9
@@ -26,20 +27,27 @@ APART = 0.6  # what another family's note may reach, as part of the best fit
 OWN = 0.55  # fit of a note with another family's from which it counts as shared
 WORTH_A_WORD = 0.2
 _MOST = 4
+_MISREAD = RUN + 3  # so many runs a sign or two misread, lost or put in can spoil
+_MENDED = 8  # families whose fit is looked at for such damage
+SPEAKS_LIKE = 0.15  # the least a note's words and pairs of words say about who wrote it
+_NEAREST = 3
 
 
 def wording_clues(note: NoteText, families: Families, *, path: str, sha256: str) -> Iterator[Clue]:
-    """One clue for each of the families whose notes come nearest, at most four."""
+    """One clue for each of the families whose notes come nearest, at most four; then up to three weak ones for
+    families whose notes use the same words."""
     found, places = hashes(note.text)
     if len(found) < 40:  # a line or two are worded like anything
         return
-    best: dict[str, SimilarNote] = {}
+    nearest: dict[str, SimilarNote] = {}
     for row in families.similar_notes(found):
         if row.fit < WORTH_A_WORD:
             break
-        best.setdefault(row.family, row)
-        if len(best) >= 40:
+        nearest.setdefault(row.family, row)
+        if len(nearest) >= 40:
             break
+    best = dict(sorted(((one, _mended(row, found, families) if count < _MENDED else row)
+                        for count, (one, row) in enumerate(nearest.items())), key=lambda pair: -pair[1].fit))
     for one, row in list(best.items())[:_MOST]:
         others = max((other.fit for key, other in best.items() if not families.are_kin(one, key)), default=0.0)
         weight = _weight(row, others, note.text, families)
@@ -53,6 +61,37 @@ def wording_clues(note: NoteText, families: Families, *, path: str, sha256: str)
             f"{span.ja}: 文面の{share}%が、{name}の既知の脅迫文と同じ言い回しです（出典 {source}）",
             f"{span.en}: {share}% of the wording is that of a known note of {name} (source: {source})"),
             note.record(path, sha256, first))
+    yield from _alike(note, families, path=path, sha256=sha256)
+
+
+def _alike(note: NoteText, families: Families, *, path: str, sha256: str) -> Iterator[Clue]:
+    """Notes written anew by the same hand: other sentences, the same ways of speaking. Never more than a hint."""
+    best: dict[str, SimilarNote] = {}
+    for row in families.notes_of_like_words(word_hashes(note.text)):
+        if row.fit < SPEAKS_LIKE or len(best) >= _NEAREST:
+            break
+        best.setdefault(row.family, row)
+    for one, row in best.items():
+        name, source = families.by_id[one].name, source_name(row.source)
+        yield Clue(one, "wording", LIKELY * row.fit, f"{round(100 * row.fit)}%", row.source, Text(
+            f"言葉づかいが、{name}の既知の脅迫文に近いです（出典 {source}）。弱い手がかりです",
+            f"uses words like a known note of {name} (source: {source}): a weak hint"), note.record(path, sha256, 0))
+
+
+def _mended(row: SimilarNote, found: Hashes, families: Families) -> SimilarNote:
+    """The fit as it would be without misread signs: one spoils the few runs it is in, and those around agree.
+
+    Where whole sentences differ, the runs that don't agree stand in long rows: nothing is mended."""
+    agree = np.isin(found, families.hashes_of(row.number))
+    edges = np.flatnonzero(np.diff(agree.astype(np.int8), prepend=0, append=0))
+    begins, ends = edges[::2], edges[1::2]  # of the stretches that agree
+    gaps = begins[1:] - ends[:-1]
+    spoilt = int(gaps[gaps <= _MISREAD].sum())
+    if not spoilt:
+        return row
+    share = (int(agree.sum()) + spoilt) / int(agree.sum())
+    shared = Shared(row.number, min(1.0, row.of_text * share), min(1.0, row.of_note * share))
+    return replace(row, of_text=shared.of_text, of_note=shared.of_note, fit=shared.fit)
 
 
 def _weight(row: SimilarNote, others: float, text: str, families: Families) -> float:

@@ -120,15 +120,16 @@ class Families:
         return self._similar(self._wordings.compare(found))
 
     def notes_of_like_words(self, found: Hashes) -> Iterator[SimilarNote]:
-        """The same by words and pairs of words (wording.word_hashes)."""
-        return self._similar(self._wordings.words.compare(found))
+        """The same by words and pairs of words (wording.word_hashes); `fit` is then Shared.likeness."""
+        rows = self._wordings.words.compare(found)
+        return self._similar(sorted(rows, key=lambda row: (-row.likeness, row.note)), by_likeness=True)
 
-    def _similar(self, rows: Iterable[Shared]) -> Iterator[SimilarNote]:
+    def _similar(self, rows: Iterable[Shared], *, by_likeness: bool = False) -> Iterator[SimilarNote]:
         for row in rows:
             if self._note_family[row.note]:
                 yield SimilarNote(self._note_family[row.note], self._wordings.source[row.note],
-                                  self._wordings.named[row.note], row.note, row.of_text, row.of_note, row.fit,
-                                  self._wordings.ways[row.note])
+                                  self._wordings.named[row.note], row.note, row.of_text, row.of_note,
+                                  row.likeness if by_likeness else row.fit, self._wordings.ways[row.note])
 
     def hashes_of(self, note: int) -> Hashes:
         """The wording of one known note, by its number."""

@@ -25,6 +25,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import IO, Any
@@ -103,6 +104,11 @@ class Shared:
     of_note: float
 
     @property
+    def likeness(self) -> float:
+        """0 to 1: the cosine of the two."""
+        return math.sqrt(self.of_text * self.of_note)
+
+    @property
     def fit(self) -> float:
         """0 to 1. A text that is all in a note but shorter was cut or shortened: nearly as good."""
         both = 2 * self.of_text * self.of_note / (self.of_text + self.of_note) if self.of_text else 0.0
@@ -141,9 +147,12 @@ class Index:
 
     def of(self, note: int) -> Hashes:
         """The hashes of one note, sorted."""
-        owner = np.repeat(np.arange(len(self.gram)), np.diff(self.start))
-        mine: Hashes = self.gram[owner[self.note == note]]
+        mine: Hashes = self.gram[self._owner[self.note == note]]
         return mine
+
+    @cached_property
+    def _owner(self) -> npt.NDArray[np.uint32]:
+        return np.repeat(np.arange(len(self.gram), dtype=np.uint32), np.diff(self.start))
 
 
 class Wordings:
