@@ -15,7 +15,7 @@ from typing import Any
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 
 from hikeshi_desk.accounts.access import Viewer, visible
 from hikeshi_desk.cases.models import Attachment, Case, Message, OpinionPoint, SearchGram, Task, TriageDecision
@@ -89,8 +89,10 @@ def _candidates(grams: Sequence[str], *, levels: tuple[bool, ...], within: Query
     if within is not None:
         found = found.filter(serial__in=within)
     for gram in others:
-        found = found.filter(Exists(SearchGram.objects.filter(
-            gram=gram, internal__in=levels, serial=OuterRef("serial"))))
+        # Wrapped, so that PostgreSQL asks row by row while it walks: as joins it expects next to nothing of so many
+        # pairs, reads all of them and sorts.
+        found = found.filter(Coalesce(Exists(SearchGram.objects.filter(
+            gram=gram, internal__in=levels, serial=OuterRef("serial"))), False))
     # One walk down the key each: the newest of both are among them.
     walks = [found.filter(internal=level).order_by("-serial").values_list("serial", flat=True)[:_CANDIDATES]
              for level in levels]
