@@ -358,10 +358,9 @@ def _gate_and_wording(
     if gate.is_tabular:
         return gate, []
     worded = list(wording_clues(note, families, path=path, sha256=sha256))
-    if gate.verdict == "other":
-        if any(clue.weight >= _WORDED for clue in worded):
-            like = Text("文面が既知の脅迫文に近い", "is worded like a known note")
-            return Gate("maybe", gate.score, (*gate.signs, like), ()), worded
+    if gate.verdict == "other" and any(clue.weight >= _WORDED for clue in worded):
+        like = Text("文面が既知の脅迫文に近い", "is worded like a known note")
+        return Gate("maybe", gate.score, (*gate.signs, like), ()), worded
     if gate.verdict != "note":
         damaged = {address.kind for address, _, _ in fuzzy.damaged_addresses(note.text, exact, families)}
         if damaged:

@@ -25,8 +25,8 @@ _BASE32 = str.maketrans("0189", "olbg")
 _LOOKALIKE = str.maketrans("015|!€$", "olsllcs")
 # Either side may be torn by one blank: "de crypt@mail.example", "decrypt@ma il.example".
 _EMAILISH = re.compile(
-    r"([A-Za-z0-9._%+€$|!-]{1,20} )?([A-Za-z0-9._%+€$|!-]{2,40}\s?[@©®]\s?[A-Za-z0-9.,-]{2,40})( [A-Za-z0-9.,-]{1,20})?",
-    re.A)
+    r"([A-Za-z0-9._%+€$|!-]{1,20} )?"
+    r"([A-Za-z0-9._%+€$|!-]{2,40}\s?[@©®]\s?[A-Za-z0-9.,-]{2,40})( [A-Za-z0-9.,-]{1,20})?", re.A)
 # The old kind of hidden service, 16 signs, before what is left of its suffix.
 _OLD_ONION = re.compile(r"(?<![A-Za-z0-9])([A-Za-z0-9]{14,18})\s?[.,]\s?[o0]\s?n", re.A | re.I)
 _OLD_ERRORS = 2
