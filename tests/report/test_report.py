@@ -143,7 +143,7 @@ def test_the_first_screen_answers_the_five_questions_in_both_languages():
                   "6 台が侵害され、うち 2 台が暗号化", "t.mori", "1 件のファイルを読めず、2 件の記録"):
         assert words in ja
     for words in ("Very likely Akira", "Take the hosts off the network.", "VPN credential abused",
-                  "6 hosts compromised, 2 of them encrypted", "1 files could not be read"):
+                  "6 hosts compromised, of which encrypted: 2 hosts", "Not readable: 1 file. Damaged: 2 records."):
         assert words in en
 
 
@@ -250,7 +250,8 @@ def test_a_term_is_explained_where_it_is_met_first_and_in_a_list(language):
     page = Structure()
     html = render_html((view, view))
     page.feed(html)
-    cells = [c for a in view.answers for c in a.details] + [c for s in view.sections for b in s.blocks for c in b.items]
+    cells = [c for a in view.answers for c in a.details] + [
+        c for s in view.sections for b in s.blocks for row in (b.items, *b.rows) for c in row]
     marked = [one for cell in cells for _, _, one in cell.terms]
     assert "krbtgt" in marked and len(marked) == len(set(marked))
     assert [one for one, _, _ in view.words] == marked
@@ -272,3 +273,51 @@ def test_a_hostile_text_with_a_term_stays_text():
     view = build_view(report_input(not_to_do=(evil,)), "en")
     html = render_html((view, view))
     assert "<script" not in html and "VPN</button>&lt;script&gt;" in html
+
+
+def first_answers(entry: EntryCandidate | None, hosts: int, encrypted: int, language: str) -> str:
+    case = worked_case()
+    told = replace(case.story, encrypted_hosts=case.story.encrypted_hosts[:encrypted],
+                   compromised_hosts=case.story.compromised_hosts[:hosts], spread=case.story.spread[:1],
+                   entry_candidates=(entry,) if entry else ())
+    view = build_view(report_input(replace(case, story=told)), language)
+    return " | ".join([a.answer for a in view.answers] + [c.text for a in view.answers for c in a.details])
+
+
+def test_nothing_is_counted_that_is_not_there():
+    japanese, english = first_answers(None, 1, 0, "ja"), first_answers(None, 1, 0, "en")
+    assert "1 台が侵害されています。暗号化された機器は見つかっていません" in japanese and "0 台" not in japanese
+    assert "1 host compromised; none found encrypted" in english and "1 hosts" not in english
+    assert "1 host, 1 account" in english and "One move, " in english
+    assert "うち 1 台が暗号化" in first_answers(None, 4, 1, "ja") and "encrypted: 1 host |" in first_answers(None, 4, 1, "en")
+
+
+@pytest.mark.parametrize(("changes", "ja", "en"), [
+    ({"kind": "mail_attachment", "source": None, "account": "y.mori", "host": "PC01"},
+     "メールの添付ファイル: y.mori が PC01 で開きました", "Mail attachment: opened by y.mori on PC01"),
+    ({"kind": "web_shell", "account": None, "host": "WEB01"}, "Webシェル: 203.0.113.45 から WEB01 へ",
+     "Web shell: from 203.0.113.45 to WEB01"),
+    ({"kind": "mail_attachment", "source": None, "account": None, "host": None}, "メールの添付ファイル |", "Mail attachment |")])
+def test_of_the_way_in_only_the_known_is_told(changes, ja, en):
+    entry = replace(worked_case().story.entry_candidates[0], **changes)
+    japanese, english = first_answers(entry, 3, 0, "ja"), first_answers(entry, 3, 0, "en")
+    assert ja in japanese and en in english and "不明" not in japanese and "unknown" not in english
+
+
+def test_an_empty_section_says_what_it_means():
+    case = worked_case()
+    bare = replace(case, identification=replace(case.identification, candidates=()))
+    told = visible(render_html((build_view(report_input(bare), "ja"), build_view(report_input(bare), "en"))), "en")
+    assert "No candidate." in told and "Of machines and times without logs nothing can be said" in told
+
+
+@pytest.mark.skipif(not shutil.which("pdftotext"), reason="pdftotext is not installed (poppler-utils)")
+def test_the_english_pages_have_an_english_head_and_only_long_names_may_break(tmp_path):
+    pdf = tmp_path / "report.pdf"
+    long = "a" * 64
+    pdf.write_bytes(write_report(report_input(unknowns=(Text(f"この操作をした端末を、同じ時刻の前後の記録から、すべて探して順番に並べてください。{long}",
+                                                             f"Look for it. {long}"),)))["report.pdf"])
+    said = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], capture_output=True, text=True, check=True).stdout
+    pages = said.split("\f")
+    assert "First-response report" in pages[-2].splitlines()[0] and "初動分析レポート" in pages[0].splitlines()[0]
+    assert not re.search("[ぁ-ん一-龥]\u200b", said) and "aaaaaaaa\u200baaaaaaaa" in said

@@ -56,13 +56,13 @@ def draw_spread(story: Story, words: Words, zone: tzinfo) -> str:
 
 
 def _edges(story: Story, words: Words, zone: tzinfo) -> list[_Edge]:
-    edges = []
+    edges, unknown = [], words("source_unknown")
     for candidate in story.entry_candidates[:1]:
         if candidate.time and candidate.host:
             label = " ".join(filter(None, (words.of("kind", candidate.kind), candidate.account)))
-            edges.append(_Edge(_local(candidate.time, zone), candidate.source or "?", candidate.host, label,
+            edges.append(_Edge(_local(candidate.time, zone), candidate.source or unknown, candidate.host, label,
                                candidate.confidence, entry=True))
-    edges += [_Edge(_local(s.time, zone), s.source or "?", s.destination, _label(s, words), s.confidence)
+    edges += [_Edge(_local(s.time, zone), s.source or unknown, s.destination, _label(s, words), s.confidence)
               for s in story.spread if s.source != s.destination]
     return sorted(edges, key=lambda e: (e.time, not e.entry, e.destination))
 

@@ -12,7 +12,7 @@ from hikeshi.events.time import from_datetime, to_datetime, zone_name
 from hikeshi.knowledge.advice import AdviceSection
 from hikeshi.knowledge.glossary import load_glossary, terms_in
 from hikeshi.knowledge.vectors import KnownActor, Seen, Vectors
-from hikeshi.model.case import Account, Case, EncryptedSample, Entry, Host, Remark
+from hikeshi.model.case import Account, Case, EncryptedSample, Entry, EntryCandidate, Host, Remark
 from hikeshi.model.evidence import EvidenceItem
 from hikeshi.model.finding import SEVERITIES, Finding
 from hikeshi.model.text import Text, defang, plain
@@ -23,6 +23,8 @@ from hikeshi.report.footnotes import Footnotes
 from hikeshi.report.spread import draw_spread
 from hikeshi.report.words import Language, Words
 
+_LISTS = frozenset({"explained", "not_read", "evidence", "records"})  # names of files and people, not prose
+_OWN_WORDS = frozenset({"entry", "spread", "c2", "findings", "family", "unknown"})  # of what a missing entry means
 MAX_ROWS = 200  # of any table; everything is in the JSON files beside the report
 
 
@@ -109,7 +111,7 @@ def build_view(report: ReportInput, language: Language) -> View:
     builder = _Builder(report, Words(language))
     met = Met(language)
     answers = tuple(replace(a, details=met.mark(a.details)) for a in builder.answers())
-    sections = tuple(replace(s, blocks=tuple(replace(b, items=met.mark(b.items)) for b in s.blocks))
+    sections = tuple(replace(s, blocks=tuple(met.mark_block(b) for b in s.blocks)) if s.id not in _LISTS else s
                      for s in builder.sections())
     return View(language, builder.w("title"), builder.subtitle(), report.tlp.value, builder.w("first_answers"),
                 answers, builder.with_words(sections, met.words()), met.words())
@@ -124,7 +126,11 @@ class Met:
 
     def mark(self, cells: Sequence[Cell]) -> tuple[Cell, ...]:
         """The cells; each term's first use is marked, never inside records and names."""
-        return tuple(cell if cell.mono else replace(cell, terms=tuple(self._new(cell.text))) for cell in cells)
+        return tuple(cell if cell.mono or cell.mark else replace(cell, terms=tuple(self._new(cell.text)))
+                     for cell in cells)
+
+    def mark_block(self, block: Block) -> Block:
+        return replace(block, items=self.mark(block.items), rows=tuple(map(self.mark, block.rows)))
 
     def words(self) -> tuple[tuple[str, str, str], ...]:
         glossary = load_glossary()
@@ -145,7 +151,7 @@ def _table_block(columns: tuple[str, ...], rows: Sequence[tuple[Cell, ...]], mor
                  for row in rows]
         longest = max(cells)
         needed = longest if longest <= 20 else (longest + sum(cells) // len(cells)) // 2
-        return max(_shown_width(columns[index]), needed) + 3
+        return max(_shown_width(columns[index]) * 6 // 5, needed) + 4  # headings are bold
 
     return Block("table", more, columns=columns, rows=tuple(rows), widths=tuple(map(width, range(len(columns)))))
 
@@ -230,15 +236,22 @@ class _Builder:
         if not found:
             return Answer(question, self.w("entry_unknown"), "unknown")
         best = found[0]
-        unknown = self.w("unknown")
-        answer = self.w("entry_answer", kind=self.w.of("kind", best.kind), source=plain(best.source or unknown),
-                        account=plain(best.account or unknown), host=plain(best.host or unknown))
         when = f"{self.time_with_zone(best.time)} · {self.w('col_confidence')}: {self.w(best.confidence)}"
         details = [self.cell(when, best)]
         details += [Cell(plain(self.w.text(r))) for r in best.reasons[:3]]
         if len(found) > 1:
-            details.append(Cell(self.w("entry_also", count=len(found) - 1)))
-        return Answer(question, answer, "plain", tuple(details))
+            details.append(Cell(self.w("entry_also", count=f"{len(found) - 1:,}")))
+        return Answer(question, self._way_in(best), "plain", tuple(details))
+
+    def _way_in(self, best: EntryCandidate) -> str:
+        """Kind, source, account and host; what is not known is not told."""
+        kind = self.w.of("kind", best.kind)
+        if best.kind == "mail_attachment" and best.account and best.host:
+            told = [self.w("entry_opened", account=plain(best.account), host=plain(best.host))]
+        else:
+            told = [self.w(f"entry_{part}", value=plain(value)) for part, value in (
+                ("source", best.source), ("account", best.account), ("host", best.host)) if value]
+        return self.w("entry_answer", kind=kind, way=" ".join(told)) if told else kind
 
     def _spread(self) -> Answer:
         story, question = self.story, self.w("q_spread")
@@ -248,11 +261,14 @@ class _Builder:
         details = []
         if story.spread:
             first, last = story.spread[0], story.spread[-1]
-            details.append(self.cell(self.w("spread_detail", first=self.time_with_zone(first.time),
-                                            last=self.time_with_zone(last.time), steps=len(story.spread)), first))
+            key, steps = "spread_detail" if len(story.spread) > 1 else "spread_detail_one", f"{len(story.spread):,}"
+            details.append(self.cell(self.w(key, first=self.time_with_zone(first.time),
+                                            last=self.time_with_zone(last.time), steps=steps), first))
         details += [self.cell(self.w("exfiltration_answer", source=e.source, destination=defang(e.destination),
                                      bytes=self.bytes(e.bytes)), e) for e in story.exfiltration[:2]]
-        answer = self.w("spread_answer", hosts=f"{hosts:,}", encrypted=f"{len(story.encrypted_hosts):,}")
+        encrypted = len(story.encrypted_hosts)
+        key = "spread_answer" if encrypted else "spread_answer_none"
+        answer = self.w(key, hosts=self.w.count("hosts", hosts), encrypted=self.w.count("hosts", encrypted))
         return Answer(question, answer, "plain", tuple(details))
 
     def _hosts(self) -> Answer:
@@ -263,7 +279,9 @@ class _Builder:
             return Answer(question, self.w("hosts_none"), "plain")
         details = tuple(Cell(plain(", ".join(names[:12]) + (" …" if len(names) > 12 else "")), mono=True)
                         for names in (hosts, accounts) if names)
-        return Answer(question, self.w("hosts_answer", hosts=len(hosts), accounts=len(accounts)), "plain", details)
+        counted = self.w("hosts_answer", hosts=self.w.count("hosts", len(hosts)),
+                         accounts=self.w.count("accounts", len(accounts)))
+        return Answer(question, counted, "plain", details)
 
     def _unread(self) -> Answer:
         question = self.w("q_unread")
@@ -274,9 +292,10 @@ class _Builder:
         if not self.case.not_read and not rejected:
             return Answer(question, self.w("unread_none"), "plain")
         if not self.case.not_read:
-            return Answer(question, self.w("unread_records", rejected=f"{rejected:,}"), "unknown")
-        return Answer(question, self.w("unread_answer", files=f"{len(self.case.not_read):,}", rejected=f"{rejected:,}"),
-                      "unknown", details)
+            return Answer(question, self.w("unread_records", rejected=self.w.count("records", rejected)), "unknown")
+        key = "unread_answer" if rejected else "unread_files"
+        return Answer(question, self.w(key, files=self.w.count("files", len(self.case.not_read)),
+                                       rejected=self.w.count("records", rejected)), "unknown", details)
 
     # the sections
 
@@ -360,7 +379,7 @@ class _Builder:
     def _section(self, key: str, *blocks: Block | None) -> Section:
         present = tuple(b for b in blocks if b is not None)
         if not present:
-            empty = f"empty_{key}" if key in ("entry", "spread", "c2", "findings") else "empty_generic"
+            empty = f"empty_{key}" if key in _OWN_WORDS else "empty_generic"
             present = (Block("empty", self.w(empty)),)
         return Section(key, self.w(f"section_{key}"), present)
 

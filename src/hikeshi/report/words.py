@@ -33,6 +33,10 @@ class Words:
     def __call__(self, key: str, **values: object) -> str:
         return str(getattr(all_words()[key], self.language)).format(**values)
 
+    def count(self, thing: str, number: int) -> str:
+        """A number with its noun: 9 台, 1 host, 9 hosts."""
+        return self(f"count_{thing}" if number != 1 else f"count_{thing}_one", count=f"{number:,}")
+
     def of(self, group: str, value: str) -> str:
         entry = all_words().get(f"{group}_{value}") or all_words().get(value)
         return str(getattr(entry, self.language)) if entry else value
