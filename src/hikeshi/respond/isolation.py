@@ -36,6 +36,7 @@ class Isolation:
     last: str | None
     confidence: Confidence
     records: tuple[RecordRef, ...]
+    domain_controller: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -48,6 +49,7 @@ class Isolation:
             "last": self.last,
             "confidence": self.confidence,
             "records": [r.to_dict() for r in self.records],
+            "domain_controller": self.domain_controller,
         }
 
 
@@ -191,6 +193,7 @@ def _ranked(one: _Machine) -> Isolation:
         last,
         one.confidence,
         tuple(one.records)[:_CITED],
+        "domain_controller" in one.causes,
     )
 
 

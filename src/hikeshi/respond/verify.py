@@ -195,7 +195,8 @@ def _answers(logs: Traffic, since: Mapping[tuple[str, str], int], end: str) -> t
         (target, kind): row
         for target, kind, *row in logs.sql(
             "SELECT target, kind, count(*) FILTER (verdict = 'allowed'), "
-            "count(*) FILTER (verdict IN ('denied', 'failed')), count(*) FILTER (verdict = 'unknown') FROM after GROUP BY 1, 2"
+            "count(*) FILTER (verdict IN ('denied', 'failed')), "
+            "count(*) FILTER (verdict = 'unknown') FROM after GROUP BY 1, 2"
         )
     }
     out = []
