@@ -22,13 +22,12 @@ from hikeshi.model.text import Text
 SURE = 0.9
 LIKELY = 0.6
 NEAR = 0.7  # fit from which a text is nearly a known note
-NEARLY_ALL = 0.84
+NEARLY_ALL = 0.78
 APART = 0.6  # what another family's note may reach, as part of the best fit
 OWN = 0.55  # fit of a note with another family's from which it counts as shared
 WORTH_A_WORD = 0.2
 _MOST = 4
 _MISREAD = RUN + 3  # so many runs a sign or two misread, lost or put in can spoil
-_MENDED = 8  # families whose fit is looked at for such damage
 SPEAKS_LIKE = 0.15  # the least a note's words and pairs of words say about who wrote it
 _NEAREST = 3
 
@@ -46,11 +45,10 @@ def wording_clues(note: NoteText, families: Families, *, path: str, sha256: str)
         nearest.setdefault(row.family, row)
         if len(nearest) >= 40:
             break
-    best = dict(sorted(((one, _mended(row, found, families) if count < _MENDED else row)
-                        for count, (one, row) in enumerate(nearest.items())), key=lambda pair: -pair[1].fit))
-    for one, row in list(best.items())[:_MOST]:
-        others = max((other.fit for key, other in best.items() if not families.are_kin(one, key)), default=0.0)
-        weight = _weight(row, others, note.text, families)
+    for one, row in list(nearest.items())[:_MOST]:
+        # How near others come is compared as the text stands; mending would bring near what merely resembles.
+        others = max((other.fit for key, other in nearest.items() if not families.are_kin(one, key)), default=0.0)
+        weight = _weight(_mended(row, found, families), others / row.fit, note.text, families)
         shared = [int(place) for place in places[np.isin(found, families.hashes_of(row.number))]] or [0]
         first, last = shared[len(shared) // 20], shared[-1 - len(shared) // 20]
         begin, end = note.place_of(first), note.place_of(last)
@@ -95,9 +93,10 @@ def _mended(row: SimilarNote, found: Hashes, families: Families) -> SimilarNote:
 
 
 def _weight(row: SimilarNote, others: float, text: str, families: Families) -> float:
-    if others > row.fit:  # another family's note is nearer
-        return LIKELY * row.fit * row.fit / others
-    if row.fit < NEAR or others > APART * row.fit:
+    """`others`: the best fit of an unrelated family, as a part of this one's."""
+    if others > 1:  # another family's note is nearer
+        return LIKELY * row.fit / others
+    if row.fit < NEAR or others > APART:
         return LIKELY * row.fit
     if _is_shared(row, families):
         return LIKELY * row.fit
