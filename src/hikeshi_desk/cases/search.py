@@ -89,10 +89,10 @@ def _candidates(grams: Sequence[str], *, levels: tuple[bool, ...], within: Query
     if within is not None:
         found = found.filter(serial__in=within)
     for gram in others:
-        # Wrapped, so that PostgreSQL asks row by row while it walks: as joins it expects next to nothing of so many
-        # pairs, reads all of them and sorts.
+        # Wrapped and as a range, so that PostgreSQL asks row by row while it walks: as a join or a hash it reads
+        # every row of every pair first.
         found = found.filter(Coalesce(Exists(SearchGram.objects.filter(
-            gram=gram, internal__in=levels, serial=OuterRef("serial"))), False))
+            gram=gram, internal__in=levels, serial__gte=OuterRef("serial"), serial__lte=OuterRef("serial"))), False))
     # One walk down the key each: the newest of both are among them.
     walks = [found.filter(internal=level).order_by("-serial").values_list("serial", flat=True)[:_CANDIDATES]
              for level in levels]
