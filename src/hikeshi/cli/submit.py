@@ -16,8 +16,8 @@ from hikeshi.cli.progress import progress
 from hikeshi.errors import UsageError
 from hikeshi.model.text import plain
 
-KINDS = ("ransomware", "targeted", "malware", "web_compromise", "data_leak", "phishing", "fraud", "ddos", "spam",
-         "vulnerability", "information", "other", "unknown")
+KINDS = ("ransomware", "targeted", "unauthorised_access", "malware", "web_compromise", "data_leak", "phishing", "fraud",
+         "lost_device", "supply_chain", "ddos", "spam", "vulnerability", "information", "other", "unknown")
 
 
 @click.command("submit")

@@ -13,8 +13,9 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=100_000, patter
 Line = Annotated[str, StringConstraints(max_length=200)]
 Short = Annotated[str, StringConstraints(max_length=500)]
 Facts = Annotated[str, StringConstraints(max_length=5000)]
-Incident = Literal["ransomware", "targeted", "malware", "web_compromise", "data_leak", "phishing", "fraud", "ddos",
-                   "spam", "vulnerability", "information", "other", "unknown"]
+Incident = Literal["ransomware", "targeted", "unauthorised_access", "malware", "web_compromise", "data_leak",
+                   "phishing", "fraud", "lost_device", "supply_chain", "ddos", "spam", "vulnerability",
+                   "information", "other", "unknown"]
 Request = Literal["first_steps", "elsewhere", "beyond_us", "second_opinion", "information", "vulnerability", "other"]
 Asker = Literal["", "victim", "first_responder", "expert", "researcher", "foreign_csirt"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -15,8 +15,9 @@ from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.cases import clocks, drafts, endings, labels, rules
 from hikeshi_desk.cases.models import Attack, Case, Flag, OpinionPoint, Party, Source, Verdict, Vulnerability
 
-INCIDENTS = ("ransomware", "targeted", "malware", "web_compromise", "data_leak", "phishing", "fraud", "ddos", "spam",
-             "system_down", "vulnerability", "information", "other", "unknown")
+INCIDENTS = ("ransomware", "targeted", "unauthorised_access", "malware", "web_compromise", "data_leak", "phishing",
+             "fraud", "lost_device", "supply_chain", "ddos", "spam", "system_down", "vulnerability", "information",
+             "other", "unknown")
 REQUESTS = ("first_steps", "elsewhere", "beyond_us", "second_opinion", "sample_analysis", "vulnerability",
             "information", "other")
 _SCOPES = ("conversation", "files", "findings", "indicators")
@@ -48,7 +49,12 @@ def urgency_rules(case: Case) -> list[Choice]:
 
 
 def classes(case: Case) -> list[Choice]:
-    return [Choice(kind.id, kind.label, kind.id == case.rsit) for kind in rules.rsit().values()]
+    """Classes that go with the kind of incident first, the likeliest of them chosen until somebody chose."""
+    likely = rules.likely_classes(case.incident)
+    chosen = case.rsit or next(iter(likely), "")
+    place = {one: n for n, one in enumerate(likely)}
+    ordered = sorted(rules.rsit().values(), key=lambda kind: place.get(kind.id, len(place)))
+    return [Choice(kind.id, kind.label, kind.id == chosen) for kind in ordered]
 
 
 def stances() -> list[Choice]:

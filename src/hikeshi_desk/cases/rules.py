@@ -188,6 +188,19 @@ def rsit() -> dict[str, Named]:
     return {record["id"]: Named(**record) for record in _records("rsit.toml", "type", "id", "ja", "en")}
 
 
+def likely_classes(incident: str) -> tuple[str, ...]:
+    """Classes of the taxonomy that go with a kind of the form, the likeliest first; nothing for the vague kinds."""
+    return _likely_classes().get(incident, ())
+
+
+@cache
+def _likely_classes() -> dict[str, tuple[str, ...]]:
+    found = {record["incident"]: record["types"] for record in _records("rsit.toml", "likely", "incident", "types")}
+    if wrong := sorted({one for types in found.values() for one in types} - set(rsit())):
+        raise KnowledgeError(f"unknown class '{wrong[0]}'", source=Location("rsit.toml"))
+    return found
+
+
 @cache
 def reasons() -> dict[str, Named]:
     return {record["id"]: Named(**record) for record in _records("reasons.toml", "reason", "id", "ja", "en")}

@@ -13,8 +13,8 @@ from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.cases.models import Source
 from hikeshi_desk.intake.submit import Payload
 
-INCIDENTS = ("ransomware", "targeted", "malware", "web_compromise", "data_leak", "phishing", "fraud", "ddos", "spam",
-             "vulnerability", "information", "other", "unknown")
+INCIDENTS = ("ransomware", "targeted", "unauthorised_access", "malware", "web_compromise", "data_leak", "phishing",
+             "fraud", "lost_device", "supply_chain", "ddos", "spam", "vulnerability", "information", "other", "unknown")
 REQUESTS = ("first_steps", "elsewhere", "beyond_us", "second_opinion", "sample_analysis", "vulnerability",
             "information", "other")
 ASKERS = ("victim", "first_responder", "expert", "researcher", "foreign_csirt")

@@ -55,3 +55,36 @@ def test_only_who_answers_is_offered_the_draft(consult, member, sign_in):
     case = consult("Something is wrong")
     page = sign_in(member("reader")).get(url("case", case) + "?template=advice")
     assert page.status_code == 404 or 'value="advice"' not in page.content.decode()
+
+
+@pytest.mark.parametrize(("incident", "likeliest"), [
+    ("unauthorised_access", "intrusions/unprivileged-account-compromise"),
+    ("lost_device", "information-content-security/data-loss"), ("supply_chain", "intrusions/system-compromise"),
+    ("ransomware", "information-content-security/unauthorised-information-modification"), ("unknown", "")])
+def test_the_class_that_goes_with_the_kind_is_offered_first(db, consult, incident, likeliest):
+    from hikeshi_desk.cases import choices, rules
+
+    case = consult("Something is wrong", incident=incident)
+    offered = choices.classes(case)
+    assert [one.value for one in offered if one.is_chosen] == ([likeliest] if likeliest else [])
+    assert sorted(one.value for one in offered) == sorted(rules.rsit())
+    if likeliest:
+        assert offered[0].value == likeliest
+    case.rsit = "test/test"  # what somebody judged stays
+    assert [one.value for one in choices.classes(case) if one.is_chosen] == ["test/test"]
+
+
+def test_every_kind_of_the_forms_has_its_words_classes_and_advice():
+    from typing import get_args
+
+    from hikeshi.cli import submit
+    from hikeshi_desk.accounts.texts import load_texts
+    from hikeshi_desk.api.schemas import Incident
+    from hikeshi_desk.cases import choices, rules
+    from hikeshi_desk.consult.forms import INCIDENTS
+
+    assert set(INCIDENTS) == set(submit.KINDS) == set(get_args(Incident)) == set(choices.INCIDENTS) - {"system_down"}
+    vague = {"information", "other", "unknown"}
+    for incident in INCIDENTS:
+        assert f"consult.incident.{incident}" in load_texts() and f"cases.incident.{incident}" in load_texts()
+        assert bool(rules.likely_classes(incident)) == (incident not in vague), incident

@@ -11,10 +11,12 @@ from hikeshi_desk.mail.receive import receive
 HITS = [("ransomware", "サーバーのファイルが全部暗号化されました"), ("ransomware", "拡張子が変わって開けません"), ("ransomware", "Our files have been encrypted"),
         ("ransomware", "身代金を要求されています"), ("ransomware", "ランサムウェアに感染したようです"), ("ransomware", "We were hit by ransomware last night"),
         ("phishing", "フィッシングサイトを見つけました"), ("web_compromise", "ホームページが改ざんされました"), ("ddos", "DDoSを受けています"),
-        ("data_leak", "個人情報が流出しました"), ("fraud", "サポート詐欺にあいました"), ("malware", "ウイルスに感染しました"), ("vulnerability", "脆弱性を発見しました")]
+        ("data_leak", "個人情報が流出しました"), ("fraud", "サポート詐欺にあいました"), ("malware", "ウイルスに感染しました"), ("vulnerability", "脆弱性を発見しました"),
+        ("lost_device", "営業の者が電車でパソコンを置き忘れました"), ("lost_device", "My laptop was stolen yesterday"), ("supply_chain", "委託先の会社が攻撃を受けました"),
+        ("supply_chain", "Our supplier was breached"), ("unauthorised_access", "メールのアカウントが乗っ取られました"), ("unauthorised_access", "VPNに不正ログインされました")]
 MISSES = ["ランサムウェア対策セミナーのご案内。ファイルが暗号化される前に。配信停止はこちら", "Webinar: your files are encrypted, what now? Unsubscribe here",
           "通信はTLSで暗号化しています", "メールを暗号化して送りたいのですが", "ランサムウェアについて教えてください", "プリンターが動きません",
-          "ウイルス対策ソフトの更新について", "> Our files have been encrypted\n承知しました", "パスワードを変更したい", "ご相談の受付時間を教えてください"]
+          "ウイルス対策ソフトの更新について", "> Our files have been encrypted\n承知しました", "パスワードを変更したい", "パソコンを一台買い替えました", "取引先が変わりました", "不正アクセス禁止法について教えてください", "ご相談の受付時間を教えてください"]
 
 
 @pytest.mark.parametrize(("kind", "words"), HITS)
