@@ -77,9 +77,12 @@ def about(name: str, own: Sequence[Any] = (), *, for_desk: bool = True) -> About
                   actors_of(family.id) if family else (), days, found, own_ways(own, days, for_desk=for_desk))
 
 
-def about_actor(name: str) -> About:
+def about_actor(name: str, *, for_desk: bool = True) -> About:
+    """The same for an actor; own cases are those in which a person confirmed this one."""
     days = options().days
-    return _about("", name, (), days, recent_vectors_of_actor(name, timezone.localdate(), days), [])
+    own = own_rows(Sign.objects.filter(kind="actor", key=key_of("actor", name)))
+    return _about("", name, (), days, recent_vectors_of_actor(name, timezone.localdate(), days),
+                  own_ways(list(own[:_MOST]), days, for_desk=for_desk))
 
 
 def family_named(name: str) -> Family | None:
@@ -99,10 +102,10 @@ def of_family(name: str) -> QuerySet[Sign]:
     return own_rows(Sign.objects.filter(kind="family", key=key_of("family", name)))
 
 
-def own_rows(families: QuerySet[Sign]) -> QuerySet[Sign]:
-    """Ways that people confirmed, in cases with one of these family signs, lately."""
+def own_rows(marks: QuerySet[Sign]) -> QuerySet[Sign]:
+    """Ways that people confirmed, in cases with one of these signs of family or actor, lately."""
     since = timezone.now() - timedelta(days=options().days)
-    return Sign.objects.filter(kind="way", case__in=families.values("case"), case__opened_at__gte=since).exclude(
+    return Sign.objects.filter(kind="way", case__in=marks.values("case"), case__opened_at__gte=since).exclude(
         case__state=State.MERGED).annotate(
         at=F("case__opened_at"), asked_by=F("case__organisation_id"), contact=F("case__contact")).order_by("-pk")
 

@@ -96,7 +96,7 @@ def _confirm(case: Case, by: User, what: str, told: dict[str, str], reason: str)
 
 def _settle(case: Case, row: Any) -> None:
     row.save(update_fields=["confirmed"])
-    signs.keep_way(case, row)
+    signs.keep_confirmed(case, row)
     transaction.on_commit(groups.regroup_soon)
 
 

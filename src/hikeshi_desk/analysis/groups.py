@@ -18,7 +18,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from hikeshi.knowledge.clusters import CaseFacts, cluster, is_common, load_common
-from hikeshi.model.text import plain
+from hikeshi.model.text import defang, plain
 from hikeshi_desk.accounts.access import Viewer, visible
 from hikeshi_desk.analysis.models import Analysis, Group, Sign
 from hikeshi_desk.audit.log import record
@@ -116,11 +116,16 @@ def build(case: Case, viewer: Viewer, rows: Sequence[Any]) -> InGroup | None:
         if (row.kind, row.key) in own and not _says_nothing(row.kind, _value(row.kind, row.key)):
             both[row.kind, row.key].add(row.case_id)
     common = {sign: cases for sign, cases in both.items() if len(cases) > 1}
-    shared = sorted((Shared(kind, plain(_value(kind, key)), len(cases)) for (kind, key), cases in common.items()),
+    shared = sorted((Shared(kind, _shown(kind, key), len(cases)) for (kind, key), cases in common.items()),
                     key=lambda one: (KINDS.index(one.kind), -one.count, one.value))
     alike = {case_id for cases in common.values() for case_id in cases}
     others = {row.case_id: row.number for row in rows if row.case_id != case.pk and (desk or row.case_id in alike)}
     return InGroup(rows[0].name if desk else "", list(others.items()), shared[:_LISTED]) if others else None
+
+
+def _shown(kind: str, key: str) -> str:
+    value = plain(_value(kind, key))
+    return defang(value) if kind == "indicator" else value
 
 
 def _says_nothing(kind: str, value: str) -> bool:

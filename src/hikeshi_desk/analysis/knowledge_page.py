@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from hikeshi.knowledge import installed
 from hikeshi.knowledge.advice import advice_for
-from hikeshi.knowledge.decryptors import decryptors_for
-from hikeshi.knowledge.families import load_families
+from hikeshi.knowledge.decryptors import decryptors_for, load_decryptors
+from hikeshi.knowledge.families import Family, load_families
 from hikeshi.knowledge.keys import key_id
 from hikeshi.knowledge.pack import Pack, PackSource
 from hikeshi.knowledge.pack_build import days_old
@@ -29,6 +29,7 @@ from hikeshi_desk.cases.access import is_desk
 
 _MOST_CHANGED = 200
 _MOST_USES = 10
+_MOST_FAMILIES = 300
 
 
 @dataclass(frozen=True)
@@ -133,16 +134,22 @@ def _kind(kind: str) -> str:
 # Families and actors
 
 def families(asked: str) -> dict[str, Any]:
-    """Families whose name, or another name of them, holds what was asked; all without a question."""
-    wanted = asked.strip().casefold()
+    """Families and actors by a part of any name, those that begin with it first. Without a question those of whom more
+    is known than their name."""
+    wanted, known = asked.strip().casefold(), load_families().by_id.values()
     dated = {one.family for one in load_vectors() if one.family}
+    more = dated | {one.family for one in load_decryptors()}
+
+    def names(one: Family) -> list[str]:
+        return [one.name, *one.names, *(actor.name for actor in one.actors)]
+
+    found = [one for one in known if any(wanted in name.casefold() for name in names(one))] if wanted else [
+        one for one in known if one.actors or one.id in more]
+    found.sort(key=lambda one: (not any(n.casefold().startswith(wanted) for n in names(one)), one.name.casefold()))
     rows = [{"id": one.id, "name": plain(one.name), "names": [plain(n) for n in one.names if n != one.name][:6],
              "actors": [plain(n) for n in dict.fromkeys(a.name for a in one.actors)][:6], "is_dated": one.id in dated}
-            for one in load_families().by_id.values()
-            if not wanted or any(wanted in name.casefold() for name in (one.name, *one.names,
-                                                                        *(a.name for a in one.actors)))]
-    rows.sort(key=lambda row: str(row["name"]).casefold())
-    return {"rows": rows, "found": f"{len(rows):,}"}
+            for one in found[:_MOST_FAMILIES]]
+    return {"rows": rows, "found": f"{len(found):,}", "more": len(found) - len(rows), "all": f"{len(known):,}"}
 
 
 def family(id: str, viewer: Viewer) -> dict[str, Any] | None:
@@ -163,13 +170,13 @@ def family(id: str, viewer: Viewer) -> dict[str, Any] | None:
             "steps": steps, "avoid": avoid, "facts": facts, "advice_from": source_names(["hikeshi"])}
 
 
-def actor(name: str) -> dict[str, Any] | None:
+def actor(name: str, viewer: Viewer) -> dict[str, Any] | None:
     found = families_of_actor(name)
     spelt = next((a.name for one in found for a in one.actors if a.name.casefold() == name.casefold()), None) or next(
         (one.actor for one in load_vectors() if one.actor.casefold() == name.casefold() and name), None)
     if spelt is None:
         return None
-    told: About = about_actor(spelt)
+    told: About = about_actor(spelt, for_desk=is_desk(viewer))
     return {"name": plain(spelt), "families": [(one.id, plain(one.name)) for one in found], "about": told}
 
 

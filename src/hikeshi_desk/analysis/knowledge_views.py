@@ -49,10 +49,11 @@ def family(request: HttpRequest, family_id: str) -> HttpResponse:
 
 @needs(*READING, methods=("GET",))
 def actor(request: HttpRequest, name: str) -> HttpResponse:
-    found = knowledge_page.actor(name)
+    viewer = viewer_of(request)
+    found = knowledge_page.actor(name, viewer)
     if found is None:
         raise Http404
-    return render(request, "analysis/known_actor.html", {"viewer": viewer_of(request), "page": found})
+    return render(request, "analysis/known_actor.html", {"viewer": viewer, "page": found})
 
 
 @needs(*READING, methods=("GET",))

@@ -57,14 +57,14 @@ class Analysis(models.Model):
 
 
 class Sign(models.Model):
-    """One sign of an attack in a case: its family, an address, name or hash of the attacker's side, the way in that
-    a person confirmed; techniques and tools only where nobody could name the family.
+    """One sign of an attack in a case: its family, an address, name or hash of the attacker's side, the actor and
+    the way in that a person confirmed; techniques and tools only where nobody could name the family.
 
     `key` is "family:Medusa", "ipv4:198.51.100.7" and the like; long ones are hashed.
     """
 
     case = models.ForeignKey(Case, models.CASCADE, related_name="signs")
-    kind = models.CharField(max_length=12)  # family, indicator, way, technique, tool
+    kind = models.CharField(max_length=12)  # family, indicator, actor, way, technique, tool
     key = models.CharField(max_length=200, db_index=True)
 
     class Meta:

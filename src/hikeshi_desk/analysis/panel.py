@@ -172,7 +172,7 @@ def _panel(case: Case, row: Analysis, viewer: Viewer, *, desk: bool) -> Panel:
         changes=change.all_of(row) if desk else [],
         elsewhere=elsewhere(case, viewer) if desk and has_result else None,
         asked=_asked(row.asked) if desk and row.asked else None,
-        can_write=desk and has_result and can_act, by=by_words(told.get("by", {})) if desk else "", abouts=near,
+        can_write=desk and has_result and can_act, by=by_words(_by(row)) if desk else "", abouts=near,
         group=group, confirmed=_confirmed(row, viewer),
         confirm_form=_confirm_form(told, near) if can_act and (has_result or row.asked) else None)
 
@@ -272,6 +272,12 @@ def abouts(answer: Mapping[str, Any], own: Sequence[Any] = (), *, desk: bool = T
     if answer.get("verdict") != "candidates":
         return []
     return [about(str(one["family"])) for one in answer.get("candidates", [])[:MOST_ABOUT]]
+
+
+def _by(row: Analysis) -> Mapping[str, Any]:
+    """The knowledge behind the answer that stands: an older one while a newer answer waits for a person."""
+    held: Mapping[str, Any] = row.change.get("by_before", {}) if row.change.get("held") else row.summary.get("by", {})
+    return held
 
 
 def _confirmed(row: Analysis, viewer: Viewer) -> list[dict[str, Any]]:

@@ -46,10 +46,13 @@ def of_answer(answer: Mapping[str, Any]) -> Signs:
 
 
 def of_row(row: Analysis) -> Signs:
-    """What a case knows beside its evidence: the quick look of a handler, and the way in that a person confirmed."""
-    found = of_answer(row.asked.get("answer", {}))
-    way = row.confirmed.get("way")
-    return found | ({("way", way_key(way))} if way else set())
+    """What a case knows beside its evidence: the quick look of a handler, and what a person confirmed."""
+    found, way, actor = of_answer(row.asked.get("answer", {})), row.confirmed.get("way"), row.confirmed.get("actor")
+    if way:
+        found.add(("way", way_key(way)))
+    if actor:
+        found.add(("actor", key_of("actor", str(actor["value"]))))
+    return found
 
 
 def way_key(way: Mapping[str, Any]) -> str:
@@ -77,10 +80,11 @@ def add(case: Case, more: Signs) -> bool:
     return keep(case, set(Sign.objects.filter(case=case).values_list("kind", "key")) | more)
 
 
-def keep_way(case: Case, row: Analysis) -> None:
-    """The confirmed way in as it is now."""
-    others = set(Sign.objects.filter(case=case).exclude(kind="way").values_list("kind", "key"))
-    keep(case, others | {sign for sign in of_row(row) if sign[0] == "way"})
+def keep_confirmed(case: Case, row: Analysis) -> None:
+    """The confirmed actor and way in as they are now."""
+    kinds = ("actor", "way")
+    others = set(Sign.objects.filter(case=case).exclude(kind__in=kinds).values_list("kind", "key"))
+    keep(case, others | {sign for sign in of_row(row) if sign[0] in kinds})
 
 
 # Many organisations write from these: the address says nothing about who it is.

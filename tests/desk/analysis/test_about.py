@@ -77,7 +77,7 @@ def test_own_cases_count_from_three_for_the_desk(of_family, handler, cases, show
     assert ("CVE-2026-11111 Example VPN" in page) is shown
     assert "CANARY" not in page.split('id="analysis"')[1].split('id="analysis-asked"')[0]
     if shown:
-        assert "5件未満" in page.split('class="ways"')[1].split("</table>")[0]
+        assert "5件未満" in page.split('findings ways"')[1].split("</table>")[0]
         assert "窓口の中だけ" in page and "この窓口の相談で確認した手口です" in page
 
 
@@ -148,3 +148,30 @@ def test_a_confirmed_way_outlives_the_next_analysis(consult, handler, note):
     service.analyse_now(case.pk)
     assert Sign.objects.filter(case=case, kind="way", key="way:supplier||").exists()
     assert Sign.objects.filter(case=case, kind="family").exists()
+
+
+def test_a_reply_tells_the_ways_in_the_askers_language_and_own_cases_only_where_they_may_leave(of_family, handler):
+    for number in range(3):
+        of_family(contact=f"p@org{number}.example.jp")
+    case = of_family(way="", language="en")
+
+    def draft() -> str:
+        page = handler.get(f"/desk/case/{case.pk}/?template=ways").content.decode()
+        return page.split('id="reply-body"')[1].split("</textarea>")[0]
+    told = draft()
+    assert "no recent data for the last 90 days" in told and "CVE-2026-11111" not in told
+    for number in range(2):
+        of_family(contact=f"p@other{number}.example.jp")
+    told = draft()
+    assert "Vulnerability exploited: CVE-2026-11111 Example VPN" in told and "5 to 9" in told
+    assert "org0" not in told and not any("\u3040" <= sign <= "\u30ff" for sign in told)
+
+
+def test_an_actors_page_counts_the_cases_in_which_a_person_confirmed_the_actor(of_family, handler, member, sign_in):
+    for number in range(3):
+        case = of_family(contact=f"p@org{number}.example.jp", family="LockBit")
+        Sign.objects.create(case=case, kind="actor", key=key_of("actor", "Akira"))
+    assert "CVE-2026-11111" in handler.get("/desk/knowledge/actor/Akira/").content.decode()
+    partner = sign_in(member("partner", desk=False, name="FR"))
+    assert "CVE-2026-11111" not in partner.get("/desk/knowledge/actor/Akira/").content.decode()
+    assert "CVE-2026-11111" not in handler.get("/desk/knowledge/family/akira/").content.decode()
