@@ -340,7 +340,8 @@ def _examine_text(path: str, sha256: str, base: str, facts: FileFacts, note: Not
     own = unknown_name(note.text, families)
     answer = _decide(path, "note", found, families, tuple(told), records=(whole,), self_name=own[0] if own else None)
     # A report about an attack quotes addresses too; nearly a note's score and an exact address is a note.
-    is_settled = gate.score >= _NEARLY and bool(answer.candidates) and answer.candidates[0].score >= _SETTLED
+    best = answer.candidates[0].score if answer.candidates else 0.0
+    is_settled = not gate.is_about and gate.score >= _NEARLY and best >= _SETTLED
     if gate.verdict == "maybe" and gate.against and not is_settled:
         answer = replace(
             answer, verdict="candidates" if answer.candidates else "unknown", family=None, family_id=None, actors=()
