@@ -94,7 +94,7 @@ def test_a_similar_line_of_another_device_is_not_claimed(read):
     row = read(
         'id=firewall sn=00 time="2024-09-10 11:26:40 UTC" fw=192.0.2.1 pri=6 m=1080 msg="login allowed" usr="u1" src=203.0.113.9\n'
     ).rows[0]
-    assert row["event.dataset"] == "keyvalue"
+    assert row["event.dataset"] == "sonicwall"
     assert (row["source.ip"], row["user.name"], row["@timestamp"]) == ("203.0.113.9", "u1", "2024-09-10T11:26:40Z")
 
 

@@ -62,6 +62,8 @@ def sniff(path: Path, seen: EncodingDetector | None = None) -> Sniffed:
         if not head.strip(b"\0"):
             return _after_zeros(stream.fileno(), size, len(head), seen)
         known = _by_magic(head, size) or _by_place(stream.fileno(), size)
+        if known is None and _is_utmp(head, size):
+            known = Sniffed("wtmp")
         if known is not None:
             return known
         if not looks_like_text(head):
@@ -133,6 +135,26 @@ def _is_document(head: bytes) -> bool:
     first = head[30:30 + int.from_bytes(head[26:28], "little")]
     return (first in (b"[Content_Types].xml", b"_rels/.rels", b"docProps/app.xml")
             or head[30:].startswith(b"mimetypeapplication/vnd.oasis"))
+
+
+_UTMP = struct.Struct("<hxxi32s4s32s256shhiii16s20x")
+
+
+def _is_utmp(head: bytes, size: int) -> bool:
+    """Linux's logon records (utmp, wtmp, btmp): whole records, sane kinds, texts and times."""
+    good = 0
+    for at in range(0, min(len(head), _UTMP.size * 16) - _UTMP.size + 1, _UTMP.size):
+        record = head[at:at + _UTMP.size]
+        if not record.strip(b"\0"):
+            continue
+        kind, pid, line, _, user, host, _, _, _, second, micro, _ = _UTMP.unpack(record)
+        sane = 0 <= kind <= 9 and 0 <= pid < 1 << 26 and 0 <= micro < 1_000_000
+        if not (sane and 600_000_000 < second < 4_000_000_000):
+            return False
+        if any(byte < 32 for part in (line, user, host) for byte in part.partition(b"\0")[0]):
+            return False
+        good += 1
+    return good > 0 and size >= _UTMP.size
 
 
 def _is_old_tar(head: bytes) -> bool:

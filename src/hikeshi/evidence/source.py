@@ -13,7 +13,7 @@ class Source:
     `path` is where the bytes lie on disk (a copy, for a member of an archive); `name` is how
     evidence calls it: relative to the folder that was given, "logs.zip!/a/b.evtx" inside an
     archive; `origin` the container's name or None. `kind` is what the content says, whatever
-    the name claims: evtx, text, empty, sparse, pdf, office, image, executable, database,
+    the name claims: evtx, wtmp, text, empty, sparse, pdf, office, image, executable, database,
     archive (one that was not opened), binary. `encoding` is set for text: a Python codec name.
     `zone_hint` comes from the evidence's notes (a zone as events.time.parse_zone reads it),
     or is None. `problems` are plain English sentences.

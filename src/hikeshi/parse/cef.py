@@ -6,7 +6,9 @@ Source: "Implementing ArcSight Common Event Format", IBM "LEEF event components"
 from __future__ import annotations
 
 import re
+from typing import Any
 
+from hikeshi.parse.addresses import whole
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.keyvalue import with_header
 from hikeshi.parse.names import map_record
@@ -44,6 +46,9 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     event = map_record({**record, **named}, context, dataset="cef", dialect="cef")
     cells = event.cells
     cells["event.dataset"] = f"cef.{_word(vendor)}.{_word(product)}".rstrip(".")
+    if _word(vendor) == "palo_alto_networks":
+        # Its documented mapping is in=bytes sent, out=bytes received: the firewall's view of the session.
+        _put_bytes(cells, record)
     cells.setdefault("event.code", signature)
     if cells["event.code"] != signature:
         cells["cef.signature"] = signature
@@ -57,6 +62,13 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
         if value:
             cells[key] = value
     return with_header(event, header, context, body[:start])
+
+
+def _put_bytes(cells: dict[str, Any], record: dict[str, str]) -> None:
+    for column, key in (("source.bytes", "in"), ("destination.bytes", "out")):
+        number = whole(record.get(key, ""))
+        if number is not None:
+            cells[column] = number
 
 
 def extension(text: str) -> dict[str, str]:

@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 
 from hikeshi.events.time import NO_TIME, zone_name
 
+# How sure the columns are where no parser knows the maker: medium by names, low by looks. Absent: the
+# format is known.
+CONFIDENCE = "parser.confidence"
+
 
 class Event(NamedTuple):
     """One event as a line parser gives it: UTC microseconds (NO_TIME if unknown) and its values

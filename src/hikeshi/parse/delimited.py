@@ -11,10 +11,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from hikeshi.parse import m365
 from hikeshi.parse.addresses import ip
-from hikeshi.parse.context import Context, Event
-from hikeshi.parse.names import map_record, plain_name, plan
-from hikeshi.parse.stamps import stamp
+from hikeshi.parse.content import guess
+from hikeshi.parse.context import CONFIDENCE, Context, Event
+from hikeshi.parse.names import add_by_hint, map_record, plain_name, plan
+from hikeshi.parse.syslog import timed
 
 csv.field_size_limit(16 << 20)
 _SIGNS = (",", "\t", ";", "|")
@@ -144,17 +146,20 @@ def parse_record(row: list[str], layout: Sniffed, context: Context) -> Event | N
         return None
     if tuple(cell.strip().strip("\ufeff") for cell in row) == layout.headings:
         return None  # the heading again, in files that were put together
-    return map_record(dict(zip(layout.headings, row, strict=True)), context, dataset="csv")
+    record = dict(zip(layout.headings, row, strict=True))
+    if "AuditData" in record and (exported := m365.from_export(record, context)) is not None:
+        return exported
+    event = map_record(record, context, dataset="csv")
+    event.cells[CONFIDENCE] = "low" if add_by_hint(event.cells, record) else "medium"
+    return event
 
 
 def _without_heading(row: list[str], context: Context) -> Event | None:
-    """Values under their position; the first that is a time is the time."""
+    """Values under their position, and by their looks in columns."""
     if len(row) < 3:
         return None
-    record = {f"column_{i + 1}": cell for i, cell in enumerate(row)}
-    for name, cell in record.items():
-        if len(cell) >= 10 and (when := stamp(cell.strip(), context)):
-            event = map_record({k: v for k, v in record.items() if k != name}, context, dataset="csv")
-            event.cells["event.timezone"] = when.zone
-            return Event(when.time, event.cells)
-    return map_record(record, context, dataset="csv")
+    when, cells = guess(row, context)
+    cells["event.dataset"] = "csv"
+    cells[CONFIDENCE] = "low"
+    cells.update({f"column_{i + 1}": cell for i, cell in enumerate(row) if cell != ""})
+    return timed(when, cells)

@@ -5,23 +5,18 @@ Nested objects become dotted names; names known to data/field_names.toml become 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from datetime import UTC
 from typing import Any
 
-import orjson
-
 from hikeshi.events.schema import BY_NAME
-from hikeshi.parse.context import Context, Event
+from hikeshi.parse.context import CONFIDENCE, Context, Event
+from hikeshi.parse.flat import flatten, load
 from hikeshi.parse.keyvalue import with_header
-from hikeshi.parse.names import map_record
+from hikeshi.parse.names import add_by_hint, map_record
 from hikeshi.parse.pieces import Piece
 from hikeshi.parse.syslog import Header
 
-_DEEPEST = 24
-_MOST_NAMES = 2000
 _LONGEST_ITEM = 32 << 20
 # A document around a list of records, as cloud services export them.
 _WRAPPERS = frozenset(
@@ -43,25 +38,6 @@ _WRAPPERS = frozenset(
 )
 
 
-# Longer than 64 bits can hold: orjson would make a float of it.
-_LONG_NUMBER = re.compile(r"[:\[,]\s*-?\d{20}")
-
-
-def load(text: str) -> Any:
-    """The JSON value, or None if it is none. Half surrogates and huge numbers are survived."""
-    try:
-        value = orjson.loads(text)
-        if not _LONG_NUMBER.search(text):
-            return value
-    except orjson.JSONDecodeError:
-        if "\\u" not in text and not re.search(r"\d{19}|NaN|Infinity", text):
-            return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
 def claims(body: str, header: Header | None) -> bool:
     head = body.lstrip()[:1]
     return head == "{" and isinstance(load(body.strip()), dict)
@@ -78,9 +54,8 @@ def parse_object(value: dict[str, Any], header: Header | None, context: Context)
     record = flatten(value)
     # A record in ECS already: its names are ours.
     own = {k: v for k, v in record.items() if k in BY_NAME and BY_NAME[k].type == "string" and v}
-    # Microsoft 365's unified audit log writes UTC without saying so.
-    audit = record.keys() >= {"CreationTime", "Operation", "Workload"}
-    event = map_record(record, Context(UTC, zone_assumed=False) if audit else context, dataset=_dataset(record))
+    event = map_record(record, context, dataset=_dataset(record))
+    event.cells[CONFIDENCE] = "low" if add_by_hint(event.cells, record) else "medium"
     for name, text in own.items():
         event.cells[name] = text
         event.cells.pop(f"{name} (own)", None)
@@ -93,66 +68,6 @@ def _dataset(record: dict[str, str]) -> str:
         if value and len(value) < 60:
             return "json." + re.sub(r"[^\w.-]+", "_", value.lower())
     return "json"
-
-
-def flatten(value: dict[str, Any]) -> dict[str, str]:
-    """Dotted names and text values; a list of plain values is joined by ", "."""
-    out: dict[str, str] = {}
-    _gather(value, "", out, 0)
-    return out
-
-
-def _gather(value: Any, name: str, out: dict[str, str], depth: int) -> None:
-    if len(out) >= _MOST_NAMES:
-        out["(more)"] = "names beyond 2,000 were left out"
-        return
-    if isinstance(value, dict) and depth < _DEEPEST:
-        for key, inner in value.items():
-            clean = _clean(str(key))
-            _gather(inner, f"{name}.{clean}" if name else clean, out, depth + 1)
-    elif isinstance(value, list) and depth < _DEEPEST:
-        _gather_list(value, name, out, depth)
-    elif value is not None:
-        out[name] = _text(value)
-
-
-def _gather_list(values: list[Any], name: str, out: dict[str, str], depth: int) -> None:
-    if not any(isinstance(v, dict | list) for v in values):
-        if values:
-            out[name] = ", ".join(_text(v) for v in values if v is not None)
-        return
-    for number, inner in enumerate(values):
-        # [{"Name": "UserAgent", "Value": "…"}] is a list of fields.
-        if (
-            isinstance(inner, dict)
-            and len(inner) == 2
-            and {k.lower() for k in inner} in ({"name", "value"}, {"key", "value"})
-        ):
-            key, held = (
-                next(v for k, v in inner.items() if k.lower() == w)
-                for w in ("name" if any(k.lower() == "name" for k in inner) else "key", "value")
-            )
-            _gather(held, f"{name}.{_clean(str(key))}", out, depth + 1)
-        elif len(values) == 1:
-            _gather(inner, name, out, depth + 1)
-        else:
-            _gather(inner, f"{name}.{number}", out, depth + 1)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return _clean(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    if isinstance(value, dict | list):
-        return _clean(json.dumps(value, ensure_ascii=False, default=str)[:10_000])
-    return str(value)
-
-
-def _clean(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 # ---- documents of many lines ---------------------------------------------------------------

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from hikeshi.events.time import NO_TIME
-from hikeshi.parse.context import Context, Event
-from hikeshi.parse.names import map_record
+from hikeshi.parse.context import CONFIDENCE, Context, Event
+from hikeshi.parse.names import add_by_hint, map_record
 from hikeshi.parse.syslog import Header, header_cells
 
 _KEY = re.compile(r"(?<![^\s,;|(\[{])([A-Za-z_@][\w.@/\-]{0,63})=", re.ASCII)
@@ -51,7 +51,9 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     record, lead = pairs(body)
     if len(record) < 3:
         return None
-    return with_header(map_record(record, context, dataset="keyvalue"), header, context, lead)
+    event = map_record(record, context, dataset="keyvalue")
+    event.cells[CONFIDENCE] = "low" if add_by_hint(event.cells, record) else "medium"
+    return with_header(event, header, context, lead)
 
 
 def with_header(event: Event, header: Header | None, context: Context, lead: str = "") -> Event:

@@ -77,6 +77,14 @@ def plan(names: tuple[str, ...], dialect: str = "general") -> Plan:
         (t, tuple(n for n in found if plain_name(n) not in ("host", "hostname")) if t == unwanted else found)
         for t, found in out
     ]
+    domains = tuple(n for n in names if plain_name(n) == "domain")
+    if web and domains:
+        # … and "domain" is the site asked for, not the account's.
+        out = [(t, tuple(n for n in found if n not in domains) if t == "user.domain" else found) for t, found in out]
+        held = next((found for t, found in out if t == "destination.domain"), ())
+        out = [(t, found) for t, found in out if t != "destination.domain"] + [
+            ("destination.domain", (*held, *domains))
+        ]
     return tuple((t, found) for t, found in out if found)
 
 
@@ -323,6 +331,91 @@ _PUT: dict[str, Callable[[dict[str, Any], str, str], bool]] = {
     "file.hash.sha1": _put_hash,
     "file.hash.sha256": _put_hash,
 }
+
+
+_SIDES = (
+    (
+        "source",
+        re.compile(r"src|source|client|remote|orig|from|peer|caller|attack|user|login|device|endpoint|host|access"),
+    ),
+    ("destination", re.compile(r"dst|dest|target|server|resp|victim|upstream|backend|resolver")),
+)
+_HOST_NAME = re.compile(
+    r"(?:dst|dest|target|server|request|url|uri|query|remote|site|web)\w*(?:host|domain|fqdn|name)|fqdn|sni\Z"
+)
+_PERSON_NAME = re.compile(r"user|account|login|email|upn|principal|actor")
+_NOT_PERSON = re.compile(
+    r"agent|type|role|group|count|time|date|domain|ip\Z|addr|status|result|action|key\Z|token|uuid|guid|sid\Z|url|source|device"
+)
+_URL_NAME = re.compile(r"url|uri|link|href")
+
+
+def add_by_hint(cells: dict[str, Any], record: Mapping[str, str]) -> bool:
+    """Fill what the table of names left empty from values whose names hint at it ("my_src_addr").
+
+    True if something was found: it is less sure than a known name.
+    """
+    found = False
+    for name, value in record.items():
+        text = value.strip()
+        if not text or len(text) > 2048 or text in _EMPTY:
+            continue
+        key = plain_name(name)
+        address = ip(host_port(text)[0]) if len(text) < 60 else None
+        if address:
+            # Destination first: "server_client_ip" is rarer than "remote_server_ip".
+            side = next(
+                (s for s, hint in reversed(_SIDES) if hint.search(key)),
+                "source" if "ip" in key or "addr" in key else None,
+            )
+            if (
+                side
+                and f"{side}.ip" not in cells
+                and address not in ("0.0.0.0", "::")
+                and "nat" not in key
+                and "mask" not in key
+            ):
+                cells[f"{side}.ip"] = address
+                found = True
+        elif (
+            "url.full" not in cells
+            and _URL_NAME.search(key)
+            and re.match(r"(?i)https?://\S+\Z", text)
+            and "refer" not in key
+        ):
+            cells["url.full"] = text
+            found = True
+        elif "destination.domain" not in cells and _HOST_NAME.search(key) and "." in text and _NAME.match(text):
+            cells["destination.domain"] = text.rstrip(".").lower()
+            found = True
+        elif (
+            "user.name" not in cells
+            and _PERSON_NAME.search(key)
+            and not _NOT_PERSON.search(key)
+            and re.fullmatch(r"[^\s,;{}\[\]]{2,128}", text)
+            and not text.isdigit()
+        ):
+            found |= _put_user(cells, "user.name", text)
+    if found:
+        finish(cells)
+    return found
+
+
+def rebuild_url(cells: dict[str, Any], scheme: str = "") -> None:
+    """A whole url.full where a device logs host and path apart; what it logged goes to url.original."""
+    path, host = cells.get("url.full"), cells.get("destination.domain") or cells.get("destination.ip")
+    if not path or not host or not str(path).startswith("/") or str(path).startswith("//"):
+        return
+    number = cells.get("destination.port")
+    if not scheme:
+        scheme = (
+            "https"
+            if number == 443 or str(cells.get("network.protocol", "")).lower() in ("https", "ssl", "tls")
+            else "http"
+        )
+    at = "" if number in (None, 80, 443) else f":{number}"
+    place = f"[{host}]" if ":" in str(host) else host
+    cells["url.original"], cells["url.full"] = path, f"{scheme}://{place}{at}{path}"
 
 
 def finish(cells: dict[str, Any]) -> None:

@@ -346,20 +346,40 @@ def _url(text: str, number: str) -> str:
     return f"{'https' if number == '443' else 'http'}://{text}"
 
 
-_USER = re.compile(r"(?:user|User) '?([^'\s,]+?)'?(?:[.,]?\s|[.,]?\Z|')")
-_FROM = re.compile(r"(?:From: |initiated by: |from )(\d[\d.]+\d|[0-9A-Fa-f:]*:[0-9A-Fa-f:]+)")
-_SERVER = re.compile(r"(?:server address '?|connected to server )([0-9A-Fa-f.:]+?)(?::(\d+))?(?:'|,|\s|\Z)")
+_USER = re.compile(r"\b[Uu]ser(?:name)?:? '?([^'\s,]+?)'?(?:[.,]?\s|[.,]?\Z|')")
+_ADDRESS = r"'?((?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]*:[0-9A-Fa-f:]+:[0-9A-Fa-f.:]*)"
+_FROM = re.compile(
+    r"(?:\bFrom: |\b(?:initiated by|from|[Ll]ogin from|client ip|Source IP|user ip|interface [\w./-]+, ip)[:=]? )"
+    + _ADDRESS
+)
+_SERVER = re.compile(
+    r"(?:[Ss]erver [Aa]ddress:? |connected to server |[Ss]erver(?: IP)?: |to server )" + _ADDRESS + r"(?::(\d+))?"
+)
+_CLOUD = re.compile(r"\b(?:[Rr]egistered to|connect(?:ed)? to)[\w ]*? ([a-z0-9-]+(?:\.[a-z0-9-]+)+)")
+
+
+def said_by_system(sentence: str) -> dict[str, str]:
+    """User and addresses that a system message names."""
+    out: dict[str, str] = {}
+    for column, found in (
+        ("user.name", _USER.search(sentence)),
+        ("source.ip", _FROM.search(sentence)),
+        ("destination.ip", _SERVER.search(sentence)),
+        ("destination.domain", _CLOUD.search(sentence)),
+    ):
+        if found is None:
+            continue
+        value = ip(found[1].rstrip(".")) if column.endswith(".ip") else found[1]
+        if value and (column != "destination.domain" or ip(value) is None):
+            out[column] = value
+    return out
 
 
 def _system(part: _Part, opaque: Column) -> None:
     """User and addresses of a system message stand in its sentence."""
-    said = [(_USER.search(v), _FROM.search(v), _SERVER.search(v)) for v in opaque.values]
-    found = iter(said)
-    part.put("user.name", opaque, lambda v: m[1] if (m := next(found)[0]) else None)
-    found = iter(said)
-    part.put("source.ip", opaque, lambda v: ip(m[1]) if (m := next(found)[1]) else None)
-    found = iter(said)
-    part.put("destination.ip", opaque, lambda v: ip(m[1].rstrip(".")) if (m := next(found)[2]) else None)
+    said = {text: said_by_system(text) for text in opaque.values}
+    for column in ("user.name", "source.ip", "destination.ip", "destination.domain"):
+        part.put(column, opaque, lambda text, column=column: said[text].get(column))  # type: ignore[misc]
 
 
 def _said(text: str) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import tzinfo
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
@@ -30,27 +30,40 @@ from hikeshi.parse import (
     bind,
     cef,
     cisco_asa,
+    cloud,
     delimited,
+    dhcp,
     esxi,
     fortigate,
+    ifilter,
+    ivanti,
     jsonlines,
     keyvalue,
     linux,
+    nas,
     netscaler,
     openvpn,
     paloalto,
     plaintext,
     postfix,
+    remotecontrol,
+    rtx,
+    skyhigh,
+    sonicwall,
     squid,
     syslog,
+    umbrella,
     vpcflow,
     w3c,
+    windns,
     windows_records,
     windows_xml,
+    wtmp,
 )
 from hikeshi.parse.block import Lists
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.evtx import parse_evtx
+from hikeshi.parse.flat import load
 from hikeshi.parse.pieces import Piece, read_pieces
 from hikeshi.parse.stamps import stamp
 from hikeshi.parse.syslog import Header
@@ -58,6 +71,7 @@ from hikeshi.parse.windows import dataset_of
 
 SAMPLE_LINES = 200
 AGREEMENT = 0.9
+_SAMPLED_RECORDS = 50
 # A block of columns; small enough to stay in the processor's cache and the child's memory.
 _SHOWN = 200
 
@@ -157,8 +171,8 @@ def detect_lines(lines: Sequence[str]) -> tuple[str, float]:
 
 def detect_format(source: Source) -> tuple[str, float]:
     """Like detect_lines, for a file. Raises UnsupportedFormat for what is not text or EVTX."""
-    if source.kind == "evtx":
-        return "evtx", 1.0
+    if source.kind in ("evtx", "wtmp"):
+        return source.kind, 1.0
     return detect_lines(_sample(_opened(source, Context(), 1)))
 
 
@@ -179,9 +193,11 @@ def _opened(source: Source, context: Context, batch_rows: int) -> File:
     return File(source, encoding, context, batch_rows, [])
 
 
-def _share(claims: Claims) -> Callable[[Sequence[str]], float]:
+def _share(claims: Claims, heading: re.Pattern[str] | None = None) -> Callable[[Sequence[str]], float]:
     def detect(lines: Sequence[str]) -> float:
-        counted = [line for line in lines if not line.startswith("#")]
+        counted = [
+            line for line in lines if not (line.startswith("#") or (heading is not None and heading.match(line)))
+        ]
         if not counted:
             return 0.0
         return sum(_claimed(claims, line) for line in counted) / len(counted)
@@ -201,12 +217,37 @@ def _windows_json_share(lines: Sequence[str]) -> float:
         return 0.0
     if jsonlines.is_document(list(lines)):
         items = list(islice(jsonlines.split_items(iter([Piece("\n".join(lines), 1, 0)])), 20))
-        values = [jsonlines.load(item[0]) for item in items if item[3] is None]
+        values = [load(item[0]) for item in items if item[3] is None]
     else:
-        values = [jsonlines.load(line.lstrip("\ufeff")) for line in lines]
+        values = [load(line.lstrip("\ufeff")) for line in lines]
     if not values:
         return 0.0
     return sum(isinstance(v, dict) and windows_records.is_windows(v) for v in values) / len(values)
+
+
+def _records_of(maker: str) -> Callable[[Sequence[str]], float]:
+    """The share of JSON records that are this maker's."""
+
+    def detect(lines: Sequence[str]) -> float:
+        values = _json_sample(tuple(lines))
+        owners = [cloud.maker_of(value) for value in values]
+        return sum(owner is not None and owner.name == maker for owner in owners) / max(1, len(owners))
+
+    return detect
+
+
+@lru_cache(maxsize=1)
+def _json_sample(lines: tuple[str, ...]) -> list[Any]:
+    """The first records of a file, be they one a line or in a document."""
+    if not lines or lines[0].lstrip(" \ufeff")[:1] not in ("{", "["):
+        bodies = [syslog.split(line)[1] for line in lines[:_SAMPLED_RECORDS]]
+        if not any(body[:1] == "{" for body in bodies):
+            return []
+        return [load(body) for body in bodies]
+    if jsonlines.is_document(list(lines)):
+        items = islice(jsonlines.split_items(iter([Piece("\n".join(lines), 1, 0)])), _SAMPLED_RECORDS)
+        return [load(item[0]) for item in items if item[3] is None]
+    return [load(line.lstrip("\ufeff")) for line in lines[:_SAMPLED_RECORDS]]
 
 
 def _json_share(lines: Sequence[str]) -> float:
@@ -247,7 +288,7 @@ def any_line(line: str, context: Context, first: Format | None = None, *, lenien
 
 def _json_event(body: str, header: Header | None, context: Context) -> Event | None:
     """A JSON line: a Windows event, a record around another log's line, or any other record."""
-    value = jsonlines.load(body.strip())
+    value = load(body.strip())
     if not isinstance(value, dict):
         return None
     shaped = windows_records.shape(value, context)
@@ -255,6 +296,9 @@ def _json_event(body: str, header: Header | None, context: Context) -> Event | N
         event = windows_records.single(shaped)
         if event is not None:
             return keyvalue.with_header(event, header, context)
+    known = cloud.read(value, header, context)
+    if known is not None:
+        return known
     outer = jsonlines.parse_object(value, header, context)
     inner_text = next(
         (value[k] for k in ("message", "log", "_raw", "msg", "MESSAGE") if isinstance(value.get(k), str)), None
@@ -356,7 +400,9 @@ def _is_blank(text: str) -> bool:
     return not text or not text.strip(" \t\r\ufeff\0\x1a")
 
 
-def _by_line(name: str, *, lenient: bool = False) -> Callable[[File], Iterator[EventTable]]:
+def _by_line(
+    name: str, *, lenient: bool = False, heading: re.Pattern[str] | None = None
+) -> Callable[[File], Iterator[EventTable]]:
     """A reader for formats of one event a line; a line of another format goes to its own parser."""
 
     def parse(file: File) -> Iterator[EventTable]:
@@ -371,7 +417,7 @@ def _by_line(name: str, *, lenient: bool = False) -> Callable[[File], Iterator[E
                 number = block.first_number + i
                 event = any_line(text, file.context, first, lenient=lenient)
                 if event is None:
-                    if text.startswith("#") and not lenient:
+                    if not lenient and (text.startswith("#") or (heading is not None and heading.match(text))):
                         event = _comment(text)
                     elif lenient:
                         event = plaintext.parse_line(text, file.context)
@@ -505,7 +551,7 @@ def _parse_json(file: File) -> Iterator[EventTable]:
         return
     rows = _Rows(file)
     for text, line, offset, problem in jsonlines.split_items(file.pieces("}")):
-        value = jsonlines.load(text) if problem is None else None
+        value = load(text) if problem is None else None
         if not isinstance(value, dict):
             rows.reject(text, problem or "not well-formed JSON", line, offset)
         else:
@@ -527,7 +573,7 @@ def _parse_windows_json(file: File) -> Iterator[EventTable]:
     for text, line, offset, problem in items:
         if _is_blank(text):
             continue
-        value = jsonlines.load(text.lstrip("\ufeff")) if problem is None else None
+        value = load(text.lstrip("\ufeff")) if problem is None else None
         shaped = windows_records.shape(value, file.context) if isinstance(value, dict) else None
         if shaped is None or not batch.add(shaped, line, offset):
             event = any_line(text, file.context) if problem is None else None
@@ -586,6 +632,22 @@ def _parse_csv(file: File) -> Iterator[EventTable]:
     yield from rows.build()
 
 
+def _parse_leases(file: File) -> Iterator[EventTable]:
+    rows = _Rows(file)
+    for event, text, line, offset in dhcp.lease_events(file.lines()):
+        if event is None:
+            rows.reject(text, "no whole lease", line, offset)
+        else:
+            rows.add(event, line, offset)
+        if rows.full():
+            yield from rows.build()
+    yield from rows.build()
+
+
+def _parse_wtmp(file: File) -> Iterator[EventTable]:
+    return wtmp.parse_wtmp(file.source, batch_rows=file.batch_rows)
+
+
 def _parse_evtx_file(file: File) -> Iterator[EventTable]:
     return parse_evtx(file.source, batch_rows=file.batch_rows)
 
@@ -606,14 +668,23 @@ def _line_format(
     claims: Claims,
     parse_line: LineParser,
     parse: Callable[[File], Iterator[EventTable]] | None = None,
+    heading: re.Pattern[str] | None = None,
 ) -> Format:
-    return Format(name, Text(ja, en), datasets, _share(claims), parse or _by_line(name), claims, parse_line)
+    detect = _share(claims, heading)
+    return Format(name, Text(ja, en), datasets, detect, parse or _by_line(name, heading=heading), claims, parse_line)
 
 
 # In the order they are asked: the more particular first.
 FORMATS: tuple[Format, ...] = (
     Format(
         "evtx", Text("Windowsイベントログ(EVTX)", "Windows event log (EVTX)"), ("windows.*",), _never, _parse_evtx_file
+    ),
+    Format(
+        "wtmp",
+        Text("Linuxのログイン記録(wtmp、btmp)", "Linux logon records (wtmp, btmp)"),
+        ("linux.wtmp", "linux.btmp"),
+        _never,
+        _parse_wtmp,
     ),
     Format(
         "windows-xml",
@@ -699,6 +770,79 @@ FORMATS: tuple[Format, ...] = (
         netscaler.claims,
         netscaler.parse_line,
     ),
+    _line_format(
+        "ivanti",
+        "Ivanti Connect Secure(Pulse)",
+        "Ivanti Connect Secure (Pulse)",
+        ("ivanti.connect_secure",),
+        ivanti.claims,
+        ivanti.parse_line,
+    ),
+    _line_format(
+        "sonicwall", "SonicWall", "SonicWall (syslog)", ("sonicwall",), sonicwall.claims, sonicwall.parse_line
+    ),
+    _line_format(
+        "skyhigh",
+        "Skyhigh(McAfee)Web Gateway",
+        "Skyhigh (McAfee) Web Gateway",
+        ("skyhigh.web",),
+        skyhigh.claims,
+        skyhigh.parse_line,
+    ),
+    _line_format(
+        "umbrella", "Cisco Umbrella(CSV)", "Cisco Umbrella (CSV)", ("umbrella.*",), umbrella.claims, umbrella.parse_line
+    ),
+    _line_format(
+        "ifilter",
+        "i-FILTER、D-SPA",
+        "i-FILTER and D-SPA",
+        ("ifilter.access", "ifilter.block"),
+        ifilter.claims,
+        ifilter.parse_line,
+    ),
+    _line_format("rtx", "ヤマハRTX", "YAMAHA RTX", ("yamaha.rtx", "dhcp.rtx"), rtx.claims, rtx.parse_line),
+    _line_format(
+        "windows-dns",
+        "Windows DNSサーバー(デバッグログ)",
+        "Windows DNS server (debug log)",
+        ("windows.dns",),
+        windns.claims,
+        windns.parse_line,
+        heading=windns.HEAD,
+    ),
+    Format(
+        "dhcp",
+        Text("DHCP(Windows、ISC、dnsmasq、Kea)", "DHCP (Windows, ISC, dnsmasq, Kea)"),
+        ("dhcp.*",),
+        dhcp.detect,
+        _by_line("dhcp", heading=dhcp.HEAD),
+        dhcp.claims,
+        dhcp.parse_line,
+    ),
+    Format(
+        "dhcp-leases",
+        Text("DHCPリースファイル(ISC)", "DHCP leases file (ISC)"),
+        ("dhcp.isc",),
+        dhcp.detect_leases,
+        _parse_leases,
+    ),
+    _line_format(
+        "nas",
+        "NAS(Synology、QNAP)",
+        "Network storage (Synology, QNAP)",
+        ("synology", "qnap.conn", "qnap.event"),
+        nas.claims,
+        nas.parse_line,
+    ),
+    _line_format(
+        "remote-control",
+        "遠隔操作(AnyDesk、TeamViewer)",
+        "Remote control (AnyDesk, TeamViewer)",
+        ("anydesk.connections", "anydesk.trace", "teamviewer.connections", "teamviewer.log"),
+        remotecontrol.claims,
+        remotecontrol.parse_line,
+        heading=remotecontrol.HEAD,
+    ),
     _line_format("openvpn", "OpenVPN", "OpenVPN server", ("openvpn",), openvpn.claims, openvpn.parse_line),
     _line_format("bind", "BIND(DNS)", "BIND name server", ("bind",), bind.claims, bind.parse_line),
     _line_format("postfix", "Postfix", "Postfix mail server", ("postfix",), postfix.claims, postfix.parse_line),
@@ -713,6 +857,22 @@ FORMATS: tuple[Format, ...] = (
         ("linux.sshd", "linux.sudo", "linux.auth"),
         linux.claims,
         linux.parse_line,
+    ),
+    *(
+        Format(name, Text(ja, en), datasets, _records_of(name), _parse_json)
+        for name, ja, en, datasets in (
+            ("m365", "Microsoft 365監査ログ", "Microsoft 365 unified audit log", ("m365.*",)),
+            (
+                "entra",
+                "Entra IDサインイン・監査ログ",
+                "Entra ID sign-in and audit logs",
+                ("entra.signin", "entra.audit"),
+            ),
+            ("cloudtrail", "AWS CloudTrail", "AWS CloudTrail", ("aws.cloudtrail",)),
+            ("zscaler", "Zscaler(NSS)", "Zscaler log feed (NSS)", ("zscaler.*",)),
+            ("paloalto-json", "Palo Alto(JSON)", "Palo Alto Networks log forwarding (JSON)", ("paloalto.*",)),
+            ("zeek-json", "Zeek(JSON)", "Zeek (JSON)", ("zeek.*",)),
+        )
     ),
     Format(
         "json",
@@ -750,6 +910,10 @@ _LINE_FORMATS: tuple[Format, ...] = tuple(row for row in FORMATS if row.claims i
 # ---- the way in ----------------------------------------------------------------------------
 
 
+# Formats that are no text.
+_BINARY = frozenset({"evtx", "wtmp"})
+
+
 def parse_source(
     source: Source,
     *,
@@ -769,8 +933,8 @@ def parse_source(
         raise UsageError(f"unknown format '{format}'", hint="`hikeshi parse --formats` lists them")
     written = int(source.path.stat().st_mtime * 1_000_000)
     context = Context(zone, zone_assumed, written)
-    if source.kind == "evtx" or format == "evtx":
-        name, file = "evtx", File(source, "", context, batch_rows, [])
+    if source.kind in _BINARY or format in _BINARY:
+        name, file = format or source.kind, File(source, "", context, batch_rows, [])
     else:
         file = _opened(source, context, batch_rows)
         if source.kind == "empty" or source.size == 0:

@@ -11,11 +11,13 @@ import csv
 import re
 from collections.abc import Sequence
 from datetime import UTC
+from typing import Any
 
 import numpy as np
 
 from hikeshi.events.table import Column, encode
 from hikeshi.events.time import NO_TIME
+from hikeshi.parse import zeek
 from hikeshi.parse.addresses import account, ip, port, url_host, whole
 from hikeshi.parse.block import Lists
 from hikeshi.parse.context import Context, Event
@@ -131,7 +133,32 @@ def parse_other(line: str, layout: Layout, context: Context) -> Event | None:
     event = map_record(record, used, dataset=layout.dataset)
     if "(own)" in event.cells:
         return None
+    if layout.dataset == "exchange.tracking":
+        _tracked(event.cells, record)
+    elif layout.dataset == "zeek":
+        event = zeek.shape(event, record)
     return event
+
+
+def _tracked(cells: dict[str, Any], record: dict[str, str]) -> None:
+    """Message tracking: who wrote to whom; the size is of one mail, in the direction it went."""
+    for column, name in (
+        ("event.action", "event-id"),
+        ("user.name", "sender-address"),
+        ("source.ip", "original-client-ip"),
+        ("source.domain", "client-hostname"),
+        ("destination.domain", "server-hostname"),
+    ):
+        value = record.get(name, "")
+        if value and (not column.endswith(".ip") or ip(value)):
+            cells[column] = value
+    cells["event.category"] = "email"
+    cells.pop("event.code", None)
+    size = whole(record.get("total-bytes", ""))
+    if size is not None and record.get("event-id") in ("SEND", "SENDEXTERNAL"):
+        cells["source.bytes"] = size
+    if record.get("event-id", "").startswith(("FAIL", "BADMAIL", "POISON")):
+        cells["event.outcome"] = "failure"
 
 
 def parse_block(texts: Sequence[str], context: Context, *, layout: Layout) -> tuple[Lists, list[int]]:

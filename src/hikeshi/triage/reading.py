@@ -41,8 +41,8 @@ class Zone:
 
 
 def is_log(source: Source) -> bool:
-    """Text or an event log, and not empty; everything else holds no records."""
-    return source.kind in ("text", "evtx") and source.size > 0
+    """Text, an event log or logon records, and not empty; everything else holds no records."""
+    return source.kind in ("text", "evtx", "wtmp") and source.size > 0
 
 
 def largest_first(sources: Iterable[Source]) -> list[Source]:
