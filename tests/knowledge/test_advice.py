@@ -102,6 +102,7 @@ def test_what_is_said_of_a_family_is_marked_and_general_practice_is_not():
     marked = {one.id: one.unverified for one in sections_for("akira", "ransomware")}
     assert marked["theft"] and marked["decryptor"] and marked["facts"] and not marked["steps"]
     assert not {one.id: one.unverified for one in sections_for(None, "ransomware")}["theft"]
+    assert "(unverified)" in said("ransomware", "not_to_do", "wannacry")  # the line says so, the general ones need not
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", one.written_on) for one in sections_for("akira", "ransomware"))
 
 
@@ -110,8 +111,11 @@ def test_what_nobody_checked_says_so():
         duties = next(one for one in sections_for(None, kind) if one.id == "duties")
         assert duties.unverified
         # A number of days or hours is a claim: it stands only beside the word that it was not checked.
-        claims = [line for line in duties.lines if re.search(r"\d", line.en)]
-        assert claims and all("unverified" in line.en and "未確認" in line.ja for line in claims)
+        claims = [n for n, line in enumerate(duties.lines) if re.search(r"\d", line.en)]
+        # …or the line after it, which names the source.
+        assert claims and all("unverified" in duties.lines[n].en + duties.lines[n + 1].en
+                              and "未確認" in duties.lines[n].ja + duties.lines[n + 1].ja for n in claims)
+        assert sum("secondary" in line.en for line in duties.lines) >= 4
 
 
 def test_incidents_of_the_form_lead_to_a_kind():
@@ -130,6 +134,8 @@ def test_the_order_of_acts_loses_no_evidence_and_locks_nobody_out():
     first = "ransomware", "steps"
     assert position(*first, "network") < position(*first, "Take backups off")
     assert position(*first, "Copy logs") < position(*first, "change passwords")  # resets come after the records
+    assert "empty media" in said(*first) and "close first" in said(*first)
+    assert position("exfiltration", "steps", "destruction shows") < position("exfiltration", "steps", "Shut out in one go")
     assert position("unauthorised_access", "steps", "Copy the appliance") < position("unauthorised_access", "steps", "replace VPN")
     assert position("mail_compromise", "steps", "Record forwarding") < position("mail_compromise", "steps", "end all sessions")
     assert position("lost_device", "steps", "Lock it remotely") == position("lost_device", "steps", "line stopped")

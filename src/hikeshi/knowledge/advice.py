@@ -102,9 +102,9 @@ def sections_for(family: str | None, kind: str) -> tuple[AdviceSection, ...]:
 
 
 def _is_unverified(one: str, said: Sequence[Advice]) -> bool:
-    """General practice needs no source; announcements, duties and whatever is said of one family do."""
-    return one in ("decryptor", "duties", "facts") or any(
-        record.family is not None and record.verified_on == "unverified" for record in said)
+    """General practice needs no source; announcements, duties and what is said of one family do."""
+    return one in ("decryptor", "duties", "facts") or (one == "theft" and any(
+        record.family is not None and record.verified_on == "unverified" for record in said))
 
 
 def decryptor_lines(family: str) -> tuple[Text, ...]:
