@@ -84,7 +84,8 @@ def test_web_filter_path_and_host(read):
         "sentbyte=270 rcvdbyte=0\n"
     )
     path = read(line.format(url="/x?a=b c")).rows[0]
-    assert (path["url.full"], path["destination.domain"]) == ("/x?a=b c", "evil.example")
+    assert (path["url.full"], path["url.original"]) == ("http://evil.example/x?a=b c", "/x?a=b c")
+    assert path["destination.domain"] == "evil.example"
     assert path["event.outcome"] == "failure"
     whole = read(line.format(url="http://evil.example:8080/x")).rows[0]
     assert whole["url.full"] == "http://evil.example:8080/x"

@@ -84,7 +84,7 @@ def _by_look(cells: dict[str, Any], text: str) -> bool:
         return cells.setdefault("user_agent.original", text) is text
     if (request := _REQUEST.match(text)) and request[1] in _METHOD:
         cells.setdefault("http.request.method", request[1])
-        return cells.setdefault("url.full", request[2]) == request[2]
+        return bool(cells.setdefault("url.full", request[2]) == request[2])
     if _PERSON.match(text):
         name, domain = account(text)
         if name and "user.name" not in cells:
@@ -100,9 +100,9 @@ def _by_look(cells: dict[str, Any], text: str) -> bool:
         return False
     column = _HASHES.get(len(text))
     if column and re.fullmatch(r"[0-9A-Fa-f]+", text):
-        return cells.setdefault(column, text.lower()) == text.lower()
+        return bool(cells.setdefault(column, text.lower()) == text.lower())
     if text.lower() in _PROTOCOLS:
-        return cells.setdefault("network.protocol", text.lower()) == text.lower()
+        return bool(cells.setdefault("network.protocol", text.lower()) == text.lower())
     found = outcome(text)
     if found and "event.action" not in cells:
         cells["event.action"], cells["event.outcome"] = text, found

@@ -15,8 +15,8 @@ from hikeshi.events.time import NO_TIME
 from hikeshi.parse.addresses import account, ip, port, put_host, url_host, whole
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.keyvalue import pairs, with_header
-from hikeshi.parse.names import outcome
-from hikeshi.parse.stamps import own_zone, stamp
+from hikeshi.parse.names import outcome, rebuild_url
+from hikeshi.parse.stamps import Stamp, own_zone, stamp
 from hikeshi.parse.syslog import Header
 
 _SIGNATURE = re.compile(
@@ -25,10 +25,47 @@ _SIGNATURE = re.compile(
     re.DOTALL,
 )
 _VALUE = re.compile(r'([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s",]*))(?:[\s,]+|\Z)')
-_NONE = frozenset({"", "N/A", "n/a", "0.0.0.0", "::", "none"})
+KINDS = frozenset(
+    {
+        "traffic",
+        "utm",
+        "event",
+        "anomaly",
+        "virus",
+        "webfilter",
+        "ips",
+        "dns",
+        "app-ctrl",
+        "voip",
+        "dlp",
+        "emailfilter",
+        "waf",
+        "ssh",
+        "ssl",
+        "gtp",
+        "file-filter",
+        "icap",
+    }
+)
+NONE = frozenset({"", "N/A", "n/a", "0.0.0.0", "::", "none"})
 _EPOCH_LENGTHS = frozenset({10, 13, 16, 19})
+# A value and the column it fills, where no earlier one did.
+PLAIN = (
+    ("action", "event.action"),
+    ("logid", "event.code"),
+    ("devname", "observer.name"),
+    ("service", "network.protocol"),
+    ("agent", "user_agent.original"),
+    ("msg", "message"),
+    ("attack", "rule.name"),
+    ("policyname", "rule.name"),
+    ("filename", "file.path"),
+    ("virus", "rule.name"),
+    ("srcname", "source.domain"),
+    ("httpmethod", "http.request.method"),
+)
 # Kept under their own name as well as in a column, since rules and reports know them.
-_BOTH = frozenset({"action", "logid", "user", "status"})
+BOTH = frozenset({"action", "logid", "user", "status"})
 
 
 def claims(body: str, header: Header | None) -> bool:
@@ -46,7 +83,7 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     for side, keys in (("source", ("srcip", "remip", "remote_ip", "userip")), ("destination", ("dstip", "locip"))):
         for key in keys:
             value = get(key, "")
-            if value in _NONE:
+            if value in NONE:
                 continue
             address = ip(value)
             if address:
@@ -72,22 +109,9 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
                 break
     _destination_and_url(cells, record, taken)
     _user(cells, record)
-    for key, column in (
-        ("action", "event.action"),
-        ("logid", "event.code"),
-        ("devname", "observer.name"),
-        ("service", "network.protocol"),
-        ("agent", "user_agent.original"),
-        ("msg", "message"),
-        ("attack", "rule.name"),
-        ("policyname", "rule.name"),
-        ("filename", "file.path"),
-        ("virus", "rule.name"),
-        ("srcname", "source.domain"),
-        ("httpmethod", "http.request.method"),
-    ):
+    for key, column in PLAIN:
         value = get(key, "")
-        if value not in _NONE and column not in cells:
+        if value not in NONE and column not in cells:
             cells[column] = value
             taken.add(key)
     if get("cat") and get("reqtype") and "http.request.method" not in cells and "logdesc" not in record:
@@ -102,7 +126,7 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
         cells["event.category"] = "network"
     time = _time(cells, record, context, taken)
     for key, value in record.items():
-        if (key not in taken or key in _BOTH) and value != "":
+        if (key not in taken or key in BOTH) and value != "":
             cells.setdefault(key, value)
     event = Event(time, cells)
     return with_header(event, header, context) if header is not None else event
@@ -130,18 +154,17 @@ def _from_interface(cells: dict[str, Any], ui: str) -> None:
 
 def _destination_and_url(cells: dict[str, Any], record: dict[str, str], taken: set[str]) -> None:
     host = record.get("hostname", "")
-    if host not in _NONE:
+    if host not in NONE:
         put_host(cells, "destination", host)
         taken.add("hostname")
     name = record.get("qname", "").strip("[]")
-    if name not in _NONE:
+    if name not in NONE:
         cells["dns.question.name"] = name.rstrip(".").lower()
         cells["event.category"] = "network"
         if cells["dns.question.name"] == record["qname"]:
             taken.add("qname")
     url = record.get("url", "")
-    if url not in _NONE:
-        # The URL as logged; a mere path stands beside its host name in destination.domain.
+    if url not in NONE:
         cells["url.full"] = url
         taken.add("url")
         found, number = url_host(url) if "://" in url else (None, None)
@@ -151,15 +174,21 @@ def _destination_and_url(cells: dict[str, Any], record: dict[str, str], taken: s
             cells.setdefault("destination.port", number)
     if "destination.domain" not in cells:
         for key in ("dstname", "dst_host"):
-            if record.get(key, "") not in _NONE:
+            if record.get(key, "") not in NONE:
                 put_host(cells, "destination", record[key])
                 break
+    # Logged is only the path where the host has a field of its own.
+    rebuild_url(cells, scheme(cells.get("destination.port"), record.get("service", "")))
+
+
+def scheme(number: object, service: str) -> str:
+    return "https" if number == 443 or service.upper() in ("HTTPS", "SSL") else "http"
 
 
 def _user(cells: dict[str, Any], record: dict[str, str]) -> None:
     for key in ("user", "unauthuser", "xauthuser", "login", "admin", "dstuser"):
         value = record.get(key, "")
-        if value in _NONE or value == "-":
+        if value in NONE or value == "-":
             continue
         # "john.doe,cn=john.doe" is a certificate user; the account is the first part.
         name, domain = account(value.split(",cn=", 1)[0])
@@ -172,26 +201,36 @@ def _user(cells: dict[str, Any], record: dict[str, str]) -> None:
 
 def _outcome(record: dict[str, str]) -> str | None:
     for key in ("status", "action", "result"):
-        value = record.get(key, "").lower()
-        if not value:
-            continue
-        if "fail" in value or value.endswith("-deny"):
-            return "failure"
-        if value in ("tunnel-up", "ssl-login-success", "auth-success"):
-            return "success"
-        found = outcome(value)
+        found = outcome_of(record.get(key, ""))
         if found:
             return found
     return None
 
 
+def outcome_of(text: str) -> str | None:
+    value = text.lower()
+    if not value:
+        return None
+    if "fail" in value or value.endswith("-deny"):
+        return "failure"
+    if value in ("tunnel-up", "ssl-login-success", "auth-success"):
+        return "success"
+    return outcome(value)
+
+
+def epoch(text: str, context: Context) -> Stamp | None:
+    """Seconds to nanoseconds since 1970; None for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) in _EPOCH_LENGTHS):
+        return None
+    found = stamp(text, context)
+    return found if found is not None and found.time > 0 else None
+
+
 def _time(cells: dict[str, Any], record: dict[str, str], context: Context, taken: set[str]) -> int:
-    epoch = record.get("eventtime", "")
-    if epoch.isascii() and epoch.isdigit() and len(epoch) in _EPOCH_LENGTHS:
-        found = stamp(epoch, context)
-        if found is not None and found.time > 0:
-            cells["event.timezone"] = "UTC"
-            return found.time
+    found = epoch(record.get("eventtime", ""), context)
+    if found is not None:
+        cells["event.timezone"] = "UTC"
+        return found.time
     date, clock = record.get("date", ""), record.get("time", "")
     if date and clock:
         zone = record.get("tz", "")
@@ -202,12 +241,10 @@ def _time(cells: dict[str, Any], record: dict[str, str], context: Context, taken
             cells["event.timezone"] = found.zone
             return found.time
     for key in ("timestamp", "itime"):
-        value = record.get(key, "")
-        if value.isascii() and value.isdigit() and len(value) in _EPOCH_LENGTHS:
-            found = stamp(value, context)
-            if found is not None:
-                cells["event.timezone"] = "UTC"
-                return found.time
+        found = epoch(record.get(key, ""), context)
+        if found is not None:
+            cells["event.timezone"] = "UTC"
+            return found.time
     if date or clock:
         cells["event.original_time"] = f"{date} {clock}".strip()
     return NO_TIME

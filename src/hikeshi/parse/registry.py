@@ -35,6 +35,7 @@ from hikeshi.parse import (
     dhcp,
     esxi,
     fortigate,
+    fortigate_block,
     ifilter,
     ivanti,
     jsonlines,
@@ -718,6 +719,7 @@ FORMATS: tuple[Format, ...] = (
         ("fortinet.traffic", "fortinet.utm", "fortinet.event"),
         fortigate.claims,
         fortigate.parse_line,
+        _by_block("fortigate", fortigate_block.parse_block),
     ),
     _line_format(
         "paloalto",
