@@ -16,7 +16,7 @@ from typing import Any
 
 from hikeshi.events.time import format_utc, to_datetime
 from hikeshi.respond.plan import Plan
-from hikeshi.respond.traffic import Traffic, insert
+from hikeshi.respond.traffic import Traffic, insert, quoted
 
 HOUR = 3_600_000_000
 _MINUTE = 60_000_000
@@ -148,7 +148,7 @@ def simulate(
     bounds += [f"t >= {int(since)}"] if since is not None else []
     bounds += [f"t < {int(until)}"] if until is not None else []
     # Its proxies fetch for clients that are counted already.
-    proxies = ", ".join("'" + p.replace("'", "''") + "'" for p in sorted(plan.proxies)) or "''"
+    proxies = quoted(logs.proxies)
     link.execute(f"""CREATE OR REPLACE TEMP VIEW past AS SELECT * FROM contact
         WHERE {" AND ".join(bounds)} AND client NOT IN ({proxies})""")
     _minutes(logs)

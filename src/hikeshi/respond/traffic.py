@@ -32,7 +32,7 @@ from hikeshi.respond.places import INSIDE, Places, number_of
 from hikeshi.respond.plan import Plan
 from hikeshi.respond.targets import Target, url_parts
 
-MEMORY_MB = 512
+MEMORY_MB = 384
 _BATCH = 20_000
 _COLUMNS = {
     "@timestamp": "TIMESTAMPTZ",
@@ -83,6 +83,7 @@ class Traffic:
     ) -> None:
         self.link, self.plan, self.targets, self.names = link, plan, tuple(targets), names
         self.files: tuple[Path, ...] = ()
+        self.proxies: frozenset[str] = plan.proxies
 
     def sql(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self.link.execute(query, list(parameters)).fetchall()
@@ -176,6 +177,7 @@ def _fill(made: Traffic) -> None:
     _places(made)
     _clients(made)
     _contacts(made)
+    made.proxies |= _proxies(made)
 
 
 def _leases(made: Traffic) -> None:
@@ -268,6 +270,22 @@ def _contacts(made: Traffic) -> None:
     # One row per contact and target; `hit` is what a list with these targets would stop.
     made.link.execute("""CREATE VIEW hit AS SELECT c.*, pt.target FROM contact c JOIN place_target pt USING (place)
         UNION ALL SELECT c.*, h.target FROM contact c JOIN url_hit h USING (url)""")
+
+
+def _proxies(made: Traffic) -> frozenset[str]:
+    """Clients that are proxies, though the plan doesn't name them: the firewall sees them go where proxy clients
+    went, and no proxy sees them. Counting both would count every request twice."""
+    rows = made.sql("""SELECT c.client FROM contact c JOIN place p ON p.id = c.place
+        WHERE c.kind = 'firewall' AND c.client NOT IN (SELECT DISTINCT client FROM contact WHERE kind = 'proxy')
+        GROUP BY 1 HAVING count(DISTINCT p.ip) >= 10 AND count(DISTINCT p.ip) FILTER (p.ip IN (
+          SELECT q.ip FROM contact d JOIN place q ON q.id = d.place WHERE d.kind = 'proxy')) >=
+          0.8 * count(DISTINCT p.ip)""")
+    return frozenset(client for (client,) in rows)
+
+
+def quoted(values: Iterable[str]) -> str:
+    """Texts as a list for SQL's IN; never an empty one."""
+    return ", ".join("'" + v.replace("'", "''") + "'" for v in sorted(values)) or "''"
 
 
 def outside(name: str, ip: str, plan: Plan) -> bool:

@@ -20,7 +20,7 @@ from hikeshi.respond.plan import Plan
 from hikeshi.respond.result import Result
 from hikeshi.respond.simulate import Estimate, Simulation, estimate, open_condition
 from hikeshi.respond.targets import Control
-from hikeshi.respond.traffic import Traffic, insert
+from hikeshi.respond.traffic import Traffic, insert, quoted
 
 LOGGED: tuple[Control, ...] = ("firewall", "proxy", "dns")  # controls whose work a log shows
 _CITED = 5
@@ -28,13 +28,13 @@ _CITED = 5
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """Traffic that got through `device` to a blocked target. `client` is the address, `host` the machine."""
+    """Traffic of one machine that got through `device` to a blocked target; `clients` are its addresses."""
 
     target: str
     control: str
     device: str
     host: str
-    client: str
+    clients: tuple[str, ...]
     users: tuple[str, ...]
     count: int
     bytes_out: int
@@ -48,7 +48,7 @@ class Bypass:
     """A machine that uses the proxy and went out beside it. `blocked` names the target it reached, if any."""
 
     host: str
-    client: str
+    clients: tuple[str, ...]
     destination: str
     port: int | None
     device: str
@@ -244,7 +244,7 @@ def _passing(logs: Traffic, result: Result) -> tuple[Passing, ...]:
             kind,
             device,
             host,
-            client,
+            tuple(clients),
             tuple(users or ()),
             count,
             int(sent),
@@ -252,29 +252,29 @@ def _passing(logs: Traffic, result: Result) -> tuple[Passing, ...]:
             format_utc(last),
             _refs(result, cited),
         )
-        for target, kind, device, host, client, users, count, sent, first, last, cited in logs.sql(
-            f"SELECT target, kind, device, host, client, {_GROUP} FROM after WHERE verdict = 'allowed' "
-            f"GROUP BY 1, 2, 3, 4, 5 ORDER BY 7 DESC, 4, 1, 2, 3"
+        for target, kind, device, host, clients, users, count, sent, first, last, cited in logs.sql(
+            f"SELECT target, kind, device, host, list(DISTINCT client ORDER BY client), {_GROUP} "
+            f"FROM after WHERE verdict = 'allowed' GROUP BY 1, 2, 3, 4 ORDER BY 7 DESC, 4, 1, 2, 3"
         )
     )
 
 
 def _bypass(logs: Traffic, result: Result, first: int, end: str) -> tuple[Bypass, ...]:
     plan = logs.plan
-    proxies = ", ".join("'" + p.replace("'", "''") + "'" for p in sorted(plan.proxies)) or "''"
+    proxies = quoted(logs.proxies)
     open_ = open_condition(plan)
-    rows = logs.sql(f"""SELECT p.host, p.client, q.shown, p.port, p.device, r.target, count(*),
-          coalesce(sum(p.sent), 0), min(p.t), max(p.t), min_by({{'path': p.path, 'line': p.line, 't': p.t}}, p.t, 5)
+    rows = logs.sql(f"""SELECT p.host, list(DISTINCT p.client ORDER BY p.client), q.shown, p.port, p.device, r.target,
+          count(*), coalesce(sum(p.sent), 0), min(p.t), max(p.t), min_by({{'path': p.path, 'line': p.line, 't': p.t}}, p.t, 5)
         FROM contact p JOIN place q ON q.id = p.place
           LEFT JOIN (SELECT place, min(target) AS target FROM reached GROUP BY 1) r ON r.place = p.place
         WHERE p.kind = 'firewall' AND p.verdict = 'allowed' AND p.t >= {int(first)} {end.replace(" t ", " p.t ")}
           AND p.client NOT IN ({proxies}) AND NOT ({open_})
           AND p.host IN (SELECT DISTINCT host FROM contact WHERE kind = 'proxy' AND client NOT IN ({proxies}))
-        GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 6 IS NULL, 7 DESC, 1, 3, 4""")
+        GROUP BY 1, 3, 4, 5, 6 ORDER BY 6 IS NULL, 7 DESC, 1, 3, 4""")
     return tuple(
         Bypass(
             host,
-            client,
+            tuple(clients),
             shown,
             port,
             device,
@@ -285,7 +285,7 @@ def _bypass(logs: Traffic, result: Result, first: int, end: str) -> tuple[Bypass
             None if target is None else logs.targets[target].value,
             _refs(result, cited),
         )
-        for host, client, shown, port, device, target, count, sent, begin, stop, cited in rows
+        for host, clients, shown, port, device, target, count, sent, begin, stop, cited in rows
     )
 
 
@@ -315,8 +315,9 @@ def _other_ports(logs: Traffic, first: int, end: str) -> tuple[dict[str, Any], .
     return tuple(
         {"port": port, "hosts": hosts, "count": count, "bytes_out": int(sent)}
         for port, hosts, count, sent in logs.sql(
-            f"SELECT port, count(DISTINCT host), count(*), coalesce(sum(sent), 0) FROM contact WHERE kind = 'firewall' "
+            f"SELECT port, count(DISTINCT host), count(*), coalesce(sum(sent), 0) FROM contact p WHERE kind = 'firewall' "
             f"AND verdict = 'allowed' AND port NOT IN (80, 443) AND t >= {int(first)} {end} "
+            f"AND client NOT IN ({quoted(logs.proxies)}) AND NOT ({open_condition(logs.plan)}) "
             f"GROUP BY 1 ORDER BY 3 DESC LIMIT 30"
         )
     )
