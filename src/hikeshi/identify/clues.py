@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from hikeshi.identify import fuzzy
 from hikeshi.identify.selfname import Presentation, damaged_presentations, presentations
 from hikeshi.identify.text import NoteText
-from hikeshi.indicators.normalise import coin
 from hikeshi.indicators.refang import refang
 from hikeshi.knowledge.addresses import Address, find_addresses
+from hikeshi.knowledge.coins import find_coins
 from hikeshi.knowledge.families import Fact, Families
 from hikeshi.knowledge.galaxy import key_of
 from hikeshi.model.evidence import RecordRef
@@ -53,10 +53,6 @@ _SOURCE_NAME = {
     "f6-notes": "F6 DFIR",
     "hikeshi": "Hikeshi",
 }
-_MOST_COINS = 50
-_COIN = re.compile(
-    r"(?<![0-9A-Za-z])(?:bc1[02-9ac-hj-np-z]{39,59}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|"
-    r"[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}(?:[1-9A-HJ-NP-Za-km-z]{11})?)(?![0-9A-Za-z])")
 _SITE = re.compile(r"(?:https?://|www\.)((?:[a-z0-9-]{1,63}\.){1,5}[a-z]{2,24})(?![a-z0-9.-]*\.onion)", re.I | re.A)
 _STATED_EXTENSION = re.compile(
     r"(?:extension|расширени\w{1,3}|拡張子)\W{0,12}(?:(?:is|of|to|was)\W{1,3})?(\.[a-z0-9_-]{2,20})\b", re.I
@@ -254,16 +250,6 @@ def leak_site_clues(name: str, families: Families) -> Iterator[Clue]:
         yield Clue(one, "leak_site", weight / len(families_named), name, "misp-galaxy", Text(
             f"リークサイトの名前「{shown_value(name)}」が、このファミリの名前です",
             f"the leak site's name “{shown_value(name)}” is this family's"))
-
-
-def find_coins(text: str) -> Iterator[Address]:
-    """Bitcoin addresses whose checksum is right, and what has the form of a Monero address. Values in lower case:
-    two addresses that differ only in that don't exist in practice."""
-    for count, found in enumerate(_COIN.finditer(text)):
-        if count >= _MOST_COINS:
-            return
-        if found[0][0] in "48" or coin(found[0]) is not None:
-            yield Address("coin", found[0].lower(), found.start(), found.end())
 
 
 def _address_clues(

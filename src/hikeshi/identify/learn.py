@@ -21,6 +21,7 @@ from hikeshi.evidence.atomic import write_atomic
 from hikeshi.identify.text import MAX_BYTES, read_note
 from hikeshi.knowledge import galaxy, wording
 from hikeshi.knowledge.addresses import find_addresses
+from hikeshi.knowledge.coins import find_coins
 from hikeshi.knowledge.families import Families, compact
 from hikeshi.knowledge.galaxy import key_of
 from hikeshi.knowledge.importers.folder import Imported, Origin, describe, files
@@ -143,7 +144,7 @@ def observed(notes: Sequence[LabelledNote], known: Families) -> str:
     found: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for note in notes:
         facts = found[note.family, note.source]
-        for address in find_addresses(note.text):
+        for address in (*find_addresses(note.text), *find_coins(note.text)):
             if address.kind != "onion" or not known.is_public_site(address.value):
                 facts[address.kind].add(address.value)
         if name := note_name(note.file_name):
@@ -163,7 +164,7 @@ def note_name(name: str) -> str:
 
 def _record(family: str, source: str, facts: Mapping[str, set[str]]) -> str:
     lines = [f"{kind} = {json.dumps(sorted(facts[kind]), ensure_ascii=False)}"
-             for kind in ("onion", "email", "tox", "telegram", "session", "note_name") if facts.get(kind)]
+             for kind in ("onion", "email", "tox", "telegram", "session", "coin", "note_name") if facts.get(kind)]
     head = ["", "[[facts]]", f"family = {json.dumps(family, ensure_ascii=False)}", f'source = "{source}"']
     return "\n".join([*head, *lines]) + "\n"
 

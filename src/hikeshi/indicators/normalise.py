@@ -6,7 +6,6 @@ networks and IPv6 take their canonical form, defanged forms are put back.
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
 from functools import lru_cache
@@ -15,6 +14,7 @@ import idna
 
 from hikeshi.indicators.names import INTERNAL, is_host_name, is_public_name, top_level_domains
 from hikeshi.indicators.refang import refang
+from hikeshi.knowledge.coins import bitcoin, looks_like_bitcoin
 from hikeshi.model.indicator import Indicator, IndicatorType
 
 HASH_TYPES: dict[int, IndicatorType] = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
@@ -24,8 +24,6 @@ _HEX = re.compile(r"[0-9A-Fa-f]+\Z")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{1,15})://")
 _CVE = re.compile(r"CVE-(?:19|20)\d\d-\d{4,7}\Z", re.IGNORECASE)
 _LOCAL_PART = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}\Z")
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _SAME_TYPE: dict[str, IndicatorType] = {
     "ip": "ipv4", "ip-src": "ipv4", "ip-dst": "ipv4", "ipv4-addr": "ipv4", "ipv6-addr": "ipv6", "domain-name": "domain",
     "hostname": "domain", "host": "domain", "fqdn": "domain", "onion": "domain", "email-addr": "email", "uri": "url",
@@ -234,37 +232,5 @@ def email(text: str) -> str | None:
     return f"{local.lower()}@{name}"
 
 
-def looks_like_coin(text: str) -> bool:
-    """The shape of a Bitcoin address; the checksum is not looked at."""
-    lower = text.lower()
-    if lower.startswith("bc1") and (text in (lower, text.upper())):
-        return len(text) in (42, 62) and all(c in _BECH32 for c in lower[3:])
-    return text[:1] in ("1", "3") and 26 <= len(text) <= 35 and all(c in _BASE58 for c in text)
-
-
-def coin(text: str) -> str | None:
-    """A Bitcoin address whose checksum is right; Bech32 in lower case. Sources: BIP-13, BIP-173, BIP-350."""
-    if not looks_like_coin(text):
-        return None
-    if text[:3].lower() == "bc1":
-        return text.lower() if _bech32_is_right(text.lower()) else None
-    number = 0
-    for char in text:
-        number = number * 58 + _BASE58.index(char)
-    if number >= 1 << 200:
-        return None
-    raw = number.to_bytes(25, "big")
-    right = hashlib.sha256(hashlib.sha256(raw[:21]).digest()).digest()[:4]
-    return text if raw[21:] == right and raw[0] in (0, 5) else None
-
-
-def _bech32_is_right(text: str) -> bool:
-    values = [3, 3, 0, 2, 3] + [_BECH32.index(c) for c in text[3:]]  # "bc", expanded
-    check = 1
-    for value in values:
-        top = check >> 25
-        check = (check & 0x1FFFFFF) << 5 ^ value
-        for bit, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
-            if top >> bit & 1:
-                check ^= generator
-    return check in (1, 0x2BC830A3)
+# Bitcoin addresses; the second looks at the shape only.
+coin, looks_like_coin = bitcoin, looks_like_bitcoin

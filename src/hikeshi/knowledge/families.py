@@ -33,7 +33,7 @@ FACT_KINDS = (*ADDRESS_KINDS, "note_name", "extension")
 WEAK_KINDS = ("plain_name", "never_name", "note_name", "extension", "site")
 
 _LONGEST_NAME, _MOST_VARIABLE = 300, 4  # of a note's file name: its pattern must stay quick
-_FORM = 11  # raise it when the compact form changes
+_FORM = 13  # raise it when the compact form changes
 
 
 # Data Encrypted for Impact, Data Destruction, Disk Wipe: what a ransomware, or a wiper posing as one, does.

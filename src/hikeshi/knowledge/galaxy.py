@@ -17,6 +17,7 @@ import orjson
 
 from hikeshi.errors import KnowledgeError, Location
 from hikeshi.knowledge.addresses import EMAIL, find_addresses
+from hikeshi.knowledge.coins import find_coins
 
 SOURCE = "misp-galaxy"
 
@@ -149,7 +150,7 @@ def _strings(meta: dict[str, Any], *keys: str) -> list[str]:
 
 def _addresses(entry: dict[str, Any], meta: dict[str, Any]) -> set[tuple[str, str]]:
     told = [str(entry.get("description") or ""), *_strings(meta, "ransomnotes", "ransomenotes")]
-    found = {(a.kind, a.value) for text in told for a in find_addresses(text)}
+    found = {(a.kind, a.value) for text in told for a in (*find_addresses(text), *find_coins(text))}
     for text in _strings(meta, "extensions", "extension", "ransomnotes-filenames"):
         for piece in re.split(r"[\[\]{}()<>,;!$\s]+|_or_|__+", text):
             bare = re.sub(r"^.*?(?:id-?_|email[-_]|contact_me_|^[._-]+)", "", piece).strip("._-")
