@@ -25,7 +25,7 @@ EVERYDAY = """CC EU FIRST ID IP JavaScript LAN Lines Linux MB NIC PDF README SHA
     データフォルダー データベース ネットワーク ハイフン バイト バックアップ バックアップサーバ パスワード パソコン フォルダ フォーム ブラウザ ブラウザー
     プログラム ページ ホスト マシン メニュー メモリ メンバー メール メールアドレス メールサーバー リセット リンク レコード レポーティング レポート
     レンタルサーバ ログオン ローカル ヘッダー メソッド リクエスト https
-    ログイン ダウンロード ライセンス Hikeshi hikeshi-knowledge hkpack pub CVE-2024-12345 Session Telegram
+    ログイン ダウンロード ライセンス Hikeshi hikeshi-knowledge hkpack pub CVE-2024-12345 Session Telegram MITRE
     businesslawyers jp newton-consulting security-next ガイドライン"""
 # Of the page for those who write programs against the desk: it explains them itself.
 FOR_PROGRAMMERS = """Allow Authorization Bearer Content-Type Idempotency-Key Retry-After alerts anonymous api application bytes

@@ -321,3 +321,18 @@ def test_the_english_pages_have_an_english_head_and_only_long_names_may_break(tm
     pages = said.split("\f")
     assert "First-response report" in pages[-2].splitlines()[0] and "初動分析レポート" in pages[0].splitlines()[0]
     assert not re.search("[ぁ-ん一-龥]\u200b", said) and "aaaaaaaa\u200baaaaaaaa" in said
+
+
+def test_what_the_machine_wrote_is_told_in_the_reader_s_language():
+    item = EvidenceItem("a.evtx", SHA, 9, format="evtx", records=1, problems=("records without a readable time (7)", "odd thing (2)"))
+    html = render_html((build_view(report_input(items=(item,)), "ja"), build_view(report_input(items=(item,)), "en")))
+    japanese, english = visible(html, "ja"), visible(html, "en")
+    assert "一部: 時刻を読めない記録 (7); odd thing (2)" in japanese and "records without a readable time (7)" in english
+    assert "12 行目" in japanese and "記録 3" in japanese and "line 12" in english and "record 3" in english
+
+
+def test_short_values_are_kept_whole_on_paper_and_sentences_share_the_rest():
+    tables = {s.id: b for s in build_view(report_input(), "en").sections for b in s.blocks if b.kind == "table"}
+    columns = dict(zip(tables["hosts"].columns, tables["hosts"].widths, strict=True))
+    assert columns["State"] == columns["Confidence"] == 0 < columns["From – until"]
+    assert all(any(table.widths) for table in tables.values())

@@ -19,10 +19,6 @@ class Footnotes:
         """Numbers of the first few records; the rest is in findings.jsonl and case.json."""
         return [self._numbers.setdefault(r, len(self._numbers) + 1) for r in records[:SHOWN]]
 
-    def rows(self) -> list[tuple[int, str, str, str]]:
-        """(number, path, place, sha256) in order; place is "record 12", "line 3" or empty."""
-        out = []
-        for ref, number in self._numbers.items():
-            place = f"record {ref.record_id}" if ref.record_id is not None else f"line {ref.line}" if ref.line else ""
-            out.append((number, ref.path, place, ref.sha256))
-        return out
+    def rows(self) -> list[tuple[int, RecordRef]]:
+        """In the order of their numbers."""
+        return [(number, ref) for ref, number in self._numbers.items()]

@@ -13,7 +13,7 @@ from hikeshi.knowledge.advice import AdviceSection
 from hikeshi.knowledge.glossary import load_glossary, terms_in
 from hikeshi.knowledge.vectors import KnownActor, Seen, Vectors
 from hikeshi.model.case import Account, Case, EncryptedSample, Entry, EntryCandidate, Host, Remark
-from hikeshi.model.evidence import EvidenceItem
+from hikeshi.model.evidence import EvidenceItem, RecordRef
 from hikeshi.model.finding import SEVERITIES, Finding
 from hikeshi.model.text import Text, defang, plain
 from hikeshi.model.tlp import Tlp
@@ -25,6 +25,7 @@ from hikeshi.report.words import Language, Words
 
 _LISTS = frozenset({"explained", "not_read", "evidence", "records"})  # names of files and people, not prose
 _OWN_WORDS = frozenset({"entry", "spread", "c2", "findings", "family", "unknown"})  # of what a missing entry means
+_ROOM = 78  # of some 125 narrow signs on a line of A4
 MAX_ROWS = 200  # of any table; everything is in the JSON files beside the report
 
 
@@ -65,7 +66,7 @@ class Cell:
 @dataclass(frozen=True, slots=True)
 class Block:
     """One piece of a section; `kind` is heading, list, table, figure or empty. `widths` are a table's
-    columns on paper, relative to each other."""
+    columns on paper, relative to each other; 0 is as wide as its longest value."""
 
     kind: str
     text: str = ""
@@ -153,7 +154,25 @@ def _table_block(columns: tuple[str, ...], rows: Sequence[tuple[Cell, ...]], mor
         needed = longest if longest <= 20 else (longest + sum(cells) // len(cells)) // 2
         return max(_shown_width(columns[index]) * 6 // 5, needed) + 4  # headings are bold
 
-    return Block("table", more, columns=columns, rows=tuple(rows), widths=tuple(map(width, range(len(columns)))))
+    widths = list(map(width, range(len(columns))))
+    for index in _kept_whole(columns, rows):
+        widths[index] = 0
+    return Block("table", more, columns=columns, rows=tuple(rows), widths=tuple(widths))
+
+
+def _kept_whole(columns: tuple[str, ...], rows: Sequence[tuple[Cell, ...]]) -> list[int]:
+    """Columns of short values, as many as leave the sentences room: they are never broken on paper."""
+    def longest(index: int) -> int:
+        return max(_shown_width(columns[index]), *(
+            _shown_width(row[index].text) + 2 * len(row[index].refs) + 3 * bool(row[index].mark) for row in rows)) + 2
+
+    found, used = [], 0
+    for index in sorted(range(len(columns)), key=longest):
+        used += longest(index)
+        if used > _ROOM:
+            break
+        found.append(index)
+    return found if len(found) < len(columns) else found[:-1]
 
 
 def _shown_width(text: str) -> int:
@@ -352,7 +371,7 @@ class _Builder:
             Block("empty", self.w("who_lead" if self.report.actors else "who_none")),
             self._table(("name", "relation", "confidence", "told_by"), [
                 (Cell(plain(a.name)), Cell(self.w.text(a.relation)), Cell(self.w(a.confidence), mark=a.confidence),
-                 Cell(", ".join(a.sources))) for a in self.report.actors]),
+                 Cell(self._sources(a.sources))) for a in self.report.actors]),
             Block("heading", self.w("who_recent")),
             Block("empty", self.w.text(vectors.says)),
             self._vector_table(vectors.recent)]
@@ -362,11 +381,14 @@ class _Builder:
             blocks += [Block("heading", self.w("who_undated")), Block("list", items=(Cell(plain(undated)),))]
         return (self._section("who", *blocks),)
 
+    def _sources(self, ids: Sequence[str]) -> str:
+        return ", ".join(self.w.of("source", one) for one in ids)
+
     def _vector_table(self, seen: Sequence[Seen]) -> Block | None:
         return self._table(("way", "product", "span", "count", "told_by"), [
             (Cell(" ".join(filter(None, (s.cve, s.technique))) or "–", mono=True), Cell(plain(s.product or "–")),
-             Cell(f"{s.first_seen} – {s.last_seen}"), Cell(f"{s.count:,}"),
-             Cell(", ".join(s.sources) + (f" ({self.w('unverified')})" if s.unverified else ""))) for s in seen])
+             Cell(" – ".join(dict.fromkeys((s.first_seen, s.last_seen)))), Cell(f"{s.count:,}"),
+             Cell(self._sources(s.sources) + (f" ({self.w('unverified')})" if s.unverified else ""))) for s in seen])
 
     def _advice(self) -> tuple[Section, ...]:
         blocks: list[Block] = []
@@ -523,11 +545,16 @@ class _Builder:
 
     def _gap_table(self) -> Block | None:
         rows = [(self.cell(g.host, g, mono=True), self.cell(g.log), Cell(self.w.of("kind", g.kind)),
-                 Cell(f"{self.time(g.first)} – {self.time(g.last)}"), self.confidence(g)) for g in self.story.log_gaps]
+                 Cell(self._span(g.first, g.last)), self.confidence(g)) for g in self.story.log_gaps]
         rows += [(self.cell(c.host, c, mono=True), Cell("–"), Cell(self.w("kind_clock")),
                   Cell(f"{c.seconds:+,} s: {plain(self.w.text(c.reason))}"), self.confidence(c))
                  for c in self.story.clock_offsets]
         return self._table(("host", "log", "kind", "span", "confidence"), rows)
+
+    def _span(self, first: str | None, last: str | None) -> str:
+        if first is None and last is not None:
+            return self.w("until", time=self.time(last))
+        return f"{self.time(first)} – {self.time(last)}"
 
     def _remarks(self, remarks: Sequence[Remark]) -> Block | None:
         return self._table(("subject", "why"), [
@@ -535,9 +562,16 @@ class _Builder:
 
     def _not_read_table(self) -> Block | None:
         rows = [(self.cell(n.path, mono=True), Cell(plain(self.w.text(n.reason)))) for n in self.case.not_read]
-        rows += [(self.cell(i.path, mono=True), Cell(plain(f"{self.w('partly')}: {'; '.join(i.problems)}")))
-                 for i in self.report.items if i.problems]
+        for item in self.report.items:
+            if item.problems:
+                why = "; ".join(map(self._problem, item.problems))
+                rows.append((self.cell(item.path, mono=True), Cell(plain(f"{self.w('partly')}: {why}"))))
         return self._table(("path", "why"), rows, "manifest.json")
+
+    def _problem(self, sentence: str) -> str:
+        """A reader's sentence in the report's language where we have it; a count in brackets stays."""
+        said, bracket, count = sentence.rpartition(" (")
+        return self.w.of("problem", said) + bracket + count if bracket else self.w.of("problem", sentence)
 
     def _evidence_table(self) -> Block | None:
         return self._table(
@@ -548,10 +582,15 @@ class _Builder:
 
     def _record_table(self) -> Block | None:
         # Not cut: a citation without its row would be a claim without its record.
-        rows = [(Cell(str(n)), Cell(plain(path), mono=True), Cell(place), Cell(sha[:16], mono=True))
-                for n, path, place, sha in self.notes.rows()]
+        rows = [(Cell(str(n)), Cell(plain(ref.path), mono=True), Cell(self._place(ref)),
+                 Cell(ref.sha256[:16], mono=True)) for n, ref in self.notes.rows()]
         columns = (*(self.w(f"col_{c}") for c in ("number", "path", "place")), "SHA-256")
         return _table_block(columns, rows) if rows else None
+
+    def _place(self, ref: RecordRef) -> str:
+        if ref.record_id is not None:
+            return self.w("place_record", number=ref.record_id)
+        return self.w("place_line", number=ref.line) if ref.line else ""
 
     def _about(self) -> tuple[Block, ...]:
         report = self.report

@@ -68,6 +68,16 @@ def _detection_finding(rule: RuleText, group: Sequence[Detection]) -> Finding:
         count=sum(d.count for d in group), rule_id=group[0].rule_id, rule_author=rule.author)
 
 
+_TYPES = {"domain": "ドメイン名", "ipv4": "IPアドレス", "ipv6": "IPアドレス", "cidr": "アドレスの範囲", "url": "URL",
+          "email": "メールアドレス", "md5": "ハッシュ値", "sha1": "ハッシュ値", "sha256": "ハッシュ値",
+          "sha512": "ハッシュ値"}
+
+
+def _kind(sighting: Sighting) -> str:
+    """The Japanese word; the type itself where there is none."""
+    return _TYPES.get(sighting.indicator_type, sighting.indicator_type)
+
+
 def sighting_findings(sightings: Iterable[Sighting]) -> list[Finding]:
     """One finding for each indicator and client."""
     out = []
@@ -78,7 +88,7 @@ def sighting_findings(sightings: Iterable[Sighting]) -> list[Finding]:
         out.append(Finding(
             id=_id("sighting", s.indicator, who, s.file), kind="sighting",
             severity="high" if reached and not s.warning_lists else "low",
-            title=Text(f"リストの {s.indicator_type} に接続" if reached else f"リストの {s.indicator_type} の記載",
+            title=Text(f"リストにある{_kind(s)}への接続" if reached else f"リストにある{_kind(s)}の記載",
                        f"Contact with a listed {s.indicator_type}" if reached
                        else f"A listed {s.indicator_type} is mentioned"),
             when=s.first_seen, records=records,
