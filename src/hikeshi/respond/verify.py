@@ -264,7 +264,8 @@ def _bypass(logs: Traffic, result: Result, first: int, end: str) -> tuple[Bypass
     proxies = quoted(logs.proxies)
     open_ = open_condition(plan)
     rows = logs.sql(f"""SELECT p.host, list(DISTINCT p.client ORDER BY p.client), q.shown, p.port, p.device, r.target,
-          count(*), coalesce(sum(p.sent), 0), min(p.t), max(p.t), min_by({{'path': p.path, 'line': p.line, 't': p.t}}, p.t, 5)
+          count(*), coalesce(sum(p.sent), 0), min(p.t), max(p.t),
+          min_by({{'path': p.path, 'line': p.line, 't': p.t}}, p.t, 5)
         FROM contact p JOIN place q ON q.id = p.place
           LEFT JOIN (SELECT place, min(target) AS target FROM reached GROUP BY 1) r ON r.place = p.place
         WHERE p.kind = 'firewall' AND p.verdict = 'allowed' AND p.t >= {int(first)} {end.replace(" t ", " p.t ")}
@@ -315,7 +316,8 @@ def _other_ports(logs: Traffic, first: int, end: str) -> tuple[dict[str, Any], .
     return tuple(
         {"port": port, "hosts": hosts, "count": count, "bytes_out": int(sent)}
         for port, hosts, count, sent in logs.sql(
-            f"SELECT port, count(DISTINCT host), count(*), coalesce(sum(sent), 0) FROM contact p WHERE kind = 'firewall' "
+            "SELECT port, count(DISTINCT host), count(*), coalesce(sum(sent), 0) FROM contact p "
+            "WHERE kind = 'firewall' "
             f"AND verdict = 'allowed' AND port NOT IN (80, 443) AND t >= {int(first)} {end} "
             f"AND client NOT IN ({quoted(logs.proxies)}) AND NOT ({open_condition(logs.plan)}) "
             f"GROUP BY 1 ORDER BY 3 DESC LIMIT 30"

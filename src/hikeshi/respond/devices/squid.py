@@ -6,6 +6,7 @@ Source: Squid documentation, "acl", "http_access".
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote_to_bytes
 
 from hikeshi.model.text import Text
 from hikeshi.respond.devices.base import NO_MAIL, Device, File, Job, header, lines, without
@@ -98,5 +99,13 @@ def _pattern(url: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """POSIX extended: letters, digits and these as they are, everything else in brackets of its own."""
-    return "".join(c if c.isalnum() or c in "/_-~%:@!&,;=" else f"[{c}]" for c in text)
+    """POSIX extended: letters, digits and these as they are, other signs in brackets of their own; what means
+    something even there, or to the file, becomes "any sign". Squid takes percent-encoding away before it compares."""
+    out = []
+    for byte in unquote_to_bytes(text):
+        sign = chr(byte)
+        if sign.isascii() and (sign.isalnum() or sign in "/_-~:@!&,;="):
+            out.append(sign)
+        else:
+            out.append(f"[{sign}]" if sign in "$()*+.?[]{}|%'\"<>`" else ".")
+    return "".join(out)
