@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 
 import pytest
 
@@ -240,7 +241,24 @@ def test_the_serial_is_the_newest_source_unless_said(folder):
 
 
 def test_an_age_is_that_of_the_data():
-    from datetime import date
-
     ages = {one.id: days_old(one, date(2026, 12, 2)) for one in built_in_sources()}
-    assert ages["hikeshi"] is not None and ages["f6-notes"] is None
+    assert ages["hikeshi"] == 10 and ages["attack"] == 385 and None not in ages.values()
+
+
+def test_every_source_and_every_fact_has_a_licence_and_a_date_and_says_whose_date_it_is():
+    from hikeshi.knowledge.sources import DATED, load_sources
+
+    for one in load_sources().values():
+        assert one.licence and one.version and date.fromisoformat(one.date) and one.dated in DATED
+    pack = read_bytes(build(Input(), name="Test"), "x")
+    dated = {one.id for one in pack.sources if date.fromisoformat(one.date) and one.licence}
+    named = {fact[-1] for kind in pack.json("facts.json").values() for facts in kind.values() for fact in facts}
+    assert {"misp-galaxy", "threatlabz-notes", "f6-notes"} <= named <= dated
+    for part in ("advice", "decryptors", "vectors"):
+        assert all(date.fromisoformat(row["date"]) and row["source"] in dated for row in pack.lines(part))
+
+
+def test_a_package_of_another_version_has_no_date_of_ours(monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda package: "99.1")
+    there = {one.id: (one.version, one.date) for one in built_in_sources()}
+    assert there["misp-galaxy"] == ("package pymispgalaxies 99.1", "unknown") and there["hikeshi"][1] != "unknown"

@@ -136,7 +136,8 @@ def status(as_json: bool, old_days: int) -> None:
     problem = installed.problem()
     if as_json:
         write_json_lines({"id": one.id, "name": one.name, "licence": one.licence, "version": one.version,
-                          "date": one.date, "days": days, "old": days is None or days > old_days,
+                          "date": one.date, "dated": _dated(one, pack), "days": days,
+                          "old": days is None or days > old_days,
                           "pack": pack.id if pack else None} for one, days in ages)
     else:
         if pack:
@@ -145,7 +146,7 @@ def status(as_json: bool, old_days: int) -> None:
             click.echo("組み込みの知識で答えています。 The built-in knowledge answers; no pack is in use.")
         click.echo()
         for one, days in ages:
-            _print_source(one, days, old_days)
+            _print_source(one, days, old_days, _dated(one, pack))
         for signer in installed.trusted():
             click.echo(f"信頼する署名者 trusted signer: {signer.id}")
     sys.stdout.flush()
@@ -281,11 +282,24 @@ def _parts(pack: Pack) -> Sequence[str]:
     return [part for part in PARTS if f"{part}.jsonl" in pack.members]
 
 
-def _print_source(one: PackSource, days: int | None, old_days: int) -> None:
+def _dated(one: PackSource, pack: Pack | None) -> str:
+    """Whose date it is, as SOURCES.toml says of the built-in sources; of a pack's own sources "data"."""
+    from hikeshi.knowledge.sources import load_sources
+
+    known = load_sources().get(one.id)
+    same = known is not None and known.date == one.date and (pack is None or known.url == one.url)
+    return known.dated if known is not None and same else "data"
+
+
+def _print_source(one: PackSource, days: int | None, old_days: int, dated: str) -> None:
+    from hikeshi.knowledge.sources import DATED
+
     age = "日付不明 date unknown" if days is None else f"{one.date} ({count(days, 'day')})"
     mark = "  * 古い old" if days is not None and days > old_days else ""
     click.echo(f"{plain(one.name)}: {age}{mark}")
     click.echo(f"    {plain(one.version)}; {plain(one.licence)}")
+    if dated != "data" and days is not None:
+        click.echo(f"    {DATED[dated].ja} {DATED[dated].en}")
 
 
 def _say_broken(imported: Imported) -> None:

@@ -101,8 +101,12 @@ def _serial(sources: Iterable[PackSource]) -> int:
 
 
 def _sources(given: Input) -> dict[str, PackSource]:
-    found = {one.id: PackSource(one.id, one.name, one.licence, _version(one.version, one.package), one.date, one.url)
-             for one in load_sources().values()}
+    found = {}
+    for own in load_sources().values():
+        version = _version(own.version, own.package)
+        # Another version of a package has another date, which its metadata doesn't tell.
+        told = own.date if version == own.version else "unknown"
+        found[own.id] = PackSource(own.id, own.name, own.licence, version, told, own.url)
     for imported in given.imported():
         one = imported.source
         if one.id in found and one.id != galaxy.SOURCE:
