@@ -11,7 +11,7 @@ from hikeshi.model.text import Text
 from hikeshi.respond.devices.base import ONLY_ADDRESSES, Device, File, Job, chunks, header, lines, without
 from hikeshi.respond.targets import of_type
 
-_PER_RULE = 200  # remote addresses of one rule
+_PER_RULE = 100  # remote addresses of one rule; a command line of cmd.exe ends at 8,191 signs
 
 
 def render(job: Job) -> Device:
