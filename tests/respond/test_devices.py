@@ -36,6 +36,7 @@ _HOSTILE = st.one_of(
 
 _NAME, _ADDRESS = r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?", r"[0-9a-f.:]+(?:/\d+)?"
 _URL = r"[A-Za-z0-9._~:/?\[\]@!$&()*+,;=%-]+"
+_CPL_URL = _URL.replace(";", "")
 _PS = r"'(?:[^'\r\n\u2018\u2019\u201a\u201b]|'')*'"
 _PS_LIST = rf"@\({_PS}(?:, {_PS})*\)"
 # Every line a file may hold beside its comments.
@@ -54,7 +55,7 @@ GRAMMAR: dict[str, tuple[str, str]] = {
     "squid/hikeshi.conf": ("#", r"acl hikeshi_[a-z0-9]+_[a-z]+ [a-z_]+(?: -i)? \"/etc/squid/hikeshi/[a-z]+\.txt\""
                            r"|http_access deny hikeshi_[a-z0-9]+_[a-z]+"),
     "bluecoat/hikeshi.cpl": (";", rf"|define (?:url\.domain condition|url condition|subnet) Hikeshi_\w+|end|<Proxy>"
-                             rf"| +(?:{_NAME}|{_ADDRESS}|{_URL.replace(";", "")})| +(?:condition|url\.address)=Hikeshi_\w+ exception\(\w+\)"),
+                             rf"| +(?:{_NAME}|{_ADDRESS}|{_CPL_URL})| +(?:condition|url\.address)=Hikeshi_\w+ exception\(\w+\)"),
     "cisco/asa.txt": ("!", r"object-group network HIKESHI-\w+| network-object (?:host [\da-f.:]+|[\d.]+ [\d.]+|[\da-f:]+/\d+)"
                       r"| exit|access-list INSIDE-IN line 1 extended deny ip any object-group HIKESHI-\w+ log"),
     "cisco/ios.txt": ("!", r"object-group network HIKESHI-\w+| host [\d.]+| [\d.]+ [\d.]+| exit|ip access-list extended INSIDE-IN"
