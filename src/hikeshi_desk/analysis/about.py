@@ -21,7 +21,7 @@ from hikeshi.knowledge.families import Family, load_families
 from hikeshi.knowledge.sources import load_sources
 from hikeshi.knowledge.vectors import KnownActor, Seen, Vectors, actors_of, recent_vectors, recent_vectors_of_actor
 from hikeshi.model.text import plain
-from hikeshi_desk.accounts.texts import text
+from hikeshi_desk.accounts.texts import load_texts, text
 from hikeshi_desk.analysis import elsewhere
 from hikeshi_desk.analysis.attribution import way_words
 from hikeshi_desk.analysis.knowledge import options
@@ -156,6 +156,10 @@ def _way(one: Seen) -> WayRow:
 
 
 def _technique(id: str) -> str:
+    """In the reader's words where we have some, else as ATT&CK names it."""
+    key = f"knowledge.technique.{id.replace('.', '_')}"
+    if key in load_texts():
+        return f"{text(key)} ({id})"
     try:
         known = load_attack().techniques.get(id)
     except KnowledgeError:

@@ -89,8 +89,6 @@ def waiting(sha256: str) -> Waiting | None:
 def use(one: Waiting, by: User) -> Pack:
     """The pack answers from now on. Raises Refused where it can't any more."""
     path = _place("waiting") / f"{one.sha256}.hkpack"
-    if one.base != installed.installed_id():
-        raise Refused("moved_on")
     try:
         raw = read_file(path)
         if hashlib.sha256(raw).hexdigest() != one.sha256:
@@ -101,6 +99,8 @@ def use(one: Waiting, by: User) -> Pack:
         raise Refused("unknown" if error.hint and "--trust" in error.hint else "damaged", error.what) from error
     with transaction.atomic():
         now = _use_in_force()
+        if one.base != installed.installed_id():  # asked where nobody else can be at it
+            raise Refused("moved_on")
         _end(now, by)
         PackUse.objects.create(pack=pack.id, name=pack.name, serial=pack.serial, signer=pack.signer,
                                began_at=timezone.now(), began_by=by, replaced=now)
@@ -139,10 +139,11 @@ def before() -> Pack | None:
 def undo(by: User, *, expected: str) -> Pack | None:
     """Back to what answered before; gives it, None for the built-in knowledge. `expected` is the id of the pack that
     the person saw. Raises Refused."""
-    if installed.installed_id() != expected or expected == installed.BUILT_IN:
-        raise Refused("moved_on")
     with transaction.atomic():
-        now, pack = _use_in_force(), before()
+        now = _use_in_force()
+        if installed.installed_id() != expected or expected == installed.BUILT_IN:
+            raise Refused("moved_on")
+        pack = before()
         _end(now, by)
         if pack is not None and now is not None:
             earlier = PackUse.objects.filter(pack=pack.id).exclude(pk=now.pk).order_by("-began_at", "-pk").first()

@@ -159,7 +159,11 @@ def refresh_stale() -> int:
         from hikeshi_desk.analysis.tasks import look_again
 
         look_again.using(priority=_LATER).enqueue()
-    return sum(enqueue(case_id, priority=_LATER) for case_id in list(wanted))
+    asked = {case_id: enqueue(case_id, priority=_LATER) for case_id in list(wanted)}
+    # Nothing is left to look at: such cases must not stand before the others for ever.
+    Analysis.objects.filter(case__in=[case_id for case_id, is_asked in asked.items() if not is_asked]).update(
+        knowledge=knowledge_version())
+    return sum(asked.values())
 
 
 def stale_pasted() -> QuerySet[Any]:

@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import queue
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
@@ -25,6 +26,7 @@ from hikeshi.knowledge.installed import installed_id
 Looked = Sequence[tuple[Examined, list[str]]]
 LIMITS = sandbox.Limits(cpu_s=30, wall_s=60, memory_bytes=2 * 2**30)
 IDLE_S = 900.0
+PAUSE_S = 60.0
 MOST = 200
 _FUNCTION, _SET_UP = "hikeshi_desk.analysis.child:look", "hikeshi.identify.child:set_up"
 
@@ -72,6 +74,7 @@ class Warm:
         return None, Future()
 
     def _run(self) -> None:
+        global _failed_at
         fault: BaseException = _Over()
         try:
             for outcome in sandbox.run(_FUNCTION, self._tasks(), setup=_SET_UP, setup_argument=(), workers=1,
@@ -82,7 +85,7 @@ class Warm:
                 else:
                     answer.set_result(cast("Looked", outcome.value))
         except HikeshiError as error:
-            fault = error
+            fault, _failed_at = error, time.monotonic()
         finally:
             with self._lock:
                 self.is_over = True
@@ -102,11 +105,13 @@ class _Over(Exception):
 _kept: Warm | None = None
 _keeping = threading.Lock()
 _busy = threading.Lock()
+_failed_at = float("-inf")
 
 
 def start() -> None:
-    """Have a child ready soon; returns at once."""
-    _ready()
+    """Have a child ready soon; returns at once. One that could not start is not tried with every page."""
+    if time.monotonic() - _failed_at > PAUSE_S:
+        _ready()
 
 
 def look(inputs: list[Input]) -> Looked:

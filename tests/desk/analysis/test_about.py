@@ -46,7 +46,7 @@ def test_the_kinds_are_those_the_library_tells_apart():
 def test_the_case_page_names_actors_with_confidence_and_source_and_says_where_data_is_missing(of_family, handler):
     page = page_of(handler, of_family(way=""))
     for words in ("攻撃者と侵入の手口: Akira", "使うと報告されている攻撃者", "確度 中", "MITRE ATT&amp;CK", "最近の侵入の手口（過去 90 日）",
-                  "過去90日の新しいデータはありません", "CVE-2024-40766", "種別がわかっても、誰の仕業かはわかりません"):
+                  "過去90日の新しいデータはありません", "CVE-2024-40766", "公開機器の脆弱性の悪用 (T1190)", "種別がわかっても、誰の仕業かはわかりません"):
         assert words in page, words
     english = handler
     english.post("/language/", {"language": "en"})

@@ -170,3 +170,15 @@ def test_a_party_sees_the_older_answer_until_the_desk_accepts(consult, partner_o
     row.save()
     page = page_of(partner_of(case, sees_findings=True), case)
     assert "Akira と見られます" in page and "Medusa" not in page and "答えが変わりました" not in page
+
+
+def test_cases_with_nothing_left_to_look_at_do_not_stand_before_the_others(consult, note, newer, monkeypatch):
+    monkeypatch.setattr(service, "_MOST_AT_ONCE", 1)
+    older, empty = consult(note), consult("複合機が動きません", incident="ransomware")
+    for case in (older, empty):
+        service.analyse_now(case.pk)
+    Case.objects.filter(pk=empty.pk).update(incident="")
+    newer()
+    assert service.refresh_stale() == 0  # the newest has nothing any more
+    assert service.refresh_stale() == 1
+    assert Analysis.objects.get(case=older).state == "waiting"
