@@ -193,9 +193,11 @@ def test_japanese_around_a_token_does_not_hide_it():
     assert roles([EVIL], {"message": "端末からevil.exampleへ通信"}) == mentioned(EVIL)
 
 
-def test_an_address_that_came_to_us_is_a_mention_with_itself_as_client():
-    (one,) = sweep(["203.0.113.9"], {"source.ip": "203.0.113.9", "user.name": "bob", "message": "tunnel-up"})
-    assert (one.role, one.client, one.user) == ("mention", "203.0.113.9", "bob")
+def test_an_address_that_came_to_us_is_a_source_and_its_own_client():
+    (one,) = sweep(["203.0.113.9"], {"source.ip": "203.0.113.9", "user.name": "bob", "message": "tunnel-up from 203.0.113.9"})
+    assert (one.role, one.client, one.user) == ("source", "203.0.113.9", "bob")
+    assert roles(["203.0.113.9"], {"source.ip": "203.0.113.9", "destination.ip": "203.0.113.9"}) == gone("203.0.113.9")
+    assert roles(["203.0.113.9"], {"source.ip": "10.0.0.1", "message": "203.0.113.9"}) == mentioned("203.0.113.9")
 
 
 def test_the_client_is_the_address_else_the_name_else_the_machine_else_in_the_text():

@@ -4,12 +4,15 @@ import ipaddress
 import re
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hikeshi.indicators.lists import from_values
 from hikeshi.sweep.compiled import compile_indicators
-from hikeshi.sweep.scan import fingerprints_of, scan
+from hikeshi.sweep.kernel import location
+from hikeshi.sweep.native import RANGE_SLOT
+from hikeshi.sweep.scan import fingerprints_of, scan, scan_plainly
 
 KEYS = ["evil.example", "b.test", "a.b.test", "203.0.113.9", "0123456789abcdef" * 2, "CVE-2024-3400"]
 NET = "198.51.100.0/23"
@@ -27,7 +30,9 @@ def reference(data: bytes):
                 end -= 1
         whole = data[start:end]
         for at in [start, *(start + m.end() for m in re.finditer(rb"\.", whole))]:
-            if data[at:end].decode().lower() in LOWER:
+            key = data[at:end].decode().lower()
+            # An address stands alone: it is no parent of anything.
+            if key in LOWER and (at == start or key != "203.0.113.9"):
                 found.add((at, end, False))
         if re.fullmatch(rb"\d{1,3}(\.\d{1,3}){3}", whole):
             number = [int(x) for x in whole.split(b".")]
@@ -43,14 +48,41 @@ PIECES = st.sampled_from([*(k.encode() for k in KEYS), b"EVIL.Example", b"198.51
                           b"\n", b"\x00", b"\xe3\x81\x82", b"%", b"%2F", b"1", b"a."])
 
 
+@pytest.fixture(scope="module", autouse=True)
+def machine_code():
+    """Made once for this machine; without numba the numpy way alone is tested."""
+    return location(make=True)
+
+
+def places(found):
+    return {(a, b, slot == RANGE_SLOT) for a, b, slot in zip(found.starts.tolist(), found.ends.tolist(), found.slots.tolist(), strict=True)}
+
+
 @settings(max_examples=500, deadline=None)
 @given(st.lists(PIECES, max_size=14).map(b"".join))
 def test_candidates_are_exactly_the_places_of_keys(data):
-    found = scan(data, COMPILED.wanted)
-    got = set(zip(found.starts.tolist(), found.ends.tolist(), found.address.tolist(), strict=True))
     escaped = re.sub(rb"%(?:25)*[0-9A-Fa-f]{2}", lambda m: b"\0" * len(m[0]), data)
-    assert got == reference(escaped)
-    assert (np.diff(found.starts) >= 0).all()
+    for found in (scan_plainly(data, COMPILED.tables), scan(data, COMPILED.tables)):
+        assert places(found) == reference(escaped)
+        assert (np.diff(found.starts) >= 0).all()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(PIECES, st.binary(max_size=12), st.sampled_from([b"a" * 40, b"0123456789abcdef" * 4, b"1.2.3.4", b"%252F", b"\\", b"@"])),
+                max_size=30).map(b"".join))
+def test_machine_code_finds_what_numpy_finds(machine_code, data):
+    if machine_code is None:
+        pytest.skip("numba is not installed")
+    plainly, natively = scan_plainly(data, COMPILED.tables), scan(data, COMPILED.tables)
+    for one, other in zip((plainly.starts, plainly.ends, plainly.slots), (natively.starts, natively.ends, natively.slots), strict=True):
+        assert one.tolist() == other.tolist()
+
+
+def test_a_chunk_with_more_candidates_than_one_call_holds(machine_code):
+    data = b"http://a.evil.example/203.0.113.9 198.51.100.7\n" * 40_000
+    found = scan(data, COMPILED.tables)
+    assert len(found.starts) == 3 * 40_000
+    assert places(found) == places(scan_plainly(data, COMPILED.tables))
 
 
 def test_fingerprints_do_not_depend_on_place_or_case():

@@ -1,4 +1,4 @@
-"""`hikeshi indicators`: addresses, names and hashes in a text, with their places."""
+"""`hikeshi indicators`: addresses, names and hashes in a text, with their places; lists made ready for a sweep."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hikeshi.model.text import Text
 
 if TYPE_CHECKING:
     from hikeshi.evidence.source import Source
+    from hikeshi.indicators import IndicatorSet
 
 _DEFANGED = frozenset({"ipv4", "ipv6", "cidr", "domain", "url", "email"})
 _SEARCHED = ("text", "binary")  # "binary" may be a text with control characters; the child looks
@@ -24,13 +25,59 @@ _NO_TEXT = Text("文章ではありません(PDFなどはテキストで保存�
                 "not a text (save a PDF or office file as text first)")
 
 
-@click.command("indicators")
+class _FindByDefault(click.Group):
+    """`hikeshi indicators FILE...` means `hikeshi indicators find FILE...`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["find", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("indicators", cls=_FindByDefault)
+def command() -> None:
+    """Indicators in texts, and lists of them. 指標の抽出とリストの準備
+
+    `hikeshi indicators FILE...` is short for `hikeshi indicators find FILE...`.
+    """
+
+
+@command.command("compile")
+@click.argument("lists", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="The file to write, e.g. list.hksweep. 出力ファイル")
+def compile_(lists: tuple[Path, ...], out: Path) -> None:
+    """Make lists ready for `hikeshi sweep`: one file that is mapped, not read. リストの事前準備
+
+    LISTS: text, CSV, STIX 2.1 or MISP JSON. A million indicators take some seconds, once. On this machine's
+    first run the scanner's machine code is made too.
+    """
+    import time
+
+    from hikeshi.sweep import compile_lists, open_compiled
+    from hikeshi.sweep.kernel import location
+
+    began = time.monotonic()
+    compiled, loaded = compile_lists(lists)
+    compiled.write(out)
+    ready = open_compiled(out)
+    say_problems(loaded)
+    click.echo(f"{len(ready):,} 件の指標を準備しました。 {count(len(ready), 'indicator')} ready in {plain(out)} "
+               f"({out.stat().st_size / 2**20:,.1f} MiB, {time.monotonic() - began:.1f} s)")
+    if loaded.duplicates:
+        say(f"{count(loaded.duplicates, 'duplicate')} left out")
+    if location(make=True) is None:
+        say("機械語なしで動きます(遅くなります)。 No machine code here: sweeping works, but slower.")
+    click.echo(f"次 Next: hikeshi sweep LOGS --indicators {plain(out)}")
+
+
+@command.command("find")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line. JSON Lines")
 @click.option("--no-warning-lists", is_flag=True, help="Do not look at the warning lists. 警告リストを見ない")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.pass_context
-def command(ctx: click.Context, files: tuple[Path, ...], as_json: bool, no_warning_lists: bool,
+def find(ctx: click.Context, files: tuple[Path, ...], as_json: bool, no_warning_lists: bool,
             workers: int | None) -> None:
     """Find indicators in reports, mails and notes, also defanged and in Japanese prose. 文章からの指標抽出
 
@@ -62,6 +109,17 @@ def command(ctx: click.Context, files: tuple[Path, ...], as_json: bool, no_warni
         say("読める文章がありません。 No text to search.")
         say("次 Next: give a text file; for logs hikeshi sweep LOGS --indicators LIST")
     ctx.exit(1 if found else 0 if read else 3)
+
+
+def say_problems(indicators: IndicatorSet) -> None:
+    """What of the lists was not used, the first five with their place."""
+    if not indicators.skipped:
+        return
+    say(f"{indicators.skipped:,} entries of the list were not used:")
+    for problem in indicators.problems[:5]:
+        say(f"  {plain(problem.where)}: {plain(problem.reason)}: {plain(problem.text[:60])}")
+    if indicators.skipped > 5:
+        say(f"  ... and {indicators.skipped - 5:,} more")
 
 
 def _rows(sources: Sequence[Source], readable: Sequence[Path], not_read: list[tuple[str, Text]], *, marked: bool,

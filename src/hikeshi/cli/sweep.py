@@ -12,59 +12,84 @@ import click
 
 from hikeshi.cli.output import count, defang, plain, say, say_not_read, short_name, write_json_lines
 from hikeshi.cli.progress import progress
+from hikeshi.errors import UsageError
 
 if TYPE_CHECKING:
-    from hikeshi.indicators import IndicatorSet
     from hikeshi.model.sighting import Sighting
+    from hikeshi.sweep import Compiled
     from hikeshi.triage.sweep import SweepResult
 
 _SHOWN = 30  # indicators
 _CLIENTS = 5  # of each
+_HELD = 200_000  # sightings on the screen's account
 
 
 @click.command("sweep")
 @click.argument("evidence", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--indicators", "lists", multiple=True, required=True, type=click.Path(path_type=Path, dir_okay=False),
-              help="Text, CSV, STIX 2.1 or MISP JSON. May be given several times. 指標リスト")
+              help="Text, CSV, STIX 2.1, MISP JSON, or one list made by `hikeshi indicators compile`. May be given "
+                   "several times. 指標リスト")
+@click.option("--leases", "lease_logs", multiple=True, type=click.Path(path_type=Path),
+              help="DHCP logs: which machine had an address when. [default: those among the evidence] DHCPログ")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line. JSON Lines")
 @click.option("--zone", help="Zone of times that name none, e.g. Asia/Tokyo or +09:00. 時刻帯")
 @click.option("--format", "format_name", help="Read every log as this format (see `hikeshi parse --formats`). ログ形式")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.pass_context
-def command(ctx: click.Context, evidence: tuple[Path, ...], lists: tuple[Path, ...], as_json: bool, zone: str | None,
-            format_name: str | None, workers: int | None) -> None:
+def command(ctx: click.Context, evidence: tuple[Path, ...], lists: tuple[Path, ...],
+            lease_logs: tuple[Path, ...], as_json: bool, zone: str | None, format_name: str | None,
+            workers: int | None) -> None:
     """Which client went to a listed address, when, how often. 通信先リストとの突合
 
     Reads proxy, firewall, web, DNS, VPN and Windows logs, also inside archives. A destination is told
     from a mere mention (in a query, a referrer, a command line). Warning lists mark, they drop nothing.
     """
     from hikeshi.cli.parse import known_format
-    from hikeshi.indicators import load_indicators
-    from hikeshi.triage.sweep import sweep_evidence
+    from hikeshi.triage.sweep import first, sweep_evidence
 
     began = time.monotonic()
     if format_name is not None:
         known_format(format_name)
-    indicators = load_indicators(lists)
-    _say_problems(indicators)
+    indicators = _wanted(lists)
     with progress() as advance:
-        result = sweep_evidence(evidence, indicators, workers=workers, zone=zone, format=format_name,
-                                on_progress=advance)
+        result = sweep_evidence(evidence, indicators, lease_logs=lease_logs, workers=workers, zone=zone,
+                                format=format_name, on_progress=advance)
     if not result.files:
         _say_closed(result)
         say("検索できるログがありません。 No log to search.")
         say("次 Next: hikeshi parse --formats   (what can be read)")
         ctx.exit(3)
     if as_json:
-        write_json_lines(s.to_dict() for s in result.sightings)
+        found = write_json_lines(s.to_dict() for s in result.each())
     else:
-        _print(result.sightings)
+        shown = first(result, _HELD)
+        found = len(shown)
+        _print(shown)
+        if result.count > found == _HELD:
+            say(f"only the first {found:,} sightings are counted above; --json has all of them")
     sys.stdout.flush()
     _say_closed(result)
+    leases = f"{count(len(result.leases.rows), 'lease')}, " if result.leases else ""
     say(f"{count(len(indicators), 'indicator')}, {count(result.files, 'file')}, {count(result.records, 'record')}, "
-        f"{result.rejected:,} unparsed but searched, {len(result.not_read):,} not read, "
-        f"{time.monotonic() - began:.1f} s")
-    ctx.exit(1 if result.sightings else 0)
+        f"{result.parsed:,} with a candidate, {result.rejected:,} of them unparsed but searched, {leases}"
+        f"{len(result.not_read):,} not read, {time.monotonic() - began:.1f} s")
+    ctx.exit(1 if found else 0)
+
+
+def _wanted(lists: Sequence[Path]) -> Compiled:
+    """The indicators of all lists. A compiled one stands alone: it is mapped, not read."""
+    from hikeshi.cli.indicators import say_problems
+    from hikeshi.sweep import compile_lists, is_compiled, open_compiled
+
+    ready = [path for path in lists if is_compiled(path)]
+    if ready and len(lists) > 1:
+        raise UsageError(f"{ready[0]} is a compiled list and can't be given with others",
+                         hint="compile the lists together: hikeshi indicators compile LIST... --out FILE")
+    if ready:
+        return open_compiled(ready[0])
+    compiled, loaded = compile_lists(lists)
+    say_problems(loaded)
+    return compiled
 
 
 def _say_closed(result: SweepResult) -> None:
@@ -74,16 +99,6 @@ def _say_closed(result: SweepResult) -> None:
         names = ", ".join(short_name(n) for n in result.skipped[:5])
         more = f" and {len(result.skipped) - 5:,} more" if len(result.skipped) > 5 else ""
         say(f"not searched: ログではない no log: {names}{more}")
-
-
-def _say_problems(indicators: IndicatorSet) -> None:
-    if not indicators.skipped:
-        return
-    say(f"{indicators.skipped:,} entries of the list were not used:")
-    for problem in indicators.problems[:5]:
-        say(f"  {plain(problem.where)}: {plain(problem.reason)}: {plain(problem.text[:60])}")
-    if indicators.skipped > 5:
-        say(f"  ... and {indicators.skipped - 5:,} more")
 
 
 def _print(sightings: Sequence[Sighting]) -> None:

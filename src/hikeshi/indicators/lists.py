@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from hikeshi.model.indicator import Indicator, IndicatorType
 MAX_BYTES = 1 << 30
 MAX_ENTRIES = 20_000_000
 MAX_LINE = 100_000  # characters; a longer line is cut into no indicator
+_PASSED_AT = 200_000
+_LINES_AT = 1 << 22
 MAX_PROBLEMS = 1000  # kept with their place; the rest is only counted
 _MAX_PATTERN = 20_000
 
@@ -87,6 +89,31 @@ class IndicatorSet:
             self.problems.append(Problem(where, reason, text[:200]))
 
 
+@dataclass(slots=True)
+class _Passing(IndicatorSet):
+    """A set that hands its values on every so often and forgets them."""
+
+    take: Callable[[str, str], None] = lambda kind, value: None
+    passed: int = 0
+
+    def __len__(self) -> int:
+        return self.passed + sum(len(v) for v in self.values.values())
+
+    def add(self, found: Indicator, place: int = 0, note: str = "") -> None:
+        IndicatorSet.add(self, found, place, note)
+        if len(self.values[found.type]) >= _PASSED_AT:
+            self.pass_on()
+
+    def pass_on(self) -> None:
+        for kind, values in self.values.items():
+            for value in values:
+                self.take(kind, value)
+            self.passed += len(values)
+            values.clear()  # in place: readers hold on to these
+        self.written.clear()
+        self.notes.clear()
+
+
 def from_values(values: Iterable[str]) -> IndicatorSet:
     """A set from single values (a call in a program, a test); what is no indicator becomes a problem."""
     out = IndicatorSet(files=["values"])
@@ -103,6 +130,20 @@ def load_indicators(paths: Iterable[str | Path]) -> IndicatorSet:
     """All indicators of the given files. Raises IndicatorError for a file that can't be read or has
     none at all, LimitExceeded for one that is too large."""
     out = IndicatorSet()
+    _load(paths, out)
+    return out
+
+
+def load_in_parts(paths: Iterable[str | Path], take: Callable[[str, str], None]) -> IndicatorSet:
+    """Like load_indicators, for lists too long to hold: `take` gets (type, value) as they are read, now and
+    then one twice. What comes back is empty but for its length, problems and duplicates."""
+    out = _Passing(take=take)
+    _load(paths, out)
+    out.pass_on()
+    return out
+
+
+def _load(paths: Iterable[str | Path], out: IndicatorSet) -> None:
     for path in map(Path, paths):
         before, skipped = len(out) + out.duplicates, out.skipped
         try:
@@ -120,7 +161,6 @@ def load_indicators(paths: Iterable[str | Path]) -> IndicatorSet:
                 "no indicator in the list" + (f"; first problem: {first.reason}" if first else ""),
                 source=first.where if first else Location(str(path)),
                 hint="one value a line, CSV with a header, a STIX 2.1 bundle or a MISP event")
-    return out
 
 
 def read_indicators(data: bytes, name: str, out: IndicatorSet) -> None:
@@ -167,7 +207,7 @@ def _read_text(text: str, name: str, out: IndicatorSet) -> None:
     addresses = out.values.setdefault("ipv4", {})
     by_length = {n: out.values.setdefault(k, {}) for n, k in HASH_TYPES.items()}
     # A line of a large list costs one match: the shapes that are already in their final form.
-    for number, raw in enumerate(text.splitlines(), 1):
+    for number, raw in _numbered(text, out):
         line = raw.strip()
         if not line or line[0] in "#;":
             continue
@@ -187,6 +227,19 @@ def _read_text(text: str, name: str, out: IndicatorSet) -> None:
     for kind in ("domain", "ipv4", *HASH_TYPES.values()):
         if not out.values.get(kind, True):
             del out.values[kind]
+
+
+def _numbered(text: str, out: IndicatorSet) -> Iterator[tuple[int, str]]:
+    """Lines from 1, a few mebibytes at a time; between them the set may hand on what it has."""
+    number = at = 0
+    while at < len(text):
+        end = text.find("\n", at + _LINES_AT) + 1 or len(text)
+        for line in text[at:end].splitlines():
+            number += 1
+            yield number, line
+        at = end
+        if isinstance(out, _Passing):
+            out.pass_on()
 
 
 def _listed_name(line: str) -> bool:

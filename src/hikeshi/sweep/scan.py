@@ -18,13 +18,16 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from hikeshi.sweep.kernel import kernel
+from hikeshi.sweep.machine import stretches
+from hikeshi.sweep.native import LONGEST, RANGE_SLOT, TAIL
+
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
 CHUNK = 1 << 20
-TAIL = 64
-_LONGEST = 300  # characters of a key; longer keys are looked up by their first token only
 _P = 0x9E3779B97F4A7C15 | 1
+_GOLDEN = np.uint64(0xD6E8FEB86659FD93)
 _ESCAPE = re.compile(rb"%(?:25)*[0-9A-Fa-f]{2}")
 
 _bytes = np.arange(256)
@@ -34,9 +37,21 @@ _DOT, _HYPHEN, _UNDERSCORE = 46, 45, 95
 _TAIL_SIGNS = (_bytes == _DOT) | (_bytes == _HYPHEN) | (_bytes == _UNDERSCORE)
 _TOKEN = _ALNUM | _TAIL_SIGNS
 _FOLD = np.where(_UPPER, _bytes + 32, _bytes)
-# Any fixed random numbers do; candidates are compared as text afterwards.
-_random: U64 = np.random.default_rng(20240910).integers(1, 1 << 63, 256, dtype=np.uint64)
-_WEIGHTS: U64 = _random[_FOLD] * np.uint64(2) + np.uint64(1)
+
+
+def _weights() -> U64:
+    """An odd number for each byte, upper case as lower. Any would do, but compiled lists rely on these
+    (splitmix64, whose numbers are the same everywhere and for ever)."""
+    numbers, state = [], 20240910
+    for _ in range(256):
+        state = (state + 0x9E3779B97F4A7C15) % (1 << 64)
+        z = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 % (1 << 64)
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % (1 << 64)
+        numbers.append(z ^ z >> 31 | 1)
+    return np.array(numbers, dtype=np.uint64)[_FOLD]
+
+
+WEIGHTS = _weights()
 
 
 @lru_cache(maxsize=4)
@@ -56,16 +71,19 @@ def _prefix_sums(data: npt.NDArray[np.uint8]) -> tuple[U64, U64]:
     sums = np.empty(len(data) + 1, dtype=np.uint64)
     sums[0] = 0
     with np.errstate(over="ignore"):
-        np.cumsum(_WEIGHTS[data] * forward[:len(data)], out=sums[1:])
+        np.cumsum(WEIGHTS[data] * forward[:len(data)], out=sums[1:])
     return sums, inverse
 
 
 def _fingerprints(sums: U64, inverse: U64, starts: I64, ends: I64) -> U64:
     with np.errstate(over="ignore"):
-        out: U64 = (sums[ends] - sums[starts]) * inverse[starts]
-        out ^= out >> np.uint64(29)
-        out *= np.uint64(0xBF58476D1CE4E5B9)
-        return out
+        return _mixed((sums[ends] - sums[starts]) * inverse[starts])
+
+
+def _mixed(out: U64) -> U64:
+    out ^= out >> np.uint64(29)
+    out *= np.uint64(0xBF58476D1CE4E5B9)
+    return out
 
 
 def fingerprints_of(keys: Sequence[str]) -> U64:
@@ -87,55 +105,75 @@ def fingerprints_of(keys: Sequence[str]) -> U64:
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
 
 
-@dataclass(slots=True)
-class Filter:
-    """Sorted fingerprints behind a table of one byte each for their top bits: most stretches end there."""
+def address_fingerprints(numbers: I64) -> U64:
+    """The fingerprints of IPv4 addresses given as numbers."""
+    with np.errstate(over="ignore"):
+        return _mixed((numbers.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
 
-    sorted: U64
-    table: npt.NDArray[np.bool_]
-    shift: np.uint64
 
-    @classmethod
-    def of(cls, fingerprints: U64) -> Filter:
-        bits = min(24, max(16, int(len(fingerprints) * 16).bit_length()))
-        shift = np.uint64(64 - bits)
-        table = np.zeros(1 << bits, dtype=np.bool_)
-        table[(fingerprints >> shift).astype(np.int64)] = True
-        return cls(np.unique(fingerprints), table, shift)
+def six_fingerprint(number: int) -> U64:
+    """The fingerprint of an IPv6 address given as a number, as an array of one."""
+    high = np.array([number >> 64], dtype=np.uint64)
+    low = np.array([number & (1 << 64) - 1], dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        return _mixed((high + np.uint64(7)) * _GOLDEN ^ _mixed(low))
 
-    def holds(self, fingerprints: U64) -> npt.NDArray[np.bool_]:
-        out = self.table[(fingerprints >> self.shift).astype(np.int64)]
-        maybe = np.flatnonzero(out)
-        if len(maybe):
-            wanted = fingerprints[maybe]
-            at = np.searchsorted(self.sorted, wanted)
-            at[at == len(self.sorted)] = 0
-            out[maybe] = self.sorted[at] == wanted
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """What to look for. `filter` and `last` have one bit for each value of a fingerprint's top bits; `table`
+    is open addressed by its low bits, 0 is empty; `kinds` are the bits of native.py; `plain` and `runs` the
+    lengths of keys without a dot and of hashes; `starts`, `ends` joined IPv4 networks, `ranges6` IPv6 ones."""
+
+    filter: U64
+    table: U64
+    kinds: npt.NDArray[np.uint8]
+    last: U64
+    starts: I64
+    ends: I64
+    ranges6: U64
+    plain: I64
+    runs: I64
+    has_v4: bool
+    has_v6: bool
+    has_idna: bool
+    numeric_last: bool
+
+    def slots(self, fingerprints: U64) -> I64:
+        """The slot of each fingerprint, -1 where it is not in the table."""
+        out = np.full(len(fingerprints), -1, dtype=np.int64)
+        top = fingerprints >> np.uint64(64 - (len(self.filter) * 64).bit_length() + 1)
+        held = (self.filter[(top >> np.uint64(6)).astype(np.int64)] >> (top & np.uint64(63))) & np.uint64(1)
+        waiting = np.flatnonzero(held)
+        mask = len(self.table) - 1
+        place = (fingerprints[waiting] & np.uint64(mask)).astype(np.int64)
+        while len(waiting):
+            there = self.table[place]
+            same = there == fingerprints[waiting]
+            out[waiting[same]] = place[same]
+            on = ~same & (there != 0)
+            waiting, place = waiting[on], (place[on] + 1) & mask
         return out
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What to look for: keys with a dot, keys without one by length, hash lengths, IPv4 ranges."""
-
-    keys: Filter | None
-    plain_lengths: npt.NDArray[np.int64]  # of keys without a dot that are whole tokens
-    run_lengths: npt.NDArray[np.int64]  # of hashes: letters and digits only
-    range_starts: npt.NDArray[np.int64]  # merged IPv4 ranges, ascending
-    range_ends: npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
 class Candidates:
-    """Stretches of one chunk that may be keys, by place; `address` marks hits in the IPv4 ranges."""
+    """Stretches of one chunk that may be keys, by place; `slots` in the table, RANGE_SLOT for an address
+    inside the IPv4 networks."""
 
     starts: I64
     ends: I64
-    address: npt.NDArray[np.bool_]
+    slots: I64
 
 
-def scan(data: bytes, wanted: Wanted) -> Candidates:
-    """All candidate stretches of a chunk, ascending by start."""
+def scan(data: bytes, tables: Tables) -> Candidates:
+    """All candidate stretches of a chunk, ascending by start; by machine code where there is some."""
+    native = kernel()
+    return scan_plainly(data, tables) if native is None else stretches(native, data, tables)
+
+
+def scan_plainly(data: bytes, tables: Tables) -> Candidates:
+    """scan() with numpy alone."""
     if b"%" in data:
         data = _ESCAPE.sub(lambda m: b"\0" * len(m[0]), data)
     raw = np.frombuffer(data, dtype=np.uint8)
@@ -147,41 +185,49 @@ def scan(data: bytes, wanted: Wanted) -> Candidates:
     ends = _without_tail(raw, starts, ends)
     first_dot = np.searchsorted(dots, starts)
     dot_count = np.searchsorted(dots, ends) - first_dot
-    found: list[tuple[I64, I64, bool]] = []
-    if wanted.keys is not None:
-        keys = wanted.keys
-        whole = dot_count > 0
-        if len(wanted.plain_lengths):
-            whole |= np.isin(ends - starts, wanted.plain_lengths)
-        found.append((*_held(keys, sums, inverse, starts[whole], ends[whole]), False))
-        parents = np.repeat(np.arange(len(starts)), dot_count)
-        if len(parents):
-            offsets = np.arange(len(parents)) - np.repeat(np.cumsum(dot_count) - dot_count, dot_count)
-            below = dots[first_dot[parents] + offsets] + 1
-            stops = ends[parents]
-            real = (stops - below > 2) & (stops - below <= _LONGEST)
-            found.append((*_held(keys, sums, inverse, below[real], stops[real]), False))
-        if len(wanted.run_lengths):
-            run_starts, run_ends = _runs(_ALNUM[raw])
-            right = np.isin(run_ends - run_starts, wanted.run_lengths)
-            found.append((*_held(keys, sums, inverse, run_starts[right], run_ends[right]), False))
-    if len(wanted.range_starts):
-        found.append((*_in_ranges(raw, starts, ends, dots, first_dot, dot_count, wanted), True))
-    return _joined(found)
+    found: list[tuple[I64, I64, I64]] = []
+
+    def look_up(begin: I64, end: I64) -> None:
+        slots = tables.slots(_fingerprints(sums, inverse, begin, end))
+        hit = slots >= 0
+        found.append((begin[hit], end[hit], slots[hit]))
+
+    whole = (dot_count > 0) & (ends - starts <= LONGEST)
+    if len(tables.plain):
+        whole |= (dot_count == 0) & np.isin(ends - starts, tables.plain)
+    look_up(starts[whole], ends[whole])
+    parents = np.repeat(np.arange(len(starts)), dot_count)
+    if len(parents):
+        offsets = np.arange(len(parents)) - np.repeat(np.cumsum(dot_count) - dot_count, dot_count)
+        below = dots[first_dot[parents] + offsets] + 1
+        stops = ends[parents]
+        real = (stops - below > 2) & (stops - below <= LONGEST)
+        look_up(below[real], stops[real])
+    if len(tables.runs):
+        run_starts, run_ends = _runs(_ALNUM[raw])
+        right = np.isin(run_ends - run_starts, tables.runs)
+        look_up(run_starts[right], run_ends[right])
+    if len(tables.starts) or tables.has_v4:
+        found += _addresses(raw, starts, ends, dots, first_dot, dot_count, tables)
+    return joined(found)
 
 
 _NOTHING = np.empty(0, dtype=np.int64)
-_EMPTY = Candidates(_NOTHING, _NOTHING, np.empty(0, dtype=np.bool_))
+_EMPTY = Candidates(_NOTHING, _NOTHING, _NOTHING)
 
 
-def _joined(found: list[tuple[I64, I64, bool]]) -> Candidates:
+def joined(found: Sequence[tuple[I64, I64, I64]]) -> Candidates:
+    """In order of place; a stretch that was found twice (a hash that is a whole token) counts once."""
     starts = np.concatenate([f[0] for f in found]) if found else _NOTHING
     if not len(starts):
         return _EMPTY
     ends = np.concatenate([f[1] for f in found])
-    address = np.concatenate([np.full(len(f[0]), f[2]) for f in found])
-    order = np.argsort(starts, kind="stable")
-    return Candidates(starts[order], ends[order], address[order])
+    slots = np.concatenate([f[2] for f in found])
+    order = np.lexsort((slots, ends, starts))
+    starts, ends, slots = starts[order], ends[order], slots[order]
+    new = np.ones(len(starts), dtype=np.bool_)
+    new[1:] = (starts[1:] != starts[:-1]) | (ends[1:] != ends[:-1]) | (slots[1:] != slots[:-1])
+    return Candidates(starts[new], ends[new], slots[new])
 
 
 def _runs(inside: npt.NDArray[np.bool_]) -> tuple[I64, I64]:
@@ -206,17 +252,12 @@ def _without_tail(raw: npt.NDArray[np.uint8], starts: I64, ends: I64) -> I64:
     return ends
 
 
-def _held(keys: Filter, sums: U64, inverse: U64, starts: I64, ends: I64) -> tuple[I64, I64]:
-    held = keys.holds(_fingerprints(sums, inverse, starts, ends))
-    return starts[held], ends[held]
-
-
-def _in_ranges(raw: npt.NDArray[np.uint8], starts: I64, ends: I64, dots: I64, first_dot: I64, dot_count: I64,
-               wanted: Wanted) -> tuple[I64, I64]:
-    """Tokens that are an IPv4 address inside one of the ranges."""
+def _addresses(raw: npt.NDArray[np.uint8], starts: I64, ends: I64, dots: I64, first_dot: I64, dot_count: I64,
+               tables: Tables) -> list[tuple[I64, I64, I64]]:
+    """Tokens that are a listed IPv4 address, and those inside a listed network."""
     quads = np.flatnonzero((dot_count == 3) & (ends - starts <= 15) & (ends - starts >= 7))
     if not len(quads):
-        return _NOTHING, _NOTHING
+        return []
     begin, stop, at = starts[quads], ends[quads], first_dot[quads]
     edges = [begin - 1, dots[at], dots[at + 1], dots[at + 2], stop]
     value = np.zeros(len(quads), dtype=np.int64)
@@ -233,9 +274,17 @@ def _in_ranges(raw: npt.NDArray[np.uint8], starts: I64, ends: I64, dots: I64, fi
             part += np.where(here, digit * unit, 0)
         good &= part <= 255
         value = value * 256 + part
-    slot = np.searchsorted(wanted.range_starts, value, side="right") - 1
-    good &= (slot >= 0) & (value <= wanted.range_ends[np.maximum(slot, 0)])
-    return begin[good], stop[good]
+    out: list[tuple[I64, I64, I64]] = []
+    begin, stop, value = begin[good], stop[good], value[good]
+    if tables.has_v4:
+        slots = tables.slots(address_fingerprints(value))
+        hit = slots >= 0
+        out.append((begin[hit], stop[hit], slots[hit]))
+    if len(tables.starts):
+        net = np.searchsorted(tables.starts, value, side="right") - 1
+        hit = (net >= 0) & (value <= tables.ends[np.maximum(net, 0)])
+        out.append((begin[hit], stop[hit], np.full(int(hit.sum()), RANGE_SLOT, dtype=np.int64)))
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ Each column is searched once per unique value. The column, and the place in it, 
 
 destination  the client went there: the indicator is the host in destination.domain, destination.ip,
              dns.question.name or the host of url.full (an e-mail or hash indicator never is)
-mention      everything else: a query string, a referrer, a command line, a hash, a raw line. Also an
-             address that came to us (VPN logon, web server log): then `client` is that address
-             itself, which tells an inbound contact from a mention inside another client's record
+source       it came to us: the indicator is source.ip or source.domain (a VPN logon, a web server's log);
+             then `client` is that address itself
+mention      everything else: a query string, a referrer, a command line, a hash, a raw line
 
 A row counts once for an indicator, under its stronger role. A client is source.ip, else
 source.domain, else host.name, else the first private address in the raw line.
@@ -15,8 +15,8 @@ source.domain, else host.name, else the first private address in the raw line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -29,14 +29,17 @@ from hikeshi.evidence.source import Source
 from hikeshi.indicators import IndicatorSet, WarningLists
 from hikeshi.indicators.normalise import address, host
 from hikeshi.model.sighting import Role, Sighting
-from hikeshi.sweep.compiled import Compiled, compile_indicators
+from hikeshi.sweep.compiled import Compiled, compile_indicators, url_parts
+from hikeshi.sweep.leases import Lease, Leases
+from hikeshi.sweep.native import ADDRESS, MAIL, NAME, RANGE_SLOT, TOKEN, URL
 from hikeshi.sweep.scan import chunks, scan
+from hikeshi.sweep.tallies import MAX_LINES, Part, Tallies
 
-MAX_LINES = 1000
-_DESTINATION, _MENTION = 0, 1
-_ROLES: tuple[Role, Role] = ("destination", "mention")
+_DESTINATION, _SOURCE, _MENTION = 0, 1, 2
+_ROLES: tuple[Role, ...] = ("destination", "source", "mention")
 
 _HOST_COLUMNS = frozenset({"destination.domain", "destination.ip", "dns.question.name"})
+_SOURCE_COLUMNS = frozenset({"source.ip", "source.domain"})
 _URL_COLUMNS = frozenset({"url.full"})
 # Columns that never hold foreign words.
 _NOT_SEARCHED = frozenset(
@@ -62,18 +65,6 @@ _PRIVATE = re.compile(
 Ints = npt.NDArray[np.int64]
 
 
-@dataclass(slots=True)
-class _Tally:
-    """What is known of one indicator × role × client of the file."""
-
-    count: int = 0
-    first: int = NO_TIME
-    last: int = NO_TIME
-    bytes_out: int | None = None
-    users: dict[str, int] = field(default_factory=dict)
-    lines: list[int] = field(default_factory=list)
-
-
 @dataclass(frozen=True, slots=True)
 class _Hits:
     """Unique values of one column that hold indicators: value number, indicator, role, ascending by value."""
@@ -86,9 +77,10 @@ class _Hits:
 class Sweeper:
     """Takes the tables of one file after another; memory grows with the sightings, not with the logs."""
 
-    def __init__(self, indicators: Compiled | IndicatorSet) -> None:
+    def __init__(self, indicators: Compiled | IndicatorSet, leases: Leases | None = None) -> None:
         self.compiled = indicators if isinstance(indicators, Compiled) else compile_indicators(indicators)
-        self._files: dict[tuple[str, str], dict[tuple[int, int, str | None], _Tally]] = {}
+        self.leases = (leases or Leases()).spans()
+        self._files: dict[tuple[str, str], Tallies] = {}
 
     def add(self, source: Source, table: EventTable) -> None:
         """Search one batch of events of a file."""
@@ -96,23 +88,17 @@ class Sweeper:
                  for name, column in _searched(table) if column.values]
         found = [f for f in found if len(f[0])]
         if found:
-            tallies = self._files.setdefault((source.name, source.sha256), {})
+            tallies = self._files.setdefault((source.name, source.sha256), Tallies())
             self._count(table, tallies, *(np.concatenate(part) for part in zip(*found, strict=True)))
+
+    def part(self, source: Source) -> Part:
+        """What one file has given so far, for another process."""
+        return self._files.get((source.name, source.sha256), Tallies()).part()
 
     def sightings(self, warnings: WarningLists | None = None) -> list[Sighting]:
         """Everything seen so far; with `warnings` each carries the lists its indicator stands on."""
-        out = []
-        marks: dict[int, tuple[str, ...]] = {}
-        for (name, sha256), tallies in self._files.items():
-            for (number, role, client), tally in tallies.items():
-                value, kind = self.compiled.values[number], self.compiled.types[number]
-                if warnings and number not in marks:
-                    marks[number] = warnings.of(kind, value)
-                out.append(Sighting(
-                    value, kind, _ROLES[role], client, max(tally.users, key=lambda u: tally.users[u], default=None),
-                    _time(tally.first), _time(tally.last), tally.count, tally.bytes_out, name, sha256,
-                    tuple(tally.lines), marks.get(number, ())))
-        return merge([out])
+        return merge(sightings_of(tallies, self.compiled, self.leases.rows, name, sha256, warnings)
+                     for (name, sha256), tallies in self._files.items())
 
     # Which values hold which indicators
 
@@ -121,64 +107,68 @@ class Sweeper:
         kind = _kind(name)
         values: Sequence[str] = column.values
         hits: set[tuple[int, int, int]] = set()
-        wanted = self.compiled.wanted
-        assert wanted is not None
         for chunk in chunks(values):
             if not chunk.ascii and kind != "text":
-                self._search_idna(values[chunk.first:chunk.first + len(chunk.starts)], chunk.first, hits)
-            found = scan(chunk.data, wanted)
+                self._search_idna(kind, values[chunk.first:chunk.first + len(chunk.starts)], chunk.first, hits)
+            found = scan(chunk.data, self.compiled.tables)
             if not len(found.starts):
                 continue
             owner = np.searchsorted(chunk.starts, found.starts, side="right") - 1
             begin, end = found.starts - chunk.starts[owner], found.ends - chunk.starts[owner]
-            for at, a, b, is_address in zip((owner + chunk.first).tolist(), begin.tolist(), end.tolist(),
-                                            found.address.tolist(), strict=True):
+            for at, a, b, slot in zip((owner + chunk.first).tolist(), begin.tolist(), end.tolist(),
+                                      found.slots.tolist(), strict=True):
                 # Offsets are in bytes; Latin-1 keeps them and ASCII keys unchanged.
                 text = values[at] if chunk.ascii else values[at].encode("utf-8", "replace").decode("latin-1")
-                for number, role in self._judge(kind, text, a, b, is_address):
+                for number, role in self._judge(kind, text, a, b, slot):
                     hits.add((at, number, role))
         if self.compiled.has_v6:
             self._search_v6(kind, values, hits)
         rows = np.array(sorted(hits), dtype=np.int64).reshape(-1, 3)
         return _Hits(rows[:, 0], rows[:, 1], rows[:, 2])
 
-    def _judge(self, kind: str, text: str, start: int, end: int, is_address: bool) -> Iterable[tuple[int, int]]:
+    def _judge(self, kind: str, text: str, start: int, end: int, slot: int) -> Iterable[tuple[int, int]]:
         """The indicators that really stand at a candidate stretch, each with its role."""
         tables = self.compiled
         key = text[start:end].lower()
-        if is_address:
+        if slot == RANGE_SLOT:
             role = _role(kind, text, start, end)
-            for number in tables.networks_of(key):
+            for number in tables.networks_of(_plain_address(key)):
                 yield number, role
             return
         whole = not start or (text[start - 1] not in "._-" and not _is_token(text[start - 1]))
-        name = tables.names.get(key)
-        if name is not None:
-            yield name, _role(kind, text, start, end)
-        token = tables.tokens.get(key)
-        if token is not None and not (start and text[start - 1].isascii() and text[start - 1].isalnum()) and _same_case(
-                tables, token, text[start:end]):
-            yield token, _MENTION
-        if not whole:
-            return
-        own = tables.addresses.get(key)
-        if own is not None:
-            yield own, _role(kind, text, start, end)
-        if key in tables.mails and start and text[start - 1] == "@":
-            local = _LOCAL_PART.search(text, max(0, start - 65), start)
-            mail = tables.mails[key].get(local[0][:-1].lower()) if local else None
-            if mail is not None:
-                yield mail, _MENTION
-        if key in tables.urls:
-            yield from self._urls(kind, text, start, end, key)
+        for key_kind, number in tables.entries(slot):
+            if key_kind == TOKEN:
+                if tables.value(number).lower() == key and not (
+                        start and text[start - 1].isascii() and text[start - 1].isalnum()) and _same_case(
+                        tables, number, text[start:end]):
+                    yield number, _MENTION
+            elif key_kind == NAME:
+                if tables.value(number) == key:
+                    yield number, _role(kind, text, start, end)
+            elif not whole:
+                continue
+            elif key_kind == ADDRESS:
+                if tables.value(number) == _plain_address(key):
+                    yield number, _role(kind, text, start, end)
+            elif key_kind == MAIL:
+                local, _, domain = tables.value(number).rpartition("@")
+                if domain == key and start and text[start - 1] == "@":
+                    found = _LOCAL_PART.search(text, max(0, start - 65), start)
+                    if found and found[0][:-1].lower() == local:
+                        yield number, _MENTION
+            elif key_kind == URL:
+                yield from self._url(kind, text, start, end, key, number)
 
-    def _urls(self, kind: str, text: str, start: int, end: int, key: str) -> Iterable[tuple[int, int]]:
+    def _url(self, kind: str, text: str, start: int, end: int, key: str, number: int) -> Iterable[tuple[int, int]]:
+        host = url_parts(self.compiled.value(number))[0]
+        if host not in (key, _plain_address(key)):
+            return
         behind = _BEHIND_HOST.match(text, end + (text[end:end + 1] == "."))
         port, rest = (behind[1] or "", behind[2].replace("\\/", "/")) if behind else ("", "")
-        for rule in self.compiled.urls[key]:
-            # A bare host name outside a URL is no sighting of "http://host/": that needs a request.
-            if rule.matches(port, rest) and (rest or kind != "text" or text[max(0, start - 3):start] == "://"):
-                yield rule.number, _role(kind, text, start, end)
+        # A bare host name outside a URL is no sighting of "http://host/": that needs a request.
+        if self.compiled.url(number).matches(port, rest) and (
+                rest or kind != "text" or text[max(0, start - 3):start] == "://"):
+            yield number, _role(kind, text, start, end)
 
     def _search_v6(self, kind: str, values: Sequence[str], hits: set[tuple[int, int, int]]) -> None:
         for at, value in enumerate(values):
@@ -190,24 +180,23 @@ class Sweeper:
                     continue
                 start, end, key = match.start(), match.end(), found[1]
                 role = _role(kind, value, start, end)
-                own = self.compiled.addresses.get(key)
-                for number in (*([] if own is None else [own]), *self.compiled.networks_of(key)):
+                for key_kind, number in self.compiled.address_entries(key):
+                    if key_kind == ADDRESS:
+                        hits.add((at, number, role))
+                    elif value[start - 1:start] == "[" and value[end:end + 1] == "]":
+                        hits.update((at, *hit) for hit in self._url(kind, value, start - 1, end + 1, key, number))
+                for number in self.compiled.networks_of(key):
                     hits.add((at, number, role))
-                if key in self.compiled.urls and value[start - 1:start] == "[" and value[end:end + 1] == "]":
-                    hits.update((at, *hit) for hit in self._urls(kind, value, start - 1, end + 1, key))
 
-    def _search_idna(self, values: Sequence[str], first: int, hits: set[tuple[int, int, int]]) -> None:
+    def _search_idna(self, kind: str, values: Sequence[str], first: int, hits: set[tuple[int, int, int]]) -> None:
         """Names written in their own script: compared in IDNA form, in columns that hold hosts or URLs."""
         for at, value in enumerate(values, first):
             if value.isascii():
                 continue
             _, start, end = _authority(value)
             name = host(value[start:end])
-            while name:
-                number = self.compiled.names.get(name)
-                if number is not None:
-                    hits.add((at, number, _DESTINATION))
-                name = name.partition(".")[2]
+            for number in self.compiled.names_above(name or ""):
+                hits.add((at, number, _SOURCE if kind == "source" else _DESTINATION))
 
     # From values to rows to clients
 
@@ -226,9 +215,7 @@ class Sweeper:
         pick = np.repeat(begin[codes], repeats) + offsets
         return np.repeat(rows, repeats), hits.numbers[pick], hits.roles[pick]
 
-    @staticmethod
-    def _count(table: EventTable, tallies: dict[tuple[int, int, str | None], _Tally], rows: Ints, numbers: Ints,
-               roles: Ints) -> None:
+    def _count(self, table: EventTable, tallies: Tallies, rows: Ints, numbers: Ints, roles: Ints) -> None:
         """Add rows to the tallies: once per row and indicator, under the stronger role."""
         order = np.lexsort((roles, numbers, rows))
         rows, numbers, roles = rows[order], numbers[order], roles[order]
@@ -236,54 +223,20 @@ class Sweeper:
         first[1:] = (rows[1:] != rows[:-1]) | (numbers[1:] != numbers[:-1])
         rows, numbers, roles = rows[first], numbers[first], roles[first]
         clients, client_codes = _clients(table, rows)
-        order = np.lexsort((rows, client_codes, roles, numbers))
-        rows, numbers, roles, client_codes = rows[order], numbers[order], roles[order], client_codes[order]
-        border = np.flatnonzero(
-            (np.diff(numbers) != 0) | (np.diff(roles) != 0) | (np.diff(client_codes) != 0)) + 1
-        starts = np.concatenate(([0], border))
-        groups = _Groups(table, rows, starts)
-        keys = zip(numbers[starts].tolist(), roles[starts].tolist(), client_codes[starts].tolist(), strict=True)
-        for group, (number, role, code) in enumerate(keys):
-            key = (number, role, clients[code])
-            tally = tallies.get(key)
-            if tally is None:
-                tally = tallies[key] = _Tally()
-            groups.add_to(tally, group)
-
-
-class _Groups:
-    """Sums over runs of rows, made for all runs at once; a busy log has a hundred thousand of them."""
-
-    def __init__(self, table: EventTable, rows: Ints, starts: Ints) -> None:
-        self.starts = [*starts.tolist(), len(rows)]
         times = table.times[rows]
-        known = times != NO_TIME
-        self.firsts = np.minimum.reduceat(np.where(known, times, np.iinfo(np.int64).max), starts).tolist()
-        self.lasts = np.maximum.reduceat(times, starts).tolist()  # NO_TIME is the smallest number
-        sizes = _numbers(table, "source.bytes", rows)
-        self.sizes = np.add.reduceat(np.maximum(sizes, 0), starts).tolist()
-        self.sized = np.maximum.reduceat(sizes, starts).tolist()
-        self.lines = _lines(table, rows).tolist()
-        self.users, codes = _texts(table, "user.name", rows)
-        self.user_codes = codes.tolist()
-
-    def add_to(self, tally: _Tally, group: int) -> None:
-        a, b = self.starts[group], self.starts[group + 1]
-        tally.count += b - a
-        if self.lasts[group] != NO_TIME:
-            first = self.firsts[group]
-            tally.first = first if tally.first == NO_TIME else min(tally.first, first)
-            tally.last = max(tally.last, self.lasts[group])
-        if self.sized[group] >= 0:
-            tally.bytes_out = (tally.bytes_out or 0) + self.sizes[group]
-        room = MAX_LINES - len(tally.lines)
-        if room > 0:
-            tally.lines += [n for n in self.lines[a:min(b, a + room)] if n >= 0]
-        if self.users:
-            for code in self.user_codes[a:b]:
-                if code >= 0:
-                    name = self.users[code]
-                    tally.users[name] = tally.users.get(name, 0) + 1
+        user_names, users = _texts(table, "user.name", rows)
+        action_names, actions = _texts(table, "event.action", rows)
+        known = np.array([tallies.clients.number(c) if c is not None else -1 for c in clients], dtype=np.int32)
+        lines = _lines(table, rows)
+        columns: dict[str, Any] = {
+            "number": numbers, "role": roles, "client": known[client_codes],
+            "lease": self.leases.of(clients, client_codes, times) if self.leases.rows else np.full(len(rows), -1),
+            "user": tallies.users.renumber(user_names)[users],
+            "action": tallies.actions.renumber(action_names)[actions],
+            "first": np.where(times != NO_TIME, times, np.iinfo(np.int64).max), "last": times,
+            "count": np.ones(len(rows), dtype=np.int64), "size": _numbers(table, "source.bytes", rows)}
+        known_lines = np.flatnonzero(lines >= 0)
+        tallies.add(columns, known_lines, lines[known_lines])
 
 
 def _searched(table: EventTable) -> Iterable[tuple[str, Column]]:
@@ -295,7 +248,9 @@ def _searched(table: EventTable) -> Iterable[tuple[str, Column]]:
 
 @lru_cache(maxsize=10_000)
 def _kind(name: str) -> str:
-    """host, url or text: what a column's values are."""
+    """host, source, url or text: what a column's values are."""
+    if name in _SOURCE_COLUMNS:
+        return "source"
     if name in _HOST_COLUMNS:
         return "host"
     if name in _URL_COLUMNS:
@@ -307,8 +262,10 @@ def _kind(name: str) -> str:
 def _role(kind: str, text: str, start: int, end: int) -> int:
     if kind == "text":
         return _MENTION
-    if kind == "host":
-        return _DESTINATION if _HOST_VALUE.match(text.strip()) else _MENTION
+    if kind in ("host", "source"):
+        if not _HOST_VALUE.match(text.strip()):
+            return _MENTION
+        return _DESTINATION if kind == "host" else _SOURCE
     scheme, first, last = _authority(text)
     if first <= start and end <= last and (scheme or "." in text[first:last] or ":" in text[first:last]):
         return _DESTINATION
@@ -330,7 +287,17 @@ def _is_token(char: str) -> bool:
 
 
 def _same_case(tables: Compiled, number: int, text: str) -> bool:
-    return tables.types[number] != "btc" or text == tables.values[number] or tables.values[number].startswith("bc1")
+    if tables.type(number) != "btc":
+        return True
+    value = tables.value(number)
+    return text == value or value.startswith("bc1")
+
+
+def _plain_address(text: str) -> str:
+    """An IPv4 address without leading zeros ("010.001.002.003", as some products write); else the text."""
+    if text[:1].isdigit() and text.count(".") == 3 and text.replace(".", "").isdigit():
+        return ".".join(part.lstrip("0") or "0" for part in text.split("."))
+    return text
 
 
 def _clients(table: EventTable, rows: Ints) -> tuple[list[str | None], Ints]:
@@ -398,17 +365,36 @@ def _time(time: int) -> str | None:
     return None if time == NO_TIME else format_utc(time)
 
 
+def sightings_of(tallies: Tallies, compiled: Compiled, leases: Sequence[Lease], name: str, sha256: str,
+                 warnings: WarningLists | None = None) -> Iterator[Sighting]:
+    """One file's sums as sightings, in no particular order; with `warnings` each carries its lists."""
+    marks: dict[int, tuple[str, ...]] = {}
+    for one in tallies.sums():
+        value, kind = compiled.value(one.number), compiled.type(one.number)
+        if warnings and one.number not in marks:
+            marks[one.number] = warnings.of(kind, value)
+        lease = leases[one.lease] if one.lease >= 0 else None
+        yield Sighting(
+            value, kind, _ROLES[one.role], one.client, one.user, _time(one.first), _time(one.last), one.count,
+            one.size if one.size >= 0 else None, name, sha256, one.lines, marks.get(one.number, ()), one.action,
+            (lease.host or None) if lease else None, (lease.mac or None) if lease else None)
+
+
 def merge(parts: Iterable[Iterable[Sighting]]) -> list[Sighting]:
-    """One list from many: the same indicator, client, role and file become one sighting. Destinations
-    first, then by first time seen."""
-    by_key: dict[tuple[str, str, str | None, str, str], Sighting] = {}
+    """One list from many: the same indicator, client, machine, role and file become one sighting.
+    Destinations first, then by first time seen."""
+    by_key: dict[tuple[str | None, ...], Sighting] = {}
     for part in parts:
         for one in part:
-            key = (one.indicator, one.role, one.client, one.file, one.sha256)
+            key = (one.indicator, one.role, one.client, one.file, one.sha256, one.client_host, one.client_mac)
             other = by_key.get(key)
             by_key[key] = one if other is None else _both(other, one)
-    return sorted(by_key.values(), key=lambda s: (
-        s.role, s.first_seen is None, s.first_seen or "", s.indicator, s.client or "", s.file))
+    return sorted(by_key.values(), key=in_order)
+
+
+def in_order(s: Sighting) -> tuple[object, ...]:
+    return (_ROLES.index(s.role), s.first_seen is None, s.first_seen or "", s.indicator, s.client or "", s.file,
+            s.client_host or "", s.client_mac or "")
 
 
 def _both(a: Sighting, b: Sighting) -> Sighting:
@@ -418,5 +404,5 @@ def _both(a: Sighting, b: Sighting) -> Sighting:
     more = a if a.count >= b.count else b
     return replace(
         a, user=more.user or a.user or b.user, first_seen=min(firsts, default=None), last_seen=max(lasts, default=None),
-        count=a.count + b.count, bytes_out=sum(sizes) if sizes else None,
+        count=a.count + b.count, bytes_out=sum(sizes) if sizes else None, action=more.action or a.action or b.action,
         lines=tuple(sorted({*a.lines, *b.lines})[:MAX_LINES]), warning_lists=a.warning_lists or b.warning_lists)
