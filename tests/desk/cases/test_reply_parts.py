@@ -88,3 +88,9 @@ def test_every_kind_of_the_forms_has_its_words_classes_and_advice():
     for incident in INCIDENTS:
         assert f"consult.incident.{incident}" in load_texts() and f"cases.incident.{incident}" in load_texts()
         assert bool(rules.likely_classes(incident)) == (incident not in vague), incident
+
+
+def test_pages_of_the_desk_explain_their_terms(consult, handler, sign_in):
+    page, _ = shown(sign_in(handler), consult("ファイルが開けません", incident="ransomware"))
+    listed = page.split('<details class="page-words')[1]
+    assert "<dt>TLP</dt>" in listed

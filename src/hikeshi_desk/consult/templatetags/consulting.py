@@ -1,5 +1,5 @@
 """`{% lines "key" as name %}`: a text's lines as a list; `{% explained text %}`: with its terms explained;
-`{% files_hint %}`; `{{ bytes|size }}`."""
+`{% glossed %}…{% endglossed %}`: a whole page with its terms explained; `{% files_hint %}`; `{{ bytes|size }}`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,22 @@ def lines(key: str) -> list[str]:
 def explained(context: Context, words: str) -> SafeString:
     marked: SafeString = context["glossary"].mark(str(words))
     return marked
+
+
+class Glossed(template.Node):
+    def __init__(self, inside: template.NodeList) -> None:
+        self.inside = inside
+
+    def render(self, context: Context) -> SafeString:
+        page: SafeString = context["glossary"].page(self.inside.render(context))
+        return page
+
+
+@register.tag
+def glossed(parser: template.base.Parser, token: template.base.Token) -> Glossed:
+    inside = parser.parse(("endglossed",))
+    parser.delete_first_token()
+    return Glossed(inside)
 
 
 @register.simple_tag
