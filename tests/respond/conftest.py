@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow.parquet as pq
 import pytest
 
-from hikeshi.events.table import ARROW_SCHEMA
+from hikeshi.events.table import ARROW_SCHEMA, TableBuilder
+from hikeshi.events.time import parse_iso
 from hikeshi.evidence.source import Source
 from hikeshi.parse.registry import parse_source
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from company import Company
+
+ResultOf = Callable[..., Path]
 
 
 def write_events(job: tuple[Path, str, Path]) -> Path:
@@ -96,3 +102,21 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Made:
     events_of(folder / "logs", folder / "result" / "events")
     (folder / "plan.toml").write_text(PLAN)
     return Made(made, folder / "result", folder / "plan.toml")
+
+
+@pytest.fixture
+def result_of(tmp_path: Path) -> ResultOf:
+    """A result folder from events (time as ISO text, flat names) and the parts of case.json."""
+    def make(rows: Sequence[dict[str, Any]], case: dict[str, Any] | None = None, *, name: str = "result") -> Path:
+        folder = tmp_path / name
+        (folder / "events").mkdir(parents=True, exist_ok=True)
+        builder = TableBuilder()
+        for number, row in enumerate(rows, 1):
+            cells = {"log.file.path": "fw.log", "log.line": number, **row}
+            builder.add(parse_iso(cells.pop("at"), UTC), cells)
+        pq.write_table(builder.build().to_arrow(), folder / "events" / "0001-fw.parquet")
+        (folder / "case.json").write_text(json.dumps(case or {}))
+        (folder / "manifest.json").write_text(json.dumps({"evidence": [{"path": "fw.log", "sha256": "ab" * 32}]}))
+        return folder
+
+    return make

@@ -3,14 +3,15 @@
 Subjects are targets (× firewall, proxy, dns, mail), hosts (isolation), accounts (reset) and decisions (cut-off).
 The present state is what the marks add up to; an undo is a mark too, so who did what and when stays.
 
-A line: id, at (UTC), by, subject, control, state, device, note; `undoes` names the mark it takes back.
+A line: at (UTC), by, subject, control, state, device, note; `undoes` names the line it takes back. A mark's
+number is its line, so that two people who write at once never get the same one.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ _MOST = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One line of the file. `at` is UTC ISO 8601."""
+    """One line of the file. `id` is its number, `at` UTC ISO 8601."""
 
     id: int
     at: str
@@ -103,7 +104,7 @@ def load_state(path: Path) -> State:
     for number, line in enumerate(data.splitlines(), 1):
         if not line.strip():
             continue
-        mark = _mark(line)
+        mark = _mark(number, line)
         if mark is None:
             state.broken_lines.append(number)
         else:
@@ -113,11 +114,11 @@ def load_state(path: Path) -> State:
     return state
 
 
-def _mark(line: bytes) -> Mark | None:
+def _mark(number: int, line: bytes) -> Mark | None:
     try:
         row = orjson.loads(line)
         mark = Mark(
-            int(row["id"]),
+            number,
             str(row["at"]),
             str(row["by"]),
             str(row["subject"]),
@@ -148,13 +149,9 @@ def add_marks(
         if name == "not_needed" and not note.strip():
             raise UsageError("leaving something out needs a reason", hint="--note REASON")
     when = format_utc(from_datetime(at))
-    first = max((m.id for m in state.marks), default=0) + 1
-    made = [
-        Mark(first + n, when, by, subject, control, name, device, note)
-        for n, (subject, control, name) in enumerate(rows)
-    ]
-    _append(state, made)
-    return made
+    return _append(
+        state, [Mark(0, when, by, subject, control, name, device, note) for subject, control, name in rows]
+    )
 
 
 def undo(state: State, mark_id: int, *, by: str, at: datetime, note: str = "") -> Mark:
@@ -165,22 +162,29 @@ def undo(state: State, mark_id: int, *, by: str, at: datetime, note: str = "") -
         raise UsageError(f"no mark {mark_id} to take back", hint="hikeshi contain status --history shows the numbers")
     if any(m.undoes == mark_id for m in state.marks):
         raise UsageError(f"mark {mark_id} was taken back before")
-    made = Mark(
-        max(known) + 1,
-        format_utc(from_datetime(at)),
-        by,
-        taken.subject,
-        taken.control,
-        taken.state,
-        note=note,
-        undoes=mark_id,
+    return _append(
+        state,
+        [
+            Mark(
+                0,
+                format_utc(from_datetime(at)),
+                by,
+                taken.subject,
+                taken.control,
+                taken.state,
+                note=note,
+                undoes=mark_id,
+            )
+        ],
+    )[0]
+
+
+def _append(state: State, marks: list[Mark]) -> list[Mark]:
+    """Writes the marks and gives them with their numbers; `state` then holds what others wrote too."""
+    data = b"".join(
+        orjson.dumps({k: v for k, v in m.to_dict().items() if k != "id"}, option=orjson.OPT_APPEND_NEWLINE)
+        for m in marks
     )
-    _append(state, [made])
-    return made
-
-
-def _append(state: State, marks: list[Mark]) -> None:
-    data = b"".join(orjson.dumps(m.to_dict(), option=orjson.OPT_APPEND_NEWLINE) for m in marks)
     try:
         # A write that a crash cut short leaves no line end; ours must not be glued to it.
         before = state.path.read_bytes()[-1:] if state.path.exists() else b""
@@ -192,4 +196,9 @@ def _append(state: State, marks: list[Mark]) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise OutputError(f"can't be written: {error.strerror}", source=Location(str(state.path))) from error
-    state.marks += marks
+    again = load_state(state.path)
+    state.marks, state.broken_lines = again.marks, again.broken_lines
+    found = []
+    for mark in reversed(marks):
+        found.append(next(m for m in reversed(state.marks) if replace(m, id=0) == mark and m not in found))
+    return found[::-1]
