@@ -34,6 +34,8 @@ class Context:
     zone_assumed: bool = True
     written: int = NO_TIME
     neighbour: int = NO_TIME
+    # 25/10/2024 stands in the file, so 09/10/2024 is 9 October.
+    day_first: bool = False
     zone_label: str = ""
 
     def __post_init__(self) -> None:

@@ -59,9 +59,9 @@ _WINDOWS_ACTIONS = {
 }
 _MAC = r"(?:[0-9A-Fa-f]{1,2}:){5}[0-9A-Fa-f]{1,2}"
 _ISC = re.compile(
-    rf"(DHCP(?:DISCOVER|OFFER|REQUEST|ACK|NAK|RELEASE|DECLINE|INFORM|EXPIRE|LEASEQUERY)) (?:(?:on|for|of|to) ([0-"
-    rf"9A-Fa-f.:]+?)(?: \(([^)]*)\))?)?"
-    rf"(?: ?(?:to|from) ((?:{_MAC})|[0-9A-Fa-f.:]+))?(?: \(([^)]*)\))?(?: via (\S+))?(.*)\Z"
+    r"(DHCP(?:DISCOVER|OFFER|REQUEST|ACK|NAK|RELEASE|DECLINE|INFORM|EXPIRE|LEASEQUERY))"
+    r"(?: (?:on|for|of) ([0-9A-Fa-f.:]+)(?= |\Z)(?: \(([^)]*)\))?)?"
+    rf"(?: (?:to|from) ({_MAC}|[0-9A-Fa-f.:]+)(?= |\Z))?(?: \(([^)]*)\))?(?: via (\S+))?(.*)\Z"
 )
 _DNSMASQ = re.compile(
     rf"(DHCP(?:DISCOVER|OFFER|REQUEST|ACK|NAK|RELEASE|DECLINE|INFORM))\(([\w.:-]+)\) (?:([0-9.]+) )?({_MAC})(?: ("
@@ -79,10 +79,11 @@ _ISC_ACTIONS = {
     "DHCPINFORM": "inform",
 }
 _KEA = re.compile(
-    rf"(DHCP[46]_LEASE_(?:ALLOC|ADVERT|RENEW|OFFER|EXPIRE)|DHCP[46]_RELEASE|DHCP4_RELEASE)\b.*?(?:hwtype=\d+ ("
-    rf"{_MAC}))?.*?\b(?:lease|address) ([0-9A-Fa-f.:]+?\d) (?:for .*?)?(?:has been|will be|was) (?:allocated|adve"
-    rf"rtised|renewed|released|offered|reclaimed)(?: .*?for (\d+) seconds)?"
+    r"(?:(?:TRACE|DEBUG|INFO|WARN|ERROR) +)?(?:\[[^\]]*\] )?"
+    r"(DHCP[46]_LEASE_(?:ALLOC|ADVERT|RENEW|OFFER|EXPIRE)|DHCP[46]_RELEASE)\b(.*)\Z"
 )
+_KEA_LEASE = re.compile(r"\b(?:lease|address) ((?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]*:[0-9A-Fa-f:]+)")
+_KEA_SECONDS = re.compile(r"\bfor (\d+) seconds")
 _KEA_ACTIONS = {
     "ALLOC": "assigned",
     "ADVERT": "offered",
@@ -102,7 +103,9 @@ HEAD = re.compile(
 def claims(body: str, header: Header | None) -> bool:
     if _WINDOWS.match(body):
         return True
-    return body.startswith("DHCP") and bool(_ISC.match(body) or _DNSMASQ.match(body) or _KEA.match(body))
+    if "DHCP" not in body[:80]:
+        return False
+    return bool(_ISC.match(body) or _DNSMASQ.match(body) or _KEA.match(body))
 
 
 def detect(lines: Sequence[str]) -> float:
@@ -138,10 +141,12 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
         if rest and rest.strip(" :"):
             cells["message"] = body.strip()
     elif match := _KEA.match(body):
-        word, mac, address, seconds = match.groups()
-        cells = _cells("dhcp.kea", _KEA_ACTIONS.get(word.rpartition("_")[2], word.lower()), address, None, mac)
+        word, rest = match.groups()
+        address, mac, seconds = _KEA_LEASE.search(rest), re.search(_MAC, rest), _KEA_SECONDS.search(rest)
+        action = _KEA_ACTIONS.get(word.rpartition("_")[2], word.lower())
+        cells = _cells("dhcp.kea", action, address[1] if address else None, None, mac[0] if mac else None)
         if seconds:
-            cells["dhcp.seconds"] = seconds
+            cells["dhcp.seconds"] = seconds[1]
     else:
         return None
     return with_header(Event(NO_TIME, cells), header, context)

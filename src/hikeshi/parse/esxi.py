@@ -12,6 +12,7 @@ from hikeshi.events.time import NO_TIME
 from hikeshi.parse.addresses import account, ip, port, put_host
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.keyvalue import with_header
+from hikeshi.parse.names import finish
 from hikeshi.parse.stamps import stamp
 from hikeshi.parse.syslog import Header, timed
 
@@ -39,7 +40,7 @@ _WHO = (
 
 
 def claims(body: str, header: Header | None) -> bool:
-    if "[Originator@" in body[:160] or _VOB.match(body) is not None:
+    if "[Originator@" in body[:200] or _VOB.match(body) is not None:
         return True
     app = (header.app or "").lower() if header is not None else ""
     return app in _APPS and (app not in ("shell", "esxshell") or _TYPED.match(body) is not None)
@@ -96,6 +97,14 @@ def _read(cells: dict[str, Any], message: str) -> None:
         cells["event.category"] = "process" if action == "command-run" else "authentication"
         if outcome:
             cells["event.outcome"] = outcome
+        return
+    launched = re.match(r"Launching binary: (.*)\Z", message, re.DOTALL)
+    if launched:
+        cells["process.command_line"], cells["event.category"] = launched[1], "process"
+        cells["event.action"] = "command-run"
+        if url := re.search(r"\bhttps?://\S+", launched[1]):
+            cells["url.full"] = url[0]
+            finish(cells)
         return
     ends = _ENDPOINT.search(message)
     if ends:

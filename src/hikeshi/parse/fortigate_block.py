@@ -139,7 +139,7 @@ class _Part:
         self.rows = np.array(layout.rows, dtype=np.int64)
         self.count = len(layout.rows)
         self.columns: dict[str, Column] = {
-            name: encode(values) for name, values in zip(layout.names, zip(*layout.values, strict=True), strict=True)
+            name: _encoded(values) for name, values in zip(layout.names, zip(*layout.values, strict=True), strict=True)
         }
         self.used: dict[str, Bools] = {}
         self.odd: Bools = np.zeros(self.count, dtype=bool)
@@ -370,11 +370,24 @@ class _Part:
     def _rest(self) -> None:
         for key, column in self.columns.items():
             used = self.used.get(key)
+            if (used is None or key in fortigate.BOTH) and key not in self.lists.columns and "" not in column.values:
+                codes = np.full(self.lists.count, -1, dtype=np.int32)
+                codes[self.rows] = column.codes
+                self.lists.keep(key, Column(list(column.values), codes))
+                continue
             values = [v if v != "" else None for v in column.values]
             if used is None or key in fortigate.BOTH:
                 self.lists.fill(key, self.rows, column.codes, values)
             elif not used.all():
                 self.lists.fill(key, self.rows[~used], column.codes[~used], values)
+
+
+def _encoded(values: tuple[str, ...]) -> Column:
+    """As `encode`, quicker for the many columns that say the same in every line."""
+    first = values[0]
+    if values[-1] == first and values.count(first) == len(values):
+        return Column([first], np.zeros(len(values), dtype=np.int32))
+    return encode(values)
 
 
 def _said(text: str) -> str | None:

@@ -187,7 +187,8 @@ def _put_domain(cells: dict[str, Any], target: str, value: str) -> bool:
 
 
 def _put_port(cells: dict[str, Any], target: str, value: str) -> bool:
-    number = port(value)
+    # "22 SYN": bare words behind the last pair of a line.
+    number = port(value.split(" ", 1)[0])
     if number is None:
         return False
     cells.setdefault(target, number)
@@ -195,7 +196,7 @@ def _put_port(cells: dict[str, Any], target: str, value: str) -> bool:
 
 
 def _put_whole(cells: dict[str, Any], target: str, value: str) -> bool:
-    number = whole(value)
+    number = whole(value.split(" ", 1)[0])
     if number is None or number < 0:
         return False
     cells.setdefault(target, number)

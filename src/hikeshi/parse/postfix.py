@@ -11,6 +11,7 @@ from typing import Any
 from hikeshi.parse.addresses import account, ip, port, put_host
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.keyvalue import with_header
+from hikeshi.parse.prose import add_who_and_where
 from hikeshi.parse.syslog import Header, timed
 
 _PEER = r"([\w.-]+)\[([0-9A-Fa-f.:]+|unknown)\](?::(\d+))?"
@@ -89,4 +90,6 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
         cells["event.action"], cells["event.outcome"] = "logon-failed", "failure"
     elif "reject:" in body:
         cells["event.action"], cells["event.outcome"] = "reject", "failure"
+    if "source.ip" not in cells and "destination.domain" not in cells:
+        add_who_and_where(cells, body)
     return with_header(timed(None, cells), header, context)

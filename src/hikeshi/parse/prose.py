@@ -11,7 +11,10 @@ import re
 from hikeshi.parse.addresses import account, ip, port
 
 _ADDRESS = r"\[?(\d{1,3}(?:\.\d{1,3}){3}|(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{3,39})\]?"
-_PLACE = rf"\s?[=:]?\s?(?:host |IP |address )?['\"<(]?{_ADDRESS}(?::(\d{{1,5}})\b| port (\d{{1,5}}))?"
+_PLACE = (
+    r"(?:\s+[\w-]+(?:\.[\w-]+)+\s?(?=[\[(]))?"
+    rf"\s?[=:]?\s?(?:host |IP |address )?['\"<(]?{_ADDRESS}(?::(\d{{1,5}})\b| port (\d{{1,5}}))?"
+)
 _SOURCE = re.compile(
     r"\b(?:from|client(?: ip)?(?: address)?|source(?: ip)?(?: address)?|rhost|remote(?: host| ip| address)?|"
     r"src(?:ip)?|IP address|originating from)" + _PLACE,
@@ -24,12 +27,28 @@ _USERS = (
     re.compile(r"\bfor user ([\w.@\\$-]{1,64})"),
     re.compile(r"\b[Uu]ser ([\w.@\\$-]{1,64}) (?:from|logged|at|has logged|authenticated|failed|was|connected)\b"),
 )
+# "192.0.2.1:5000 -> 192.0.2.7:443", with the port behind a colon or a slash.
+_FLOW = re.compile(
+    r"(?<![\w.])((?:\d{1,3}\.){3}\d{1,3})(?:[:/](\d{1,5}))? ?(?:-+>|=+>|→|»|>) ?((?:\d{1,3}\.){3}\d{1,3})(?:[:/]("
+    r"\d{1,5}))?(?![\w.])"
+)
+# mail and web servers: "name[192.0.2.1]"
+_NAMED = re.compile(
+    r"(?<![\w.])[\w-]+(?:\.[\w-]+)*\[((?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]*:[0-9A-Fa-f:]+)(?:/\d{1,3})?\]"
+)
+_TO_PORT = re.compile(r"\bto port (\d{1,5})\b")
 _LONGEST = 4000
 
 
 def add_who_and_where(cells: dict[str, object], message: str) -> None:
     """Add source, destination and user to `cells` where the message plainly names them."""
     text = message[:_LONGEST]
+    flow = _FLOW.search(text)
+    if flow and "source.ip" not in cells and ip(flow[1]) and ip(flow[3]):
+        for side, address, number in (("source", flow[1], flow[2]), ("destination", flow[3], flow[4])):
+            cells[f"{side}.ip"] = address
+            if port(number or "") is not None:
+                cells.setdefault(f"{side}.port", port(number))
     for side, pattern in (("source", _SOURCE), ("destination", _TARGET)):
         found = pattern.search(text)
         address = ip(found[1]) if found else None
@@ -42,9 +61,13 @@ def add_who_and_where(cells: dict[str, object], message: str) -> None:
         number = port(found[2] or found[3] or "")
         if number is not None:
             cells.setdefault(f"{side}.port", number)
+    if "source.ip" not in cells and "destination.ip" not in cells and (named := _NAMED.search(text)) and ip(named[1]):
+        cells["source.ip"] = ip(named[1])
+    if "source.ip" in cells and "destination.port" not in cells and (to := _TO_PORT.search(text)):
+        cells["destination.port"] = port(to[1])
     if "user.name" not in cells:
-        named = next((m[1] for p in _USERS if (m := p.search(text))), None)
-        name, domain = account(named) if named else (None, None)
+        said = next((m[1] for p in _USERS if (m := p.search(text))), None)
+        name, domain = account(said) if said else (None, None)
         if name:
             cells["user.name"] = name
             if domain:

@@ -66,6 +66,7 @@ from hikeshi.parse.context import Context, Event
 from hikeshi.parse.evtx import parse_evtx
 from hikeshi.parse.flat import load
 from hikeshi.parse.pieces import Piece, read_pieces
+from hikeshi.parse.prose import add_who_and_where
 from hikeshi.parse.stamps import stamp
 from hikeshi.parse.syslog import Header
 from hikeshi.parse.windows import dataset_of
@@ -73,7 +74,8 @@ from hikeshi.parse.windows import dataset_of
 SAMPLE_LINES = 200
 AGREEMENT = 0.9
 _SAMPLED_RECORDS = 50
-# A block of columns; small enough to stay in the processor's cache and the child's memory.
+# Lines with thirty values each: more at once would leave the processor's cache.
+_WIDE_ROWS = 16_000
 _SHOWN = 200
 
 Claims = Callable[[str, Header | None], bool]
@@ -167,6 +169,8 @@ def detect_lines(lines: Sequence[str]) -> tuple[str, float]:
             return row.name, share
         if share > best_share:
             best_share = share
+            # Values without names: nothing signs such a file, but its rows all have one width.
+            best = "csv" if row.name == "csv" else "mixed"
     return best, best_share
 
 
@@ -255,6 +259,10 @@ def _json_share(lines: Sequence[str]) -> float:
     if jsonlines.is_document(list(lines)):
         return 1.0
     return _share(jsonlines.claims)(lines)
+
+
+def _dhcp_share(lines: Sequence[str]) -> float:
+    return max(dhcp.detect(lines), _share(dhcp.claims, dhcp.HEAD)(lines))
 
 
 def _xml_share(lines: Sequence[str]) -> float:
@@ -388,7 +396,10 @@ class _Rows:
 
 
 def unparsed(text: str) -> Event:
-    return Event(NO_TIME, {"event.dataset": "unparsed", "message": text})
+    """A line that is no record of its file's format: swept as text, with what it plainly says."""
+    cells: dict[str, Any] = {"event.dataset": "unparsed", "message": text}
+    add_who_and_where(cells, text)
+    return Event(NO_TIME, cells)
 
 
 def _place(table: EventTable, lines: Sequence[int], offsets: Sequence[int]) -> None:
@@ -446,13 +457,14 @@ def _cut(text: str, line: int, offset: int) -> Reject:
 BlockParser = Callable[[Sequence[str], Context], tuple[Lists, list[int]]]
 
 
-def _by_block(name: str, parse_block: BlockParser) -> Callable[[File], Iterator[EventTable]]:
+def _by_block(name: str, parse_block: BlockParser, rows: int = 1 << 20) -> Callable[[File], Iterator[EventTable]]:
     """A reader for formats that are parsed as columns; odd lines go the slow way, in their place."""
 
     def parse(file: File) -> Iterator[EventTable]:
         for block in file.large_blocks():
-            for start in range(0, len(block.lines), file.batch_rows):
-                yield from _columns(file, block, slice(start, start + file.batch_rows), name, parse_block)
+            step = min(rows, file.batch_rows)
+            for start in range(0, len(block.lines), step):
+                yield from _columns(file, block, slice(start, start + step), name, parse_block)
 
     return parse
 
@@ -719,7 +731,7 @@ FORMATS: tuple[Format, ...] = (
         ("fortinet.traffic", "fortinet.utm", "fortinet.event"),
         fortigate.claims,
         fortigate.parse_line,
-        _by_block("fortigate", fortigate_block.parse_block),
+        _by_block("fortigate", fortigate_block.parse_block, _WIDE_ROWS),
     ),
     _line_format(
         "paloalto",
@@ -816,7 +828,7 @@ FORMATS: tuple[Format, ...] = (
         "dhcp",
         Text("DHCP(Windows、ISC、dnsmasq、Kea)", "DHCP (Windows, ISC, dnsmasq, Kea)"),
         ("dhcp.*",),
-        dhcp.detect,
+        _dhcp_share,
         _by_line("dhcp", heading=dhcp.HEAD),
         dhcp.claims,
         dhcp.parse_line,
@@ -947,8 +959,14 @@ def parse_source(
     yield from _finished(BY_NAME[name].parse(file), file)
 
 
+_SLASHED_DATE = re.compile(r"(?<![\d/.-])([0-3]?\d)[/.-]([0-3]?\d)[/.-](?:19|20)\d\d(?=[ T:,])")
+
+
 def _prime(context: Context, sample: Sequence[str]) -> None:
-    """Times without a year lean on a time nearby that has one, if the sample holds any."""
+    """Times without a year lean on a time nearby that has one, if the sample holds any; dates with
+    the day in front show themselves by a day after the twelfth."""
+    dates = [m for line in sample[:SAMPLE_LINES] for m in _SLASHED_DATE.findall(line)]
+    context.day_first = any(int(a) > 12 for a, _ in dates) and not any(int(b) > 12 for _, b in dates)
     for line in sample[:SAMPLE_LINES]:
         match = re.search(r"\b(20\d\d)[-/](0[1-9]|1[0-2])[-/]([0-2]\d|3[01])[T ]\d\d:\d\d:\d\d", line)
         if match and abs(to_datetime(context.written).year - int(match[1])) < 60:

@@ -75,7 +75,7 @@ _MS_JSON = re.compile(r"/Date\((\d{13})\)/\Z")
 
 def stamp(text: str, context: Context) -> Stamp | None:
     """A time as some log wrote it; None if it is none that is known."""
-    found = _absolute(text, context.zone, context.zone_label)
+    found = _absolute(text, context.zone, context.zone_label, context.day_first)
     if found is not None:
         if found.time != NO_TIME:
             context.neighbour = found.time
@@ -86,7 +86,7 @@ def stamp(text: str, context: Context) -> Stamp | None:
 
 
 @lru_cache(maxsize=100_000)
-def _absolute(text: str, zone: tzinfo, label: str) -> Stamp | None:
+def _absolute(text: str, zone: tzinfo, label: str, day_first: bool) -> Stamp | None:
     """A stamp that has its year; a Stamp with NO_TIME if it has one but is no real time."""
     if len(text) > 64:
         return None
@@ -107,10 +107,11 @@ def _absolute(text: str, zone: tzinfo, label: str) -> Stamp | None:
     if match := _SLASHED.match(text):
         a, b, y, h, mi, s, f, half, z = match.groups()
         y = f"20{y}" if len(y) == 2 else y
-        month, day = (b, a) if int(a) > 12 else (a, b)
+        month, day = (b, a) if int(a) > 12 or (day_first and int(b) <= 12) else (a, b)
         made = _made(y, month, day, _hour(h, half), mi, s, f, z, zone, label)
         unsure = int(a) <= 12 and int(b) <= 12 and a != b
-        return made._replace(note="month first assumed") if unsure else made
+        order = "day" if day_first else "month"
+        return made._replace(note=f"{order} first assumed") if unsure else made
     if match := _JAPANESE.match(text):
         y, mo, d, half, h, mi, s = match.groups()
         return _made(y, mo, d, _hour(h, {"午前": "AM", "午後": "PM"}.get(half)), mi, s, None, None, zone, label)

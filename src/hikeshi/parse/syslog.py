@@ -9,7 +9,9 @@ import re
 from typing import NamedTuple
 
 from hikeshi.events.time import NO_TIME
-from hikeshi.parse.context import Context, Event
+from hikeshi.parse.content import guess
+from hikeshi.parse.content import split as split_values
+from hikeshi.parse.context import CONFIDENCE, Context, Event
 from hikeshi.parse.prose import add_who_and_where
 from hikeshi.parse.stamps import Stamp, stamp
 
@@ -38,6 +40,7 @@ _STAMP = re.compile(
 )
 _HOST = re.compile(r"([A-Za-z0-9_.:%-]{1,255})[ \t]+(?=\S)")
 _APP = re.compile(r"([A-Za-z0-9_()./@-]{1,64})(?:\[([^\]\s]{1,64})\])?:(?: +|$)")
+_TAG = re.compile(r"\s{0,3}([A-Za-z][A-Za-z0-9_./-]{1,40})\[(\d{1,10})\]: +(?=\S)")
 _NO_HOST = re.compile(r"[\w.-]+=|\{|%[A-Z]+-|CEF:|LEEF:|\d+,|[{\[<\"]")
 
 
@@ -57,7 +60,9 @@ def split(line: str) -> tuple[Header | None, str]:
     when_match = _STAMP.match(rest)
     if not when_match:
         if priority is None:
-            return None, line
+            # "sshd[123]: …": what is left where a collector took the rest of the header.
+            tag = _TAG.match(rest)
+            return (Header(None, None, tag[1], tag[2], None), rest[tag.end() :]) if tag else (None, line)
         app = _APP.match(rest)
         if app:
             return Header(None, None, app[1], app[2], priority), rest[app.end() :]
@@ -120,4 +125,15 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     cells["event.dataset"] = "syslog"
     cells["message"] = body
     add_who_and_where(cells, body)
+    if "source.ip" not in cells and (values := split_values(body)):
+        _by_looks(cells, values, context)
     return timed(when, cells)
+
+
+def _by_looks(cells: dict[str, object], values: list[str], context: Context) -> None:
+    """A message that is a row of values of an unknown maker: what they are by their looks."""
+    _, found = guess(values, context)
+    if "source.ip" in found:
+        for name, value in found.items():
+            cells.setdefault(name, value)
+        cells[CONFIDENCE] = "low"
