@@ -118,14 +118,18 @@ class _Reader:
         self.complete = True
 
     def read(self) -> Rich:
-        star = False
-        for found in _TOKEN.finditer(self.data):
+        star, at = False, 0
+        while found := _TOKEN.match(self.data, at):
+            at = found.end()
             code, word, number, sign, brace, plain = found.groups()
             if brace:
                 self._flush()
                 star = False
                 if not self._brace(brace):
                     break
+            elif word == b"bin" and number:
+                at += max(0, int(number))  # raw bytes of a picture or object, whatever they look like
+                self.complete = self.complete and at <= len(self.data)
             elif word:
                 self._word(word.lower(), int(number) if number else None, star)
                 star = False
@@ -185,8 +189,6 @@ class _Reader:
             self.skip, self.in_fonts = True, word == b"fonttbl"
         elif word in _SIGNS:
             self._say(_SIGNS[word])
-        elif word == b"bin" and number:
-            self.complete = False  # raw bytes may look like anything: they are read as text and said to be damaged
 
     def _unicode(self, number: int) -> None:
         self._flush()

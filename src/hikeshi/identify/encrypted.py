@@ -459,8 +459,7 @@ def _intact_text(added: str, parts: list[str]) -> tuple[str, Text]:
 
 def _is_mpeg_or_text(inner: str, head: bytes) -> bool:
     if inner in _TEXT:
-        decoded = decode(head)
-        return decoded is not None and decoded[1] in ("utf-8", "utf-16-le", "utf-16-be", "cp932", "cp1251", "latin-1")
+        return decode(head) is not None
     return head[:1] == b"\x47" and head[188:189] == b"\x47" and inner in ("ts", "mts", "m2ts")
 
 

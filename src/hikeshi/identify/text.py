@@ -1,8 +1,9 @@
 """Turn the bytes of a possible note into text, whatever form it came in.
 
-UTF-8, UTF-16 with and without a mark, CP932, CP1251 and Latin-1; HTML, HTA and RTF are reduced to
-what a reader sees plus the link targets. Line numbers stay those of the file. Hostile input costs
-linear time: every stripper is one pass, and only the first megabyte is read.
+UTF-8, UTF-16 and UTF-32 with and without a mark, code pages of Japanese, Chinese, Korean, Russian, Arabic and Western
+text; HTML, HTA and RTF are reduced to what a reader sees plus the link targets; where a script writes the page, to the
+script's sentences. Line numbers stay those of the file, of RTF its paragraphs. Hostile input costs linear time: every
+stripper is one pass, and only the first megabyte is read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from hikeshi.evidence.rtf import read_rtf
 from hikeshi.indicators.refang import refang
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.text import Text
@@ -25,9 +27,11 @@ MAX_BYTES = 1024 * 1024
 # numbers in reasons stay those of the file.
 SOFT_BREAK = "\v"
 
-# ASCII, Latin letters, Greek, Cyrillic, general punctuation, signs to draw with, kana, CJK, Hangul, full-width forms.
+# ASCII, Latin letters, Greek, Cyrillic, Hebrew, Arabic, Thai, general punctuation, signs to draw with, kana, CJK,
+# Hangul, full-width forms.
 _WRITTEN = re.compile(
-    "[\t\n\r\x20-\x7e\xa1-\u024f\u0370-\u04ff\u2010-\u203b\u2500-\u28ff\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff9f]"
+    "[\t\n\r\x20-\x7e\xa1-\u024f\u0370-\u04ff\u05b0-\u06ff\u0e00-\u0e7f\u2010-\u203b\u2500-\u28ff"
+    "\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff9f]"
 )
 _JOINTS = re.compile("[\t\n\r \u3000-\u3002\u3040-\u30ff]")
 _QUOTED = re.compile(r"^(?:[ \t]{0,3}[>|][ \t]?){1,6}", re.M)
@@ -73,8 +77,10 @@ def read_note(data: bytes) -> NoteText | None:
         return None
     raw, encoding = decoded
     form = form_of(raw)
-    shown = _strip_html(raw) if form == "html" else _strip_rtf(raw) if form == "rtf" else raw
-    return _note(shown, encoding, form, cut, "line")
+    if form == "rtf":
+        rich = read_rtf(data[:MAX_BYTES])
+        return _note(_strip_html(rich.text) if rich.is_html else rich.text, encoding, form, cut, "paragraph")
+    return _note(_strip_html(raw) if form == "html" else raw, encoding, form, cut, "line")
 
 
 def document_note(text: str, form: str, unit: Unit, *, cut: bool = False) -> NoteText:
@@ -98,9 +104,14 @@ def decode(data: bytes) -> tuple[str, str] | None:
     """Text and the name of its encoding, or None for what isn't text."""
     if data.startswith(b"\xef\xbb\xbf"):
         return data[3:].decode("utf-8", "replace"), "utf-8"
+    for mark, encoding in ((b"\xff\xfe\0\0", "utf-32-le"), (b"\0\0\xfe\xff", "utf-32-be")):
+        if data.startswith(mark):
+            return data[4:].decode(encoding, "replace"), encoding
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16-le" if data[0] == 0xFF else "utf-16-be"
         return data[2:].decode(encoding, "replace"), encoding
+    if widest := _utf32_without_mark(data):
+        return data[: len(data) & ~3].decode(widest, "replace"), widest
     wide = _utf16_without_mark(data)
     if wide:
         return data[: len(data) & ~1].decode(wide, "replace"), wide
@@ -123,6 +134,18 @@ def form_of(raw: str) -> str:
     if re.search(r"<(?:!doctype|html|head|body|hta:|div|table|style|script)\b", head, re.I):
         return "html"
     return "text"
+
+
+def _utf32_without_mark(data: bytes) -> str | None:
+    """Two of four bytes are always zero, the same two in every sign of the usual planes."""
+    sample = data[: min(len(data) & ~3, 4096)]
+    if len(sample) < 16:
+        return None
+    for encoding, zeros in (("utf-32-le", (2, 3)), ("utf-32-be", (0, 1))):
+        lowest = sample[3 if encoding == "utf-32-be" else 0 :: 4]
+        if all(sample[at::4].count(0) >= len(lowest) * 0.95 for at in zeros) and lowest.count(0) <= len(lowest) * 0.1:
+            return encoding
+    return None
 
 
 def _utf16_without_mark(data: bytes) -> str | None:
@@ -161,25 +184,58 @@ def _looks_binary(data: bytes) -> bool:
 
 
 def _decode_legacy(data: bytes) -> tuple[str, str] | None:
-    """Japanese, Russian or Western single-byte text, by what comes out of decoding."""
-    high = sum(1 for byte in data[:8192] if byte >= 0x80)
-    try:
-        text = data.decode("cp932")
-        kana = sum(1 for c in text[:8192] if "\u3040" <= c <= "\u30ff" or "\u4e00" <= c <= "\u9fff")
-        half = sum(1 for c in text[:8192] if "\uff61" <= c <= "\uff9f")
-        if kana > half and kana * 3 >= high:
-            return text, "cp932"
-    except UnicodeDecodeError:
-        pass
+    """Text of a code page: the one that gives the most signs that its language uses all the time."""
     sample = data[:8192]
-    if high > len(sample) * 0.9:
-        return None
-    letters = sum(1 for byte in sample if byte >= 0xC0)
-    if letters > len(sample) * 0.3:
-        return data.decode("cp1251", "replace"), "cp1251"
-    if high > len(sample) * 0.3:
-        return None
-    return data.decode("latin-1"), "latin-1"
+    high = sum(1 for byte in sample if byte >= 0x80)
+    if high < 1.6 * len(re.findall(rb"[\x80-\xff]+", sample)) and high <= len(sample) * 0.3:
+        return data.decode("latin-1"), "latin-1"  # accents stand alone within words
+    best, found = 0.0, ""
+    for encoding, (frequent, share) in _CODE_PAGES.items():
+        shown = _strict(sample, encoding)
+        if shown is None:
+            continue
+        foreign = [sign for sign in shown if sign >= "\x80"]
+        hits = sum(sign in frequent for sign in foreign)
+        if foreign and hits / len(foreign) / share > best:
+            best, found = hits / len(foreign) / share, encoding
+    if best >= _PLAUSIBLE:
+        return data.decode(found, "replace"), found
+    return (data.decode("latin-1"), "latin-1") if high <= len(sample) * 0.3 else None
+
+
+def _strict(sample: bytes, encoding: str) -> str | None:
+    """The sample in this encoding, or None; a sign cut at its end is no fault."""
+    try:
+        return sample.decode(encoding)
+    except UnicodeDecodeError as error:
+        return sample[:error.start].decode(encoding) if error.start >= len(sample) - 4 else None
+
+
+def _signs(first: str, last: str) -> frozenset[str]:
+    return frozenset(map(chr, range(ord(first), ord(last) + 1)))
+
+
+_KANA = _signs("ぁ", "ヶ") | frozenset("ー、。・「」　！？日本人年大月一用連絡先支払公開暗号化復金身代情報場合全")
+_COMMON_ZH = frozenset(
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家事成方多经去法"
+    "如都同现当没动面起看定天分还进小部其些主样心本前开但因只从想实者意无力它与长把机全又关点正外将两间由问很最重并物手文被利什等"
+    "您文件加密支付比特币联系公开数据解如果所有已请我们，。：！？、（）")
+_COMMON_TW = frozenset(
+    "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你對生能而子那得於著下自之年過發後作裡用道行所然家事成方多經去法"
+    "如都同現當沒動面起看定天分還進小部其些主樣心本前開但因只從想實者意無力它與長把機全又關點正外將兩間由問很最重並物手文被利什等"
+    "您檔案加密支付比特幣聯絡公開資料解如果所有已請我們，。：！？、（）")
+_COMMON_KO = frozenset(
+    "이다의에는을를로고하가지한은기사도리시자일해인스니어아정전대나서부수보그구제라상만장조주여들과으면데우내터성오있습요화개암호복"
+    "비트코파결락처모든되귀연불않공신당회용안없것할합게")
+_COMMON_RU = frozenset("оеаинтсрвлкмдпуяыьзбг")
+_COMMON_AR = frozenset("ابتنليموردكهعفقسحةأإجشطصىخء،")
+# What makes a text of this language in a code page: its most frequent signs, and which share of all they usually are.
+_CODE_PAGES: dict[str, tuple[frozenset[str], float]] = {
+    "cp932": (_KANA, 0.6), "euc_jp": (_KANA, 0.6), "gb18030": (_COMMON_ZH, 0.5), "big5": (_COMMON_TW, 0.5),
+    "cp949": (_COMMON_KO, 0.6), "cp1251": (_COMMON_RU, 0.85), "koi8_r": (_COMMON_RU, 0.85), "cp866": (_COMMON_RU, 0.85),
+    "cp1256": (_COMMON_AR, 0.85), "iso8859_6": (_COMMON_AR, 0.85),
+}
+_PLAUSIBLE = 0.7  # of that share
 
 
 def _normalise(text: str) -> str:
@@ -190,9 +246,36 @@ def _normalise(text: str) -> str:
     return _QUOTED.sub("", text)
 
 
+_WRITTEN_BY_SCRIPT = 200  # letters of a page under which its scripts are asked
+_STRING = re.compile(
+    r""""((?:[^"\\\n]|\\.){12,20000})"|'((?:[^'\\\n]|\\.){12,20000})'|fromCharCode\(([\d,\s]{12,60000})\)""")
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%u([0-9a-fA-F]{4})|%([0-9a-fA-F]{2})|\\[nrt]")
+
+
 def _strip_html(raw: str) -> str:
     """Text between tags and the targets of links; scripts and styles vanish, line breaks stay."""
-    return html.unescape("".join(_html_pieces(raw)))
+    shown = html.unescape("".join(_html_pieces(raw)))
+    if sum(map(str.isalpha, shown)) < _WRITTEN_BY_SCRIPT and "<script" in raw.lower():
+        shown += SOFT_BREAK + _script_sentences(raw)
+    return shown
+
+
+def _script_sentences(raw: str) -> str:
+    """What the scripts of a page may write: their longer strings, with the usual ways of hiding them undone once."""
+    code = "\n".join(found[1] for found in re.finditer(r"(?is)<script\b[^>]{0,500}>(.*?)(?:</script|\Z)", raw))
+    pieces = []
+    for found in _STRING.finditer(code):
+        if found[3] is not None:
+            words = "".join(chr(int(n)) for n in re.findall(r"\d{1,6}", found[3]) if int(n) < 0x110000)
+        else:
+            words = _ESCAPE.sub(_unescaped, found[1] or found[2] or "")
+        pieces.append(words if "<" not in words else html.unescape("".join(_html_pieces(words))))
+    return SOFT_BREAK.join(pieces).replace("\n", SOFT_BREAK)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    digits = found[1] or found[2] or found[3] or found[4]
+    return chr(int(digits, 16)) if digits else " "
 
 
 def _html_pieces(raw: str) -> Iterator[str]:
@@ -231,48 +314,3 @@ def _tag_text(tag: str) -> str:
         return f" {link[1]} {lines}"
     inline = re.match(r"</?(?:b|i|u|a|em|strong|span|font|code|tt|small|big|wbr|sup|sub)\b", tag, re.I)
     return lines or ("" if inline else SOFT_BREAK)
-
-
-_RTF_TOKEN = re.compile(
-    r"\\([a-z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-f]{2})|\\([^a-z])|([{}])|([^\\{}]+)|(.)", re.I | re.S
-)
-_RTF_SKIPPED = frozenset(
-    {"fonttbl", "colortbl", "stylesheet", "info", "pict", "object", "themedata", "datastore", "listtable"}
-)
-
-
-def _strip_rtf(raw: str) -> str:
-    """The visible text of an RTF document; nested groups are counted, never recursed into."""
-    pieces: list[str] = []
-    stack: list[bool] = []
-    skipped, unicode_skip = False, 0
-    for token in _RTF_TOKEN.finditer(raw):
-        word, number, byte, symbol, brace, plain = token[1], token[2], token[3], token[4], token[5], token[6]
-        pieces.append("\n" * token[0].count("\n"))
-        if brace == "{":
-            stack.append(skipped)
-            if len(stack) > 2000:
-                break
-        elif brace == "}":
-            skipped = stack.pop() if stack else False
-        elif word in _RTF_SKIPPED or symbol == "*":
-            skipped = True
-        elif skipped:
-            continue
-        elif word in ("par", "line", "tab", "cell", "row"):
-            pieces.append(SOFT_BREAK)
-        elif word == "u" and number:
-            pieces.append(chr(int(number) & 0xFFFF) if not 0xD800 <= int(number) & 0xFFFF <= 0xDFFF else "")
-            unicode_skip = 1
-        elif byte and not unicode_skip:
-            pieces.append(bytes([int(byte, 16)]).decode("cp1252", "replace"))
-        elif symbol in ("\\", "{", "}"):
-            pieces.append(symbol)
-        elif symbol == "~":
-            pieces.append(" ")
-        elif plain:
-            pieces.append(plain[unicode_skip:].replace("\r", "").replace("\n", ""))
-            unicode_skip = 0
-        if byte:
-            unicode_skip = 0
-    return "".join(pieces)
