@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
+import orjson
 import pytest
+
 from hikeshi.parse.registry import FORMATS, detect_lines
 
 LINES = {
@@ -101,3 +105,21 @@ def test_a_comment_head_in_the_middle(read, name):
     rows = read("\n".join([LINES[name]] * 20 + ["#Version: 2", "# rotated"] + [LINES[name]] * 20) + "\n").rows
     assert sum(r["event.dataset"] == want for r in rows) == 40
     assert len(rows) == 42
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_damage_gives_one_event_a_line(read, seed):
+    rng = random.Random(seed)
+    lines = []
+    for _ in range(500):
+        line = list(rng.choice(list(LINES.values())))
+        for _ in range(rng.randrange(1, 6)):
+            at = rng.randrange(len(line))
+            line[at : at + rng.randrange(3)] = rng.choice(["", '"', "\\", "\0", "é", "\t", ",", "=", "[", "9" * 30, "{", " " * 9, "Ａ"])
+        lines.append("x" + "".join(line).replace("\n", ""))
+    text = "\n".join(lines) + "\n"
+    rows = read(text).rows
+    assert len(rows) == len(lines)
+    for row in rows:
+        orjson.dumps(row)
+        assert len(row["event.dataset"]) > 0

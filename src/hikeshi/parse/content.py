@@ -51,10 +51,22 @@ def guess(values: Sequence[str], context: Context) -> tuple[Stamp | None, dict[s
     return when, cells
 
 
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\[([^\]]*)\]|(\S+)')
+_STRUCTURED = re.compile(
+    r"-?[\d.,:/%+-]+\Z|-\Z|[A-Z][A-Z0-9_]+(?:/\S+)?\Z|0x[0-9A-Fa-f]+\Z|[a-z]+://|[\w-]+(?:\.[\w-]+)+(?::\d+)?\Z|["
+    r"\w-]+/[\w.+-]+\Z"
+)
+
+
 def split(text: str) -> list[str]:
-    """The values of one comma-separated line; empty if it is none."""
+    """The values of a line of them, between commas or spaces; empty for a sentence."""
     if text.count(",") < 5:
-        return []
+        words = [
+            (m[1] if m[1] is not None else m[2] if m[2] is not None else m[3], m[3] is None)
+            for m in _WORD.finditer(text[:4000])
+        ]
+        shaped = sum(quoted or _STRUCTURED.match(word) is not None for word, quoted in words)
+        return [word for word, _ in words] if len(words) >= 6 and shaped * 10 >= len(words) * 8 else []
     try:
         return next(csv.reader([text], skipinitialspace=True), [])
     except csv.Error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from hikeshi.events.time import NO_TIME
-from hikeshi.parse.context import Context, Event
+from hikeshi.parse.content import guess, split
+from hikeshi.parse.context import CONFIDENCE, Context, Event
 from hikeshi.parse.prose import add_who_and_where
 from hikeshi.parse.stamps import stamp
 from hikeshi.parse.syslog import timed
@@ -27,4 +28,9 @@ def parse_line(line: str, context: Context) -> Event:
     add_who_and_where(cells, line)
     match = _LEADING.match(line)
     when = stamp(match[1], context) if match else None
+    if "source.ip" not in cells and len(line) < 8000 and (values := split(line)):
+        seen, found = guess(values, context)
+        if "source.ip" in found:
+            cells = {**found, **cells, CONFIDENCE: "low"}
+            when = when or seen
     return timed(when, cells) if when is not None else Event(NO_TIME, cells)

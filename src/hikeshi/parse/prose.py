@@ -13,11 +13,13 @@ from hikeshi.parse.addresses import account, ip, port
 _ADDRESS = r"\[?(\d{1,3}(?:\.\d{1,3}){3}|(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{3,39})\]?"
 _PLACE = (
     r"(?:\s+[\w-]+(?:\.[\w-]+)+\s?(?=[\[(]))?"
-    rf"\s?[=:]?\s?(?:host |IP |address )?['\"<(]?{_ADDRESS}(?::(\d{{1,5}})\b| port (\d{{1,5}}))?"
+    # An interface in front ("outside:192.0.2.1/443"); behind a slash a small number is a mask.
+    rf"\s?[=:]?\s?(?:host |IP |address |peer |interface )?['\"<(]?(?:[A-Za-z][\w-]{{0,30}}:)?{_ADDRESS}"
+    r"(?:[:#](\d{1,5})\b|/(\d{3,5})\b|,? port[ =](\d{1,5}))?"
 )
 _SOURCE = re.compile(
     r"\b(?:from|client(?: ip)?(?: address)?|source(?: ip)?(?: address)?|rhost|remote(?: host| ip| address)?|"
-    r"src(?:ip)?|IP address|originating from)" + _PLACE,
+    r"src(?:ip)?|rip|raddr|peer|IP address|originating from|accepted|closed by|reset by)(?: @0x[0-9a-f]+)?" + _PLACE,
     re.IGNORECASE,
 )
 _TARGET = re.compile(r"\b(?:to|destination(?: ip)?(?: address)?|dst(?:ip)?)" + _PLACE, re.IGNORECASE)
@@ -25,6 +27,9 @@ _USERS = (
     re.compile(r"\b(?:user(?:name)?|account|login)\s?[=:]?\s?['\"<\[]([^'\"<>\]\s]{1,64})['\">\]]", re.IGNORECASE),
     re.compile(r"\b(?:username|user|login|acct)=([\w.@\\$-]{1,64})"),
     re.compile(r"\bfor user ([\w.@\\$-]{1,64})"),
+    re.compile(r"\bfor (?:(?:invalid|illegal) user )?([\w.@\\$-]{1,64}) from \S*\d"),
+    re.compile(r"\b(?:invalid|illegal|authenticating|unknown) user ([\w.@\\$-]{1,64})(?: |\Z)", re.IGNORECASE),
+    re.compile(r"\bby user ([\w.@\\$-]{1,64})"),
     re.compile(r"\b[Uu]ser ([\w.@\\$-]{1,64}) (?:from|logged|at|has logged|authenticated|failed|was|connected)\b"),
 )
 # "192.0.2.1:5000 -> 192.0.2.7:443", with the port behind a colon or a slash.
@@ -36,6 +41,9 @@ _FLOW = re.compile(
 _NAMED = re.compile(
     r"(?<![\w.])[\w-]+(?:\.[\w-]+)*\[((?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]*:[0-9A-Fa-f:]+)(?:/\d{1,3})?\]"
 )
+# "192.0.2.1:65244 TLS: …" and "… root 192.0.2.1 port 33398": only a client has a port of its own there.
+_LEADING = re.compile(r"(?<![\w.:>])(?<!\bto )(?<!\bat )((?:\d{1,3}\.){3}\d{1,3}):(\d{4,5})(?= [A-Z]|\Z)")
+_WITH_PORT = re.compile(r"(?<![\w.:])((?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]*:[0-9A-Fa-f:]+) port (\d{4,5})\b")
 _TO_PORT = re.compile(r"\bto port (\d{1,5})\b")
 _LONGEST = 4000
 
@@ -58,11 +66,18 @@ def add_who_and_where(cells: dict[str, object], message: str) -> None:
         if side == "destination" and "source.ip" not in cells:
             continue
         cells.setdefault(f"{side}.ip", address)
-        number = port(found[2] or found[3] or "")
+        number = port(found[2] or found[3] or found[4] or "")
         if number is not None:
             cells.setdefault(f"{side}.port", number)
     if "source.ip" not in cells and "destination.ip" not in cells and (named := _NAMED.search(text)) and ip(named[1]):
         cells["source.ip"] = ip(named[1])
+    if "source.ip" not in cells:
+        for pattern in (_LEADING, _WITH_PORT):
+            alone = pattern.search(text)
+            if alone and (address := ip(alone[1])):
+                cells["source.ip"] = address
+                cells.setdefault("source.port", port(alone[2]))
+                break
     if "source.ip" in cells and "destination.port" not in cells and (to := _TO_PORT.search(text)):
         cells["destination.port"] = port(to[1])
     if "user.name" not in cells:

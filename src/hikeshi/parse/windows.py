@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hikeshi.events.table import Column, EventTable
-from hikeshi.parse.addresses import account, ip, port, whole
+from hikeshi.parse.addresses import account, ip, port, url_host, whole
 
 _NOTHING = frozenset({"", "-", "N/A", "LOCAL", "local", "?", "localhost", "::", "0.0.0.0"})
 _CONSTANTS = ("action", "category", "outcome")
@@ -258,6 +258,8 @@ def _address(text: str) -> str | None:
 def _host(text: str) -> str | None:
     """A machine's name; not an address, not a phone number or text."""
     text = text.strip().strip("\\")
+    if "://" in text:
+        text = url_host(text)[0] or ""
     if (
         not text
         or _address(text)
@@ -295,7 +297,11 @@ def _unescape(text: str) -> str:
 
 
 def _inside(text: str, key: str) -> str:
-    """The value of the line "key = value" or "key: value" in a longer text."""
+    """The value of the line "key = value" or "key: value" in a longer text, or of its <key>."""
+    element = re.search(rf"<{re.escape(key)}>\s*([^<]*?)\s*</", text)
+    if element:
+        value = element[1].split(",", 1)[0] if "ip" in key.lower() else element[1]
+        return "" if value in _NOTHING else value
     for line in _lines_of(text):
         name, sign, value = line.partition("=") if "=" in line.partition(":")[0] else line.partition(":")
         if sign and name.strip() == key and value.strip() not in _NOTHING:
