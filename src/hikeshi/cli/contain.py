@@ -32,7 +32,7 @@ _lists = click.option(
     "lists",
     multiple=True,
     type=_FILE,
-    help="Indicator list: text, CSV, STIX 2.1, MISP JSON. 指標リスト",
+    help="Text, CSV, STIX 2.1 or MISP JSON. 指標リスト",
 )
 _plan = click.option("--plan", "plan_path", type=_FILE, help="Your own facts as TOML: what stays open, when, who. 計画")
 _zone = click.option("--zone", help="Zone of times shown and typed. [default: the plan's, else Asia/Tokyo] 時刻帯")
@@ -64,9 +64,16 @@ def command() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("hikeshi-contain"),
     show_default=True,
-    help="Folder for the lists and the page. 書き出すフォルダ",
+    help="Folder for lists and page. 書き出すフォルダ",
 )
-@click.option("--for", "devices", multiple=True, type=click.Choice(sorted(DEVICES)), help="Only these devices. 機器")
+@click.option(
+    "--for",
+    "devices",
+    multiple=True,
+    type=click.Choice(sorted(DEVICES)),
+    metavar="DEVICE",
+    help=f"Only these: {', '.join(DEVICES)}. 機器",
+)
 @click.option("--block", "force", multiple=True, metavar="VALUE", help="Block it though it is held back. 保留を止める")
 @click.option("--low", is_flag=True, help="Also what is of low confidence. 確度の低いものも")
 @click.option("--no-simulation", is_flag=True, help="Don't look at past traffic. 過去のログを見ない")
@@ -102,7 +109,10 @@ def blocklist(
     for value in force:
         found = normalise(value)
         if found is None:
-            raise UsageError(f"'{plain(value)}' is nothing that can be blocked")
+            raise UsageError(
+                f"'{plain(value)}' is nothing that can be blocked",
+                hint="an address, a network, a name, a URL, a mail address or a SHA-256",
+            )
         forced.add(found.value)
     told = contain(
         results,
@@ -232,7 +242,21 @@ def _simulation_rows(tree: dict[str, Any]) -> list[dict[str, Any]]:
             {"kind": "system", "scenario": one["name"], **{k: v for k, v in s.items() if k != "use"}, **s["use"]}
             for s in one["systems"]
         ]
-    out += [{"kind": "target", **{k: v for k, v in t.items() if k != "use"}, **t["use"]} for t in tree["targets"]]
+    # `hosts` and `users` are numbers in every row; a target's names stand beside them.
+    out += [
+        {
+            "kind": "target",
+            "value": t["value"],
+            "type": t["type"],
+            **t["use"],
+            "host_names": t["hosts"],
+            "user_names": t["users"],
+            "bystanders": t["bystanders"],
+            "behind": t["behind"],
+            "systems": t["systems"],
+        }
+        for t in tree["targets"]
+    ]
     return [*out, {"kind": "allowed", **tree["allowed"]}]
 
 
@@ -311,23 +335,23 @@ def verify_(
     """
     from dataclasses import replace
 
-    from hikeshi.respond.isolation import infected_hosts
     from hikeshi.respond.state import add_marks, load_state
     from hikeshi.respond.verify import compare, verify
-    from hikeshi.triage.contain import opened
+    from hikeshi.triage.contain import known_infected, opened
 
     if (at is None) == (state_path is None):
         raise click.UsageError("say when: --at TIME, or --state FILE", ctx)
     state = load_state(state_path) if state_path else None
     wanted = [m.subject for m in state.marks if m.state == "applied"] if state else []
-    with opened(results, lists, plan_path=plan_path, zone=zone, made=made, values=wanted) as (logs, machines, result):
+    with opened(results, lists, plan_path=plan_path, zone=zone, made=made, values=wanted) as (logs, _, result):
         blocked = _blocked(logs.targets, state, _time(at, logs.plan))
         if not blocked:
             raise UsageError("nothing is marked as applied", hint="hikeshi contain mark VALUE --on proxy --as applied")
         end = _time(until, logs.plan)
-        told = verify(logs, blocked, result, infected=infected_hosts(machines), until=end)
+        known = known_infected(result, logs, min(blocked.values()), made)
+        told = verify(logs, blocked, result, infected=known, until=end)
         if estimate is not None:
-            last = end or (logs.span() or (0, 0))[1]
+            last = end or (logs.span() or (0, 0))[1] + 1
             told = replace(told, drill=compare(logs, _simulation(estimate), logs.plan, min(blocked.values()), last))
     if as_json:
         write_json_lines(_verification_rows(told))
@@ -453,7 +477,7 @@ def hosts(ctx: click.Context, results: tuple[Path, ...], plan_path: Path | None,
 @_json
 @click.pass_context
 def accounts(ctx: click.Context, results: tuple[Path, ...], plan_path: Path | None, as_json: bool) -> None:
-    """Passwords to change because of each machine, with the records. 変えるパスワード"""
+    """Passwords to change because of each machine, with records. 変えるパスワード"""
     from hikeshi.triage.contain import contain
 
     told = contain(results, plan_path=plan_path, simulated=False)
@@ -500,8 +524,8 @@ def status(
                 verb = f"undoes {m.undoes}" if m.undoes is not None else m.state
                 click.echo(
                     fitted(
-                        f"{m.id:4} {m.at[:16]}Z {plain(m.by):12} {plain(defang(m.subject)):32} "
-                        f"{m.control:9} {verb} {plain(m.note)}"
+                        f"{m.id:4} {m.at[:16]}Z {plain(m.by):10} {m.control:9} {verb:10} "
+                        f"{plain(defang(m.subject))} {plain(m.note)}"
                     )
                 )
         ctx.exit(0)
@@ -517,7 +541,7 @@ def status(
         f"{count(len(rows), 'item')}, {len(left):,} open. "
         + ("封じ込め済みとはまだ言えません Not contained yet." if left or not rows else "すべて済みました All done.")
     )
-    ctx.exit(1 if left else 0)
+    ctx.exit(1 if left or not rows else 0)
 
 
 @command.command("mark")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from hikeshi.events.time import format_utc
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.text import Text
 from hikeshi.respond.accounts import Reset, account_list
@@ -169,3 +172,22 @@ def table_of(state: State, paths: Sequence[Path], made: Path | None) -> list[dic
             }
         )
     return rows
+
+
+def known_infected(result: Result, logs: Traffic, since: int, made: Path | None = None) -> frozenset[str]:
+    """Machines known before the block: those the list's own folder names, those of the case that were held earlier,
+    and those that had called a target by then. Whoever shows after it was not known."""
+    when = format_utc(since)
+    earlier = {
+        k: [e for e in v if str(e.get("first") or "") <= when]
+        for k, v in result.case.items()
+        if k in ("compromised_hosts", "encrypted_hosts")
+    }
+    machines = isolation_list(replace(result, case=earlier, sightings=()))
+    names = {h for (h,) in logs.sql(f"SELECT DISTINCT host FROM hit WHERE t < {int(since)}")}
+    listed = (made / "isolate.jsonl") if made is not None and made.is_dir() else None
+    if listed is not None and listed.is_file():
+        for line in listed.read_bytes().splitlines():
+            row = orjson.loads(line)
+            names |= {str(row["host"]).lower()}
+    return infected_hosts(machines) | names

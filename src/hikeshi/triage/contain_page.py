@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hikeshi.events.time import format_utc, from_datetime
+from hikeshi.model.evidence import RecordRef
 from hikeshi.model.text import Text, defang, plain
 from hikeshi.model.tlp import Tlp
 from hikeshi.report.footnotes import Footnotes
@@ -494,10 +495,15 @@ class _Page:
             )
         return Section("mail", self.both("メールとWeb以外", "Mail and what is not the Web"), tuple(blocks))
 
+    def place(self, ref: RecordRef) -> str:
+        if ref.record_id is not None:
+            return self.both(f"レコード {ref.record_id}", f"record {ref.record_id}")
+        return self.both(f"{ref.line} 行目", f"line {ref.line}") if ref.line is not None else ""
+
     def records(self) -> Section:
         rows = [
-            (Cell(str(n)), Cell(plain(path), True), Cell(place), Cell(sha[:16], True))
-            for n, path, place, sha in self.notes.rows()
+            (Cell(str(n)), Cell(plain(ref.path), True), Cell(self.place(ref)), Cell(ref.sha256[:16], True))
+            for n, ref in self.notes.rows()
         ]
         columns = self.both("番号|ファイル|場所|SHA-256", "No.|File|Place|SHA-256").split("|")
         return Section(
