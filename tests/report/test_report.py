@@ -334,5 +334,5 @@ def test_what_the_machine_wrote_is_told_in_the_reader_s_language():
 def test_short_values_are_kept_whole_on_paper_and_sentences_share_the_rest():
     tables = {s.id: b for s in build_view(report_input(), "en").sections for b in s.blocks if b.kind == "table"}
     columns = dict(zip(tables["hosts"].columns, tables["hosts"].widths, strict=True))
-    assert columns["State"] == columns["Confidence"] == 0 < columns["From – until"]
+    assert columns["Host"] == columns["Confidence"] == 0 < columns["From – until"]
     assert all(any(table.widths) for table in tables.values())

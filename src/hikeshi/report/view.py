@@ -25,7 +25,7 @@ from hikeshi.report.words import Language, Words
 
 _LISTS = frozenset({"explained", "not_read", "evidence", "records"})  # names of files and people, not prose
 _OWN_WORDS = frozenset({"entry", "spread", "c2", "findings", "family", "unknown"})  # of what a missing entry means
-_ROOM = 78  # of some 125 narrow signs on a line of A4
+_ROOM = 64  # of some 125 narrow signs on a line of A4
 MAX_ROWS = 200  # of any table; everything is in the JSON files beside the report
 
 

@@ -8,6 +8,7 @@ from hikeshi_desk.consult.guide import STEPS
 app_name = "consult"
 urlpatterns = [
     path("", views.landing, name="landing"),
+    path("checks/", views.checks, name="checks"),
     path("code/", views.code, name="code"),
     path("consult/", writing.short, name="form"),
     *(path(f"consult/guided/{step}/", writing.guided(step), name=f"guided-{step}") for step in STEPS),

@@ -20,6 +20,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
+from hikeshi.knowledge.checks import load_checks
 from hikeshi.knowledge.glossary import load_glossary
 from hikeshi_desk.accounts.access import public
 from hikeshi_desk.accounts.errors import csrf_failed
@@ -27,6 +28,7 @@ from hikeshi_desk.accounts.texts import text
 from hikeshi_desk.audit.log import record
 from hikeshi_desk.cases import labels, store
 from hikeshi_desk.cases.download import safe_name
+from hikeshi_desk.cases.first_steps import reader_language
 from hikeshi_desk.consult import desk, draft, promise, steps, thread, throttle
 from hikeshi_desk.consult.forms import Naming, Reply, new_key
 from hikeshi_desk.consult.streams import STATUS, files_of, onward, problem_of, said, shown_again, streamed
@@ -55,6 +57,19 @@ def privacy(request: HttpRequest) -> HttpResponse:
 def words(request: HttpRequest) -> HttpResponse:
     """Every term of the trade that these pages use, in one sentence each."""
     return render(request, "consult/words.html", {"terms": load_glossary().values()})
+
+
+@public(methods=("GET",))
+def checks(request: HttpRequest) -> HttpResponse:
+    """Looking for an infection with the tools that come with Windows."""
+    language = reader_language()
+    told = [{"id": one.id, "title": getattr(one.title, language), "why": getattr(one.why, language),
+             "commands": one.commands, "look_for": [getattr(line, language) for line in one.look_for],
+             "techniques": ", ".join(one.techniques),
+             "dated": text("consult.checks.unverified", written=one.written_on) if one.status == "unverified" else
+                      text("consult.checks.verified", written=one.written_on, checked=one.status)}
+            for one in load_checks().values()]
+    return render(request, "consult/checks.html", {"checks": told, "contents": text("consult.checks.contents")})
 
 
 @public(methods=("GET",))

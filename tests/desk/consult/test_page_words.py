@@ -28,3 +28,12 @@ def test_markup_is_kept_as_it_was_rendered():
     page = Met().page('<p class="hint">&lt;script&gt;VPN&lt;/script&gt; &amp;amp;</p>')
     assert "<script" not in page and "&lt;script&gt;<button" in page and page.count("&amp;amp;") == 1
     assert Met().page('<div class="as-written">a</div><p class="hint">VPN</p>').count("<button") == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("language", "words"), [("ja", "実機では未確認です"), ("en", "Not verified on real machines")])
+def test_the_articles_show_their_commands_as_they_are_typed(client, language, words):
+    client.cookies["django_language"] = language
+    page = client.get("/checks/", headers={"accept-language": language}).content.decode()
+    assert words in page and "netstat -ano" in page and "@{LogName=&#x27;Security&#x27;; Id=1102}" in page
+    assert page.count("<article") >= 6 and "<script" not in page.split("<main")[1].split("</main>")[0]

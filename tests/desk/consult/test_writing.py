@@ -207,7 +207,7 @@ def test_a_form_with_a_wrong_length_says_so_and_keeps_the_rest(browser):
 # What everybody knows who has used a computer, and names of our own pages.
 EVERYDAY = """LAN Wi-Fi ZIP locked xlsx アクセス アクセスログ アプリ アルファベット ウイルス カード ケーブル コード サイバー
     サインアウト サインイン ログイン スマートフォン サービス セキュリティ ディスク データ データベース ネットワーク ハイフン バックアップ パスワード パソコン ブラウザ ページ メモリ
-    メール メールアドレス リンク ファイル サーバ サイト コピー オン ロック"""
+    メール メールアドレス リンク ファイル サーバ サイト コピー オン ロック Windows ログオン"""
 
 
 def test_every_term_of_the_trade_on_these_pages_has_its_entry():
