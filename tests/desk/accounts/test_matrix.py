@@ -79,7 +79,7 @@ TABLE: dict[str, tuple[object, set[str]]] = {
     "oncall:take": (WORKING, ACT), "oncall:link": (EVERYBODY, FORM),
     "consult:landing": (EVERYBODY, PAGE), "consult:code": (EVERYBODY, FORM), "consult:form": (EVERYBODY, FORM),
     "consult:leave": (EVERYBODY, ACT), "consult:receipt": (EVERYBODY, PAGE), "consult:thread": (EVERYBODY, PAGE),
-    "consult:privacy": (EVERYBODY, PAGE), "consult:words": (EVERYBODY, PAGE), "consult:logo": (EVERYBODY, PAGE),
+    "consult:privacy": (EVERYBODY, PAGE), "consult:words": (EVERYBODY, PAGE), "consult:checks": (EVERYBODY, PAGE), "consult:logo": (EVERYBODY, PAGE),
     **{f"consult:guided-{step}": (EVERYBODY, FORM) for step in ("what", "request", "more", "who", "facts", "send")},
     "consult:file": (EVERYBODY, PAGE),
     "api:reference": (EVERYBODY, PAGE), "api:openapi": (EVERYBODY, PAGE),
