@@ -158,3 +158,16 @@ def test_chunks_across_the_members_of_a_zip_are_found_and_their_steps():
     assert abs(found.chunk - 32_768) <= 4096
     uneven = [(at + CHANCE.randint(0, 15) * 4096, at + 81_920) for at in range(0, len(data), 131_072)]
     assert map_bytes(hit(data, *uneven)).pattern == "intermittent"
+
+
+@pytest.mark.parametrize("chunk, period", [(16, 64), (17, 63), (256, 1024), (1024, 2048), (2304, 4608)])
+@pytest.mark.parametrize("rounds", [3, 8])
+def test_a_step_seen_a_few_times_is_measured_exactly(chunk, period, rounds):
+    letters = (("E" * chunk + "P" * (period - chunk)) * rounds)[:16_384]
+    if len(letters) < 2 * period or (len(letters) < 3 * period and period <= 2048):
+        pytest.skip("not enough of it in what is mapped")
+    assert pattern_of(letters) == ("chunked", chunk * BLOCK, (period - chunk) * BLOCK)
+
+
+def test_unequal_long_stretches_are_no_step():
+    assert pattern_of("E" * 3000 + "P" * 2500 + "E" * 4500 + "P" * 3000)[0] == "intermittent"

@@ -173,3 +173,31 @@ def test_a_file_that_vanished_is_an_input_error(tmp_path):
         inspect_file(tmp_path / "gone", "FS-01/gone")
     assert caught.value.source is not None
     assert caught.value.source.path == "FS-01/gone"
+
+
+OWNED = {
+    "safe.hc": lambda: noise(300_000), "safe.tc": lambda: noise(300_000), "mail.gpg": lambda: b"\x85\x01\x0c\x03" + noise(90_000),
+    "report.docx.gpg": lambda: b"\x85\x01\x0c\x03" + noise(90_000), "note.asc": lambda: b"-----BEGIN PGP MESSAGE-----\n\n" + noise(9000).hex().encode(),
+    "locked.zip": lambda: b"PK\x03\x04\x14\0\x01\0\x63\0" + bytes(20) + b"a.txt" + noise(90_000),
+    "disk-flat.vmdk": lambda: bytes(65_536) + prose(40_000) + bytes(131_072) + noise(9000) + bytes(65_536),
+    "disk.vhd": lambda: noise(20_000) + bytes(90_000) + b"conectix" + bytes(504), "movie.mp4": lambda: b"\0\0\0\x14ftypisom\0\0\x02\0isom" + noise(90_000),
+    "app.db-wal": lambda: b"\x37\x7f\x06\x82" + bytes(28) + prose(60_000),
+}
+
+
+@pytest.mark.parametrize("name", OWNED)
+def test_what_its_owner_encrypted_or_left_empty_is_not_taken_for_attacked(tmp_path, name):
+    assert not look(tmp_path, name, OWNED[name]()).is_encrypted
+
+
+@pytest.mark.parametrize("size", [1, 20, 255, 256, 300, 511])
+@pytest.mark.parametrize("name", ["a.txt", "a.jpg", "a.dat", "a"])
+def test_tiny_files_under_their_own_names_are_not_either(tmp_path, name, size):
+    start = b"\xff\xd8\xff" if name == "a.jpg" else b""
+    data = start + noise(size) if name != "a.txt" else prose(size)
+    assert not look(tmp_path, name, data[:max(size, 3)]).is_encrypted
+
+
+def test_the_same_container_under_an_added_name_is(tmp_path):
+    # A container without a sign, renamed, and a file encrypted whole: nobody can tell these apart.
+    assert look(tmp_path, "safe.hc.zzzlock", noise(300_000)).is_encrypted

@@ -37,7 +37,7 @@ _UNIFORM, _TOO_EVEN = 340.0, 150.0
 _FINE_PERIODS = (32, 64, 128, 256, 512, 1024, 2048)
 _SLOTS = 8
 _FINE_BYTES = 64 * 1024
-_LONGEST_STEP = 2048
+_LONGEST_STEP, _MEBIBYTE = 2048, 256  # blocks
 _AGREED = 0.93
 # With blocks in doubt: how many are surely encrypted, and steps of whole 16 KiB, as programs choose them.
 _AGREED_IN_DOUBT, _FEWEST, _ROUND = 0.95, 6, 4
@@ -141,18 +141,30 @@ def _period(letters: str, orphans: frozenset[int] = frozenset()) -> tuple[int, i
     longest = min(len(letters) // 3, _LONGEST_STEP)
     if hit.sum() < (_FEWEST if orphans else 1):
         return 0, 0
-    for period in range(_ROUND, longest + 1, _ROUND) if orphans else range(2, longest + 1):
-        phase = at % period
-        seen = np.bincount(phase, minlength=period)
-        share = np.bincount(phase, weights=hit, minlength=period) / np.maximum(seen, 1)
-        agreed = float((np.maximum(share, 1 - share) * seen).sum() / len(at))
-        # What is never seen intact, and only in doubt, is encrypted.
-        usual = (share >= 0.5) | ((seen == 0) & bool(orphans))
-        # One stretch of the step is encrypted: going round it, the state changes twice.
-        turns = int((usual != np.roll(usual, 1)).sum())
-        if agreed >= (_AGREED_IN_DOUBT if orphans else _AGREED) and 0 < usual.sum() < period and turns == 2:
-            return int(usual.sum()), period
+    needed = _AGREED_IN_DOUBT if orphans else _AGREED
+    # Steps beyond 8 MiB are whole mebibytes; two rounds of one must do.
+    whole = range(_LONGEST_STEP + _MEBIBYTE, len(letters) // 2 + 1, _MEBIBYTE)
+    for period in (*(range(_ROUND, longest + 1, _ROUND) if orphans else range(2, longest + 1)), *whole):
+        if _folded(at, hit, period, bool(orphans))[0] < needed:
+            continue
+        # A step a little too short agrees as well where it is seen few times: the best near it is meant.
+        near = range(period, min(period + period // 16, longest) + 1, _ROUND if orphans else 1) or (period,)
+        best = max(near, key=lambda one: (_folded(at, hit, one, bool(orphans))[0], -one))
+        return _folded(at, hit, best, bool(orphans))[1], best
     return 0, 0
+
+
+def _folded(at: npt.NDArray[np.int64], hit: npt.NDArray[np.bool_], period: int, in_doubt: bool) -> tuple[float, int]:
+    """(how well the places of the step agree, encrypted blocks of the step); (0, 0) where it is not one stretch."""
+    phase = at % period
+    seen = np.bincount(phase, minlength=period)
+    share = np.bincount(phase, weights=hit, minlength=period) / np.maximum(seen, 1)
+    agreed = float((np.maximum(share, 1 - share) * seen).sum() / len(at))
+    # What is never seen intact, and only in doubt, is encrypted.
+    usual = (share >= 0.5) | ((seen == 0) & in_doubt)
+    # One stretch of the step is encrypted: going round it, the state changes twice.
+    turns = int((usual != np.roll(usual, 1)).sum())
+    return (agreed, int(usual.sum())) if 0 < usual.sum() < period and turns == 2 else (0.0, 0)
 
 
 def _orphans(data: bytes, letters: str) -> frozenset[int]:
