@@ -64,7 +64,7 @@ def command() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("hikeshi-contain"),
     show_default=True,
-    help="Folder for lists and page. 書き出すフォルダ",
+    help="Folder for the lists. 出力先",
 )
 @click.option(
     "--for",
@@ -72,7 +72,7 @@ def command() -> None:
     multiple=True,
     type=click.Choice(sorted(DEVICES)),
     metavar="DEVICE",
-    help=f"Only these: {', '.join(DEVICES)}. 機器",
+    help=f"機器 Only these: {', '.join(DEVICES)}.",
 )
 @click.option("--block", "force", multiple=True, metavar="VALUE", help="Block it though it is held back. 保留を止める")
 @click.option("--low", is_flag=True, help="Also what is of low confidence. 確度の低いものも")
@@ -93,7 +93,7 @@ def blocklist(
     zone: str | None,
     as_json: bool,
 ) -> None:
-    """Lists ready to load for each device, with undo, order and price. 遮断リスト
+    """Lists ready to load for each device, undo, order, price. 遮断リスト
 
     What is private, shared, popular or your own is held back and named. OUT/contain.html says what to do.
     """
