@@ -17,7 +17,6 @@ from typing import Any
 import orjson
 
 from hikeshi.errors import IndicatorError, LimitExceeded, Location
-from hikeshi.indicators.extract import extract
 from hikeshi.indicators.names import INTERNAL, looks_like_no_domain, top_level_domains
 from hikeshi.indicators.normalise import HASH_TYPES, known_type, normalise
 from hikeshi.model.indicator import Indicator, IndicatorType
@@ -269,6 +268,8 @@ def _text_line(line: str, place: int, where: Location, out: IndicatorSet) -> Non
     if found:
         out.add(found, place)
         return
+    from hikeshi.indicators.extract import extract  # heavy; most lists have no prose
+
     inside = [f for f in extract(value) if f.type != "attack"]
     for item in inside:
         out.add(Indicator(item.value, item.type, item.text), place)  # type: ignore[arg-type]

@@ -12,13 +12,15 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hikeshi.events.table import EventTable
 from hikeshi.events.time import NO_TIME, parse_iso
+
+if TYPE_CHECKING:
+    from hikeshi.events.table import EventTable
 
 LONGEST = 8 * 86_400 * 1_000_000  # Windows' usual lease, in microseconds
 NO_LEASE = -1

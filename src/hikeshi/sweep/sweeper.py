@@ -15,8 +15,8 @@ source.domain, else host.name, else the first private address in the raw line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -24,19 +24,17 @@ import numpy as np
 import numpy.typing as npt
 
 from hikeshi.events.table import Column, EventTable
-from hikeshi.events.time import NO_TIME, format_utc
+from hikeshi.events.time import NO_TIME
 from hikeshi.evidence.source import Source
 from hikeshi.indicators import IndicatorSet, WarningLists
 from hikeshi.indicators.normalise import address, host
-from hikeshi.model.sighting import Role, Sighting
+from hikeshi.model.sighting import Sighting
 from hikeshi.sweep.compiled import Compiled, compile_indicators, url_parts
-from hikeshi.sweep.leases import Lease, Leases
+from hikeshi.sweep.leases import Leases
 from hikeshi.sweep.native import ADDRESS, MAIL, NAME, RANGE_SLOT, TOKEN, URL
 from hikeshi.sweep.scan import chunks, scan
-from hikeshi.sweep.tallies import MAX_LINES, Part, Tallies
-
-_DESTINATION, _SOURCE, _MENTION = 0, 1, 2
-_ROLES: tuple[Role, ...] = ("destination", "source", "mention")
+from hikeshi.sweep.sightings import DESTINATION, MENTION, SOURCE, merge, sightings_of
+from hikeshi.sweep.tallies import Part, Tallies
 
 _HOST_COLUMNS = frozenset({"destination.domain", "destination.ip", "dns.question.name"})
 _SOURCE_COLUMNS = frozenset({"source.ip", "source.domain"})
@@ -141,7 +139,7 @@ class Sweeper:
                 if tables.value(number).lower() == key and not (
                         start and text[start - 1].isascii() and text[start - 1].isalnum()) and _same_case(
                         tables, number, text[start:end]):
-                    yield number, _MENTION
+                    yield number, MENTION
             elif key_kind == NAME:
                 if tables.value(number) == key:
                     yield number, _role(kind, text, start, end)
@@ -155,7 +153,7 @@ class Sweeper:
                 if domain == key and start and text[start - 1] == "@":
                     found = _LOCAL_PART.search(text, max(0, start - 65), start)
                     if found and found[0][:-1].lower() == local:
-                        yield number, _MENTION
+                        yield number, MENTION
             elif key_kind == URL:
                 yield from self._url(kind, text, start, end, key, number)
 
@@ -196,7 +194,7 @@ class Sweeper:
             _, start, end = _authority(value)
             name = host(value[start:end])
             for number in self.compiled.names_above(name or ""):
-                hits.add((at, number, _SOURCE if kind == "source" else _DESTINATION))
+                hits.add((at, number, SOURCE if kind == "source" else DESTINATION))
 
     # From values to rows to clients
 
@@ -261,15 +259,15 @@ def _kind(name: str) -> str:
 
 def _role(kind: str, text: str, start: int, end: int) -> int:
     if kind == "text":
-        return _MENTION
+        return MENTION
     if kind in ("host", "source"):
         if not _HOST_VALUE.match(text.strip()):
-            return _MENTION
-        return _DESTINATION if kind == "host" else _SOURCE
+            return MENTION
+        return DESTINATION if kind == "host" else SOURCE
     scheme, first, last = _authority(text)
     if first <= start and end <= last and (scheme or "." in text[first:last] or ":" in text[first:last]):
-        return _DESTINATION
-    return _MENTION
+        return DESTINATION
+    return MENTION
 
 
 def _authority(text: str) -> tuple[str, int, int]:
@@ -359,50 +357,3 @@ def _lines(table: EventTable, rows: Ints) -> Ints:
     lines = _numbers(table, "log.line", rows)
     records = _numbers(table, "winlog.record_id", rows)
     return np.where(lines >= 0, lines, records)
-
-
-def _time(time: int) -> str | None:
-    return None if time == NO_TIME else format_utc(time)
-
-
-def sightings_of(tallies: Tallies, compiled: Compiled, leases: Sequence[Lease], name: str, sha256: str,
-                 warnings: WarningLists | None = None) -> Iterator[Sighting]:
-    """One file's sums as sightings, in no particular order; with `warnings` each carries its lists."""
-    marks: dict[int, tuple[str, ...]] = {}
-    for one in tallies.sums():
-        value, kind = compiled.value(one.number), compiled.type(one.number)
-        if warnings and one.number not in marks:
-            marks[one.number] = warnings.of(kind, value)
-        lease = leases[one.lease] if one.lease >= 0 else None
-        yield Sighting(
-            value, kind, _ROLES[one.role], one.client, one.user, _time(one.first), _time(one.last), one.count,
-            one.size if one.size >= 0 else None, name, sha256, one.lines, marks.get(one.number, ()), one.action,
-            (lease.host or None) if lease else None, (lease.mac or None) if lease else None)
-
-
-def merge(parts: Iterable[Iterable[Sighting]]) -> list[Sighting]:
-    """One list from many: the same indicator, client, machine, role and file become one sighting.
-    Destinations first, then by first time seen."""
-    by_key: dict[tuple[str | None, ...], Sighting] = {}
-    for part in parts:
-        for one in part:
-            key = (one.indicator, one.role, one.client, one.file, one.sha256, one.client_host, one.client_mac)
-            other = by_key.get(key)
-            by_key[key] = one if other is None else _both(other, one)
-    return sorted(by_key.values(), key=in_order)
-
-
-def in_order(s: Sighting) -> tuple[object, ...]:
-    return (_ROLES.index(s.role), s.first_seen is None, s.first_seen or "", s.indicator, s.client or "", s.file,
-            s.client_host or "", s.client_mac or "")
-
-
-def _both(a: Sighting, b: Sighting) -> Sighting:
-    firsts = [t for t in (a.first_seen, b.first_seen) if t]
-    lasts = [t for t in (a.last_seen, b.last_seen) if t]
-    sizes = [n for n in (a.bytes_out, b.bytes_out) if n is not None]
-    more = a if a.count >= b.count else b
-    return replace(
-        a, user=more.user or a.user or b.user, first_seen=min(firsts, default=None), last_seen=max(lasts, default=None),
-        count=a.count + b.count, bytes_out=sum(sizes) if sizes else None, action=more.action or a.action or b.action,
-        lines=tuple(sorted({*a.lines, *b.lines})[:MAX_LINES]), warning_lists=a.warning_lists or b.warning_lists)

@@ -8,12 +8,15 @@ A run that is stopped begins anew: it takes seconds a gigabyte. What children do
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
 from pathlib import Path
 
+from hikeshi.errors import HikeshiError
 from hikeshi.evidence import sandbox
 from hikeshi.evidence.acquire import acquire
 from hikeshi.evidence.source import Source
@@ -23,7 +26,7 @@ from hikeshi.model.sighting import Sighting
 from hikeshi.sweep import Compiled, Leases, compile_indicators, open_compiled
 from hikeshi.sweep import kernel as machine_code
 from hikeshi.sweep.leases import Grant, leases
-from hikeshi.sweep.sweeper import in_order, sightings_of
+from hikeshi.sweep.sightings import in_order, sightings_of
 from hikeshi.sweep.tallies import Part, Tallies
 from hikeshi.triage.reading import LIMITS, Zone, is_log, left_out, not_read, readable, workers_for
 
@@ -124,10 +127,17 @@ def sweep_sources(sources: Sequence[Source], indicators: IndicatorSet | Compiled
                         Zone.named(zone), format)
     result = SweepResult(compiled=compiled, leases=held, bytes=total,
                          skipped=[s.name for s in sources if s.size and not is_log(s)])
-    run = _Run(settings, result, wanted, workers, on_progress)
-    run.all()
+    # This process only waits: what it needs at the end can be loaded meanwhile.
+    loading = threading.Thread(target=_load_warnings, daemon=True)
+    loading.start()
+    _Run(settings, result, wanted, workers, on_progress).all()
     result.not_read.sort(key=lambda n: n.path)
     return result
+
+
+def _load_warnings() -> None:
+    with contextlib.suppress(HikeshiError):  # told when the lists are asked for
+        warning_lists()
 
 
 class _Run:
