@@ -26,6 +26,7 @@ _SURELY = 9.0  # so many signs of a note that it is one, whatever else it says
 _PROGRAM = 4.0
 _NOBODY = 2.5
 _FEWEST_WORDS = 40
+_OPENING = 2000
 _ITS_NAMES = ("ransom note", "ransomware note", "脅迫文", "勒索信", "записка вымогателей", "erpresserschreiben")
 _REPORTS = {"reporting", "advising", "manual", "beside"}
 _STAMPED = re.compile(
@@ -175,6 +176,7 @@ def _holds(folded: str, phrase: str) -> bool:
 
 def speaks_to_reader(text: str) -> bool:
     """Of a hundred words at least one is "you" or "your". Short texts, and languages we have no words of, pass."""
+    text = text[:_OPENING]  # keys and lists of files may follow
     signs = len(_CJK.findall(text))
     words = signs // 3 + sum(1 for word in _WORD.finditer(text) if not _CJK.match(word[0]))
     if words < _FEWEST_WORDS or len(_SMALL_WORDS.findall(text)) < words * 0.03:
