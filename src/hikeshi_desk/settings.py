@@ -1,7 +1,7 @@
 """Settings of the desk: everything comes from the data folder and a few environment variables.
 
 HIKESHI_DATA       the data folder (default ./hikeshi-data): database, spool, evidence, secret key
-HIKESHI_KNOWLEDGE  the folder of the knowledge pack in use and of trusted signers (default: knowledge in the data folder)
+HIKESHI_KNOWLEDGE  the folder of the knowledge pack in use and of trusted signers (default: knowledge in HIKESHI_DATA)
 DATABASE_URL       postgres://user:password@host:port/name for a team; default: SQLite in the data folder
 HIKESHI_HOSTS      host names the desk answers to, with commas (default: localhost and 127.0.0.1)
 HIKESHI_HTTPS      1 behind TLS: secure cookies and HSTS
