@@ -65,6 +65,7 @@ from hikeshi.parse.block import Lists
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.evtx import parse_evtx
 from hikeshi.parse.flat import load
+from hikeshi.parse.headed import BlockParser, behind_headers
 from hikeshi.parse.pieces import Piece, read_pieces
 from hikeshi.parse.prose import add_who_and_where
 from hikeshi.parse.stamps import stamp
@@ -454,9 +455,6 @@ def _cut(text: str, line: int, offset: int) -> Reject:
     return Reject("the line is longer than 1 MiB; its end was not read", line=line, offset=offset, raw=text[:_SHOWN])
 
 
-BlockParser = Callable[[Sequence[str], Context], tuple[Lists, list[int]]]
-
-
 def _by_block(name: str, parse_block: BlockParser, rows: int = 1 << 20) -> Callable[[File], Iterator[EventTable]]:
     """A reader for formats that are parsed as columns; odd lines go the slow way, in their place."""
 
@@ -740,7 +738,7 @@ FORMATS: tuple[Format, ...] = (
         ("paloalto.traffic", "paloalto.threat", "paloalto.system", "paloalto.globalprotect"),
         paloalto.claims,
         paloalto.parse_line,
-        _by_block("paloalto", paloalto.parse_block),
+        _by_block("paloalto", behind_headers(paloalto.parse_block)),
     ),
     _line_format(
         "squid",
@@ -749,7 +747,7 @@ FORMATS: tuple[Format, ...] = (
         ("squid.access",),
         squid.claims,
         squid.parse_line,
-        _by_block("squid", squid.parse_block),
+        _by_block("squid", behind_headers(squid.parse_block)),
     ),
     _line_format(
         "access",
@@ -758,7 +756,7 @@ FORMATS: tuple[Format, ...] = (
         ("web.access", "squid.access"),
         access.claims,
         access.parse_line,
-        _by_block("access", access.parse_block),
+        _by_block("access", behind_headers(access.parse_block)),
     ),
     _line_format(
         "web-error",

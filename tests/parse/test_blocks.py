@@ -1,0 +1,76 @@
+"""Reading many lines at once gives what reading them one by one gives."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta, timezone
+
+import pytest
+
+from hikeshi.events.table import TableBuilder
+from hikeshi.parse.context import Context
+from hikeshi.parse.registry import BY_NAME, any_line
+
+JST = timezone(timedelta(hours=9))
+
+
+def fortigate(rng: random.Random) -> str:
+    """A line of FortiOS with what may and may not be there, in the order of one of its kinds."""
+    pairs = [("date", "2024-10-14"), ("time", f"13:{rng.randrange(60):02d}:{rng.randrange(60):02d}")]
+    if rng.random() < 0.8:
+        pairs.append(("eventtime", rng.choice(["1728881200841267391", "1728881200", "0", "17288"])))
+    pairs += [("tz", rng.choice(["+0900", "-0730", ""])), ("logid", "0000000013"), ("type", rng.choice(["traffic", "utm", "event", "weather"]))]
+    pairs += [("subtype", rng.choice(["forward", "webfilter", "vpn", "system"])), ("level", "notice"), ("vd", "root")]
+    if rng.random() < 0.7:
+        pairs += [("srcip", rng.choice(["10.0.0.5", "2001:db8::5", "N/A", "host5"])), ("srcport", str(rng.randrange(70000)))]
+    if rng.random() < 0.4:
+        pairs += [("remip", rng.choice(["203.0.113.9", "0.0.0.0"])), ("ui", rng.choice(["https(203.0.113.8)", "jsconsole", "ssh(x)"]))]
+    if rng.random() < 0.7:
+        pairs += [("dstip", "192.0.2.7"), ("dstport", rng.choice(["443", "80", "8080"]))]
+    if rng.random() < 0.6:
+        pairs += [("user", rng.choice(["u1", "N/A", "CORP\\u1", "john,cn=john", "-", ""]))]
+    if rng.random() < 0.5:
+        pairs += [("hostname", rng.choice(["c2.example", "c2.example:8443", "192.0.2.7", "N/A"])), ("url", rng.choice(["/a b?c=1", "https://c2.example:8443/a", "", "//x/"]))]
+        pairs += [("service", rng.choice(["HTTPS", "HTTP"])), ("reqtype", "direct"), ("cat", "26")]
+    if rng.random() < 0.3:
+        pairs += [("qname", rng.choice(["Evil.Example.", "[evil.example]", "evil.example"])), ("dstname", "dc1.example")]
+    pairs += [("action", rng.choice(["close", "deny", "ssl-login-fail", "tunnel-up", "login"])), ("status", rng.choice(["success", "failed", "", "x"]))]
+    if rng.random() < 0.5:
+        pairs += [("sentbyte", str(rng.randrange(9999))), ("rcvdbyte", "7"), ("sentdelta", rng.choice(["5", ""]))]
+    pairs += [("msg", rng.choice(["File is infected", 'say \\"hi\\"', "", "日本語"]))]
+    bare = {"date", "time", "eventtime", "srcip", "srcport", "dstip", "dstport", "remip", "sentbyte", "rcvdbyte", "sentdelta", "cat"}
+    return " ".join(f"{k}={v}" if k in bare else f'{k}="{v}"' for k, v in pairs)
+
+
+def palo_alto(rng: random.Random) -> str:
+    kind = rng.choice(["TRAFFIC", "THREAT"])
+    tail = "900,700,200" if kind == "TRAFFIC" else '"c2.example/a,b",(9999),any'
+    return (
+        f"1,2024/09/11 05:26:40,0011C106739,{kind},url,2561,2024/09/11 05:26:{rng.randrange(60):02d},10.0.13.25,192.0.2.43,0.0.0.0,0.0.0.0,r,"
+        f"corp\\u{rng.randrange(5)},,ssl,vsys1,trust,untrust,e1,e2,l,2024/09/11 05:26:40,1,1,51000,443,0,0,0x0,tcp,allow,{tail}"
+    )
+
+
+def access(rng: random.Random) -> str:
+    return f'203.0.113.{rng.randrange(9)} - frank [10/Sep/2024:20:26:40 +0900] "GET /{rng.randrange(5)} HTTP/1.1" 200 2326 "-" "x"'
+
+
+MADE = {"fortigate": fortigate, "paloalto": palo_alto, "access": access}
+
+
+@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("head", ["", "<190>", "<14>Sep 10 20:26:4{n} fw{n} ", "<14>1 2024-09-10T20:26:4{n}+09:00 fw{n} app 9 - - "])
+def test_as_one_by_one(read, name, head):
+    rng = random.Random(len(head))
+    lines = [head.format(n=i % 7) + MADE[name](rng) for i in range(400)]
+    got = read("\n".join(lines) + "\n", zone=JST, format=name).rows
+    assert len(got) == len(lines)
+    for line, row in zip(lines, got, strict=True):
+        event = any_line(line, Context(JST, True), BY_NAME[name], lenient=False)
+        if event is None:
+            assert row["event.dataset"] == "unparsed"
+            continue
+        builder = TableBuilder()
+        builder.add(event.time, event.cells)
+        alone = next(iter(builder.build().iter_rows()))
+        assert {k: v for k, v in row.items() if not k.startswith("log.")} == alone, line
