@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from company import C2_ADDRESS, C2_IP, C2_NAME, C2_URL, JST, PROXY, Record
 
 from conftest import Made
 from hikeshi.events.time import format_utc, parse_iso
+from hikeshi.indicators.lists import from_values
 from hikeshi.respond.isolation import infected_hosts, isolation_list
 from hikeshi.respond.plan import load_plan
 from hikeshi.respond.result import Result, load_result
@@ -19,6 +21,7 @@ from hikeshi.respond.simulate import HOUR, Simulation, estimate, from_dict, simu
 from hikeshi.respond.targets import Target, target
 from hikeshi.respond.traffic import Traffic, traffic
 from hikeshi.respond.verify import LOGGED, compare, verify
+from hikeshi.triage.sweep import sweep_evidence
 
 TARGETS: tuple[Target, ...] = tuple(t for t in (target(v) for v in (C2_NAME, C2_IP, C2_URL)) if t)
 
@@ -74,6 +77,14 @@ def test_every_infected_machine_is_found_through_its_leases_and_none_is_wrong(co
     addresses = {c for (c,) in logs.sql("SELECT DISTINCT client FROM hit")}
     others = {h for (h,) in logs.sql("SELECT DISTINCT host FROM contact WHERE client IN (SELECT client FROM hit)")}
     assert len(addresses) > 100 and len(others) > 500
+
+
+def test_the_sweep_names_the_same_machines_by_their_leases(company: Made, tmp_path: Path) -> None:
+    made = company.company
+    made.write(tmp_path, range(made.block_day, made.block_day + 3))
+    swept = sweep_evidence([tmp_path], from_values([C2_NAME, C2_IP, C2_URL]), zone="Asia/Tokyo")
+    found = {str(s.client_host).lower().partition(".")[0] for s in swept.sightings if s.role == "destination"}
+    assert found == {*made.infected, made.late} and not swept.not_read
 
 
 def test_the_isolation_list_names_them_with_their_records(company: Made, result: Result, logs: Traffic) -> None:

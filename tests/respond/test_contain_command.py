@@ -101,6 +101,19 @@ def test_what_many_machines_use_is_not_blocked_silently(result_of: ResultOf, tmp
     assert "evil.example" in {r["value"] for r in made if r["state"] == "block"}
 
 
+def test_who_called_a_listed_place_is_to_be_isolated(result_of: ResultOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+                                                      ) -> None:
+    (tmp_path / "list.txt").write_text("evil.example\ncrowd.example\n")
+    crowd = [web(**{"destination.domain": "crowd.example", "url.full": "http://crowd.example/", "source.ip": f"10.0.2.{n}"})
+             for n in range(30)]
+    folder = result_of([web(**C2), web(), *crowd])
+    run(capsys, "blocklist", folder, "--indicators", tmp_path / "list.txt", "--out", tmp_path / "out")
+    isolate = [json.loads(line)["host"] for line in (tmp_path / "out" / "isolate.jsonl").read_text().splitlines()]
+    assert isolate == ["10.0.0.5"]  # not the thirty that use what everybody uses
+    told = {t["value"]: t["bystanders"] for t in json.loads((tmp_path / "out" / "simulation.json").read_text())["targets"]}
+    assert told["evil.example"] == 0
+
+
 def test_the_price_in_both_shapes(before: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, rows, _ = run(capsys, "simulate", before, "--json", "--out", tmp_path / "simulation.json")
     kinds = {r["kind"]: r for r in rows}

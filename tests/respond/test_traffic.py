@@ -148,3 +148,33 @@ def test_a_folder_that_is_no_result_is_told(tmp_path: Path) -> None:
 def test_no_events_at_all_is_told(result_of: ResultOf) -> None:
     with pytest.raises(InputError, match="no events"), traffic(load_result([result_of([])]).tables, Plan()):
         pass
+
+
+@pytest.mark.parametrize(("row", "open_"), [
+    (flow(**{"destination.ip": "192.0.2.40", "destination.port": 443}), True),
+    (flow(**{"destination.ip": "192.0.2.40", "destination.port": 8443}), False),
+    (flow(at="2026-11-01T14:59:59Z", **{"destination.ip": "192.0.2.40"}), False),  # the day before, in the plan's zone
+    (flow(at="2026-11-03T15:00:00Z", **{"destination.ip": "192.0.2.40"}), False),  # it ran out
+    (flow(**{"destination.ip": "192.0.2.41"}), False), (web(**{"destination.domain": "a.open.example"}), True),
+    (web(**{"destination.domain": "notopen.example"}), False),
+    ({"at": AT, "event.dataset": "bind", "event.action": "query", "source.ip": "10.0.0.5",
+      "dns.question.name": "ports.example"}, True)])
+def test_the_allow_list_has_ports_and_a_span(result_of: ResultOf, tmp_path: Path, row: dict[str, Any], open_: bool) -> None:
+    (tmp_path / "plan.toml").write_text(
+        'zone = "Asia/Tokyo"\n[[allow]]\ndestination = "192.0.2.40"\nports = [443]\nfrom = 2026-11-02\nuntil = 2026-11-04\n'
+        '[[allow]]\ndestination = "open.example"\n[[allow]]\ndestination = "ports.example"\nports = [443]\n')
+    result = load_result([result_of([row])])
+    with traffic(result.tables, load_plan(tmp_path / "plan.toml")) as logs:
+        told = simulate(logs)
+    assert told.cut_off is not None
+    assert (told.allowed.total, told.cut_off.use.total) == ((1, 0) if open_ else (0, 1))
+
+
+def test_flows_of_a_proxy_are_not_counted_twice_though_nobody_named_it(result_of: ResultOf) -> None:
+    asked = [web(**{"destination.domain": f"s{n}.example", "destination.ip": f"192.0.2.{n}"}) for n in range(1, 15)]
+    fetched = [flow(**{"source.ip": "10.0.0.250", "destination.ip": f"192.0.2.{n}"}) for n in range(1, 15)]
+    other = [flow(**{"source.ip": "10.0.0.251", "destination.ip": f"198.51.100.{n}"}) for n in range(1, 15)]
+    result = load_result([result_of([*asked, *fetched, *other])])
+    with traffic(result.tables, Plan()) as logs:
+        assert logs.proxies == {"10.0.0.250"}
+        assert simulate(logs).everything.requests == {"proxy": 14, "firewall": 14}

@@ -15,6 +15,7 @@ from hikeshi.model.evidence import RecordRef
 from hikeshi.model.finding import Confidence
 from hikeshi.model.text import Text
 from hikeshi.respond.result import Result, confidence_of, refs_of
+from hikeshi.respond.targets import LISTED
 from hikeshi.respond.traffic import Traffic
 
 _ALIVE = timedelta(hours=24)
@@ -75,9 +76,14 @@ class _Machine:
 
 
 def isolation_list(
-    result: Result, *, controllers: Collection[str] = (), logs: Traffic | None = None
+    result: Result,
+    *,
+    controllers: Collection[str] = (),
+    logs: Traffic | None = None,
+    only: Collection[str] | None = None,
 ) -> tuple[Isolation, ...]:
-    """From the case; with `logs`, also every machine that called a command server, found through its leases."""
+    """From the case; with `logs`, also every machine that called a command server or a listed place, found through
+    its leases. `only`: values that may accuse (what is held back accuses nobody)."""
     found: dict[str, _Machine] = {}
     spelt: dict[str, str] = {}
 
@@ -112,7 +118,7 @@ def isolation_list(
                 "spread", Text("ここから他の機器へ広がりました", "the attacker moved on from here"), entry
             )
     if logs is not None:
-        _from_logs(result, logs, machine)
+        _from_logs(result, logs, machine, only)
     wanted = {c.lower() for c in controllers}
     for name, one in found.items():
         if name.lower() in wanted or name.lower().partition(".")[0] in wanted:
@@ -136,13 +142,17 @@ def _line(one: _Machine, entry: dict[str, Any], newest: datetime | None) -> None
         one.add("traces", Text("指令サーバと通信しました", "it talked to a command server"), entry)
 
 
-def _from_logs(result: Result, logs: Traffic, machine: Any) -> None:
+def _from_logs(result: Result, logs: Traffic, machine: Any, only: Collection[str] | None) -> None:
     servers = {str(e.get("value", "")).lower() for e in result.part("c2")} | {
         str(s.get("indicator", "")).lower()
         for s in result.sightings
         if s.get("role") == "destination" and not s.get("warning_lists")
     }
-    numbers = [n for n, t in enumerate(logs.targets) if t.value in servers]
+    numbers = [
+        n
+        for n, t in enumerate(logs.targets)
+        if (t.value in servers or LISTED in t.reasons) and (only is None or t.value in only)
+    ]
     if not numbers:
         return
     span = logs.span()

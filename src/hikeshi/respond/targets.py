@@ -35,6 +35,7 @@ WHERE: dict[str, tuple[Control, ...]] = {
 _ORDER = ("high", "medium", "low")
 # The only characters that may stand in a URL of a list; everything else is percent-encoded first.
 _URL_SAFE = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]")
+LISTED = Text("指標リスト", "indicator list")
 _KEPT = 20  # records of one target
 
 
@@ -152,9 +153,8 @@ def targets_of(result: Result, lists: Sequence[Path] = (), *, include_low: bool 
                 ),
             )
     if lists:
-        given = Text("指標リスト", "indicator list")
         for indicator in load_indicators(lists):
-            _add(found, target(indicator.value, indicator.type, confidence="medium", reasons=[given]))
+            _add(found, target(indicator.value, indicator.type, confidence="medium", reasons=[LISTED]))
     kept = (t for t in found.values() if include_low or t.confidence != "low")
     return tuple(sorted(kept, key=lambda t: (_ORDER.index(t.confidence), t.type, t.value)))
 

@@ -71,11 +71,13 @@ def contain(
             severity(result, machines),
         )
     with traffic(result.tables, plan, targets, names=host_names(result)) as logs:
-        machines = isolation_list(result, controllers=controllers, logs=logs)
-        infected = infected_hosts(machines)
-        found = sort_targets(targets, plan, force=force, used_by=popular(logs, infected))
-        logs.keep({t.value for t in found.block})
-        told = simulate(logs, infected=infected)
+        # Popular among those the case does not accuse: else a place that everybody uses would accuse everybody.
+        base = infected_hosts(isolation_list(result, controllers=controllers))
+        found = sort_targets(targets, plan, force=force, used_by=popular(logs, base))
+        blocked = {t.value for t in found.block}
+        machines = isolation_list(result, controllers=controllers, logs=logs, only=blocked)
+        logs.keep(blocked)
+        told = simulate(logs, infected=infected_hosts(machines))
     return Containment(
         result,
         plan,
@@ -142,7 +144,9 @@ def opened(
     wanted = tuple(given.values()) or sort_targets(known, plan).block
     controllers = controllers_of(result, plan.domain_controllers)
     with traffic(result.tables, plan, wanted, names=host_names(result)) as logs:
-        yield logs, isolation_list(result, controllers=controllers, logs=logs), result
+        held = popular(logs, infected_hosts(isolation_list(result, controllers=controllers)))
+        only = {t.value for t in wanted if t.value not in held}
+        yield logs, isolation_list(result, controllers=controllers, logs=logs, only=only), result
 
 
 def table_of(state: State, paths: Sequence[Path], made: Path | None) -> list[dict[str, Any]]:

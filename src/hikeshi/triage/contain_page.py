@@ -4,6 +4,7 @@ what will break, how to undo. The report's own page shows it, in both languages.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from hikeshi.events.time import format_utc, from_datetime
@@ -33,12 +34,15 @@ STEPS = (
         "ファイアウォール、プロキシ、DNS、メールの順に遮断リストを入れます。まず1台で試します",
         "Load the block lists: firewall, proxy, DNS, mail; try one device first",
     ),
-    Text("入れたら contain mark で記録します", "Write each down with `contain mark`"),
+    Text("入れたら hikeshi contain mark で記録します", "Write each down with hikeshi contain mark"),
     Text(
         "切り離した後、感染していない端末からパスワードを変えます",
         "After isolation, change the passwords from a clean machine",
     ),
-    Text("1時間後と翌朝に contain verify で抜け道を確かめます", "After an hour and next morning: `contain verify`"),
+    Text(
+        "1時間後と翌朝に hikeshi contain verify で抜け道を確かめます",
+        "After an hour and next morning: hikeshi contain verify",
+    ),
     Text(
         "止まったと確かめてから、被害範囲の調査、復旧の順に進みます",
         "Only when it holds go on: how far it went, then recovery",
@@ -114,8 +118,6 @@ class _Page:
         return ja if self.language == "ja" else en
 
     def when(self, iso: str | None) -> str:
-        from datetime import datetime
-
         if not iso:
             return "–"
         return datetime.fromisoformat(iso).astimezone(self.told.plan.zone).strftime("%Y-%m-%d %H:%M")
@@ -213,11 +215,12 @@ class _Page:
             )
         use = told.simulation.block.use
         harmless = max((t.bystanders for t in told.simulation.targets), default=0)
+        days, people = told.simulation.days, self._people(use)
         details = [
             self.cell(
                 self.both(
-                    f"過去{told.simulation.days}日に {use.total:,}件、端末{use.hosts}台、利用者{use.users}人",
-                    f"In {told.simulation.days} days: {use.total:,} contacts, {use.hosts} machines, {use.users} users",
+                    f"過去{days}日に {use.total:,}件、端末{use.hosts}台、{people}",
+                    f"In {days} days: {use.total:,} contacts, {use.hosts} machines, {people}",
                 )
             )
         ]
@@ -371,7 +374,7 @@ class _Page:
                 Block(
                     "empty",
                     self.both(
-                        "確かめた上で止めるには contain blocklist --block 値 を付けて作り直します。"
+                        "確かめた上で止めるには hikeshi contain blocklist --block 値 を付けて作り直します。"
                         "社内・自組織・計画で止めないとした宛先は、それでも止めません。",
                         "To block one after looking, make the list again with --block VALUE. "
                         "Private, own and never_block places stay.",
@@ -393,6 +396,9 @@ class _Page:
         rows += [self._sum(w.name, w.use) for w in told.windows]
         rows.append(self._sum(self.both("許可リストで通るもの", "still open by the allow-list"), told.allowed))
         blocks: list[Block] = [*self.table(columns, rows, (4, 2, 2, 2, 2, 1, 1, 2))]
+        blocks.append(Block("heading", self.both("時間帯", "Hours of the day")))
+        blocks += self._clock(told.cut_off, told.days)
+        blocks.append(Block("heading", self.both("宛先(多い順)", "Destinations by rank")))
         blocks += self._ranked(told.cut_off)
         systems = [
             (
@@ -406,6 +412,8 @@ class _Page:
             )
             for s in told.cut_off.systems
         ]
+        if systems:
+            blocks.append(Block("heading", self.both("業務", "Business systems")))
         blocks += self.table(
             self.both(
                 "業務|件数|利用者|端末|1時間あたり|最も多い時間|1時間の影響",
@@ -426,6 +434,27 @@ class _Page:
             )
         )
         return Section("price", title, tuple(blocks))
+
+    def _people(self, use: Use) -> str:
+        if not use.users:
+            return self.both("利用者名はログにありません", "no user names in the logs")
+        return self.both(f"利用者{use.users}人", f"{use.users} users")
+
+    def _clock(self, scenario: Scenario, days: float) -> tuple[Block, ...]:
+        """The mean of each hour of the day, six hours a line: when a cut-off hurts least."""
+        sums = [0] * 24
+        for hour, counts in scenario.hourly.items():
+            sums[datetime.fromisoformat(hour).astimezone(self.told.plan.zone).hour] += sum(counts)
+        most = max(max(sums), 1)
+        rows = []
+        for first in range(0, 24, 6):
+            cells = [Cell(f"{first}:00–{first + 5}:59")]
+            for total in sums[first : first + 6]:
+                bar = "▇" * round(8 * total / most) or "·"
+                cells.append(Cell(f"{total / max(days, 1):,.0f} {bar}"))
+            rows.append(tuple(cells))
+        columns = [self.both("1日平均の件数", "Contacts, daily mean"), *(f"+{n}h" for n in range(6))]
+        return self.table(columns, rows, (3, 2, 2, 2, 2, 2, 2))
 
     def _ranked(self, scenario: Scenario) -> list[Block]:
         rows = [
