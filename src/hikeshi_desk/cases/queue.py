@@ -1,7 +1,8 @@
 """The queue: one row a case, ordered by what must be answered next; filters with their counts.
 
 Statements do not grow with the number of cases, nor does their cost: one for the counts (the finished are not counted:
-they only grow), one for the rows, one for those that a task due now lifts, one for the clocks. The rows come out of the index in their order; nothing is sorted.
+they only grow), one for the rows, one for those that a task due now lifts, one for the clocks. The rows come out of
+the index in their order; nothing is sorted.
 """
 
 from __future__ import annotations
