@@ -113,7 +113,10 @@ class Compiled:
             starts=arrays["starts"], ends=arrays["ends"], ranges6=arrays["ranges6"], plain=arrays["plain"],
             runs=arrays["runs"], has_v4=flags["v4"], has_v6=flags["v6"], has_idna=flags["idna"],
             numeric_last=flags["numeric_last"])
-        self._values = memoryview(arrays["values"])  # type: ignore[arg-type]
+        # Single elements of a memory view come as plain numbers, several times faster than numpy's.
+        self._values, self._offsets, self._types = (_view(arrays[k]) for k in ("values", "offsets", "types"))
+        self._first, self._entry_kinds, self._entry_numbers = (
+            _view(arrays[k]) for k in ("first", "entry_kinds", "entry_numbers"))
         self._urls: dict[int, UrlRule] = {}
 
     def __len__(self) -> int:
@@ -128,17 +131,15 @@ class Compiled:
         return self.flags["v6"]
 
     def value(self, number: int) -> str:
-        offsets = self.arrays["offsets"]
-        return str(self._values[offsets[number]:offsets[number + 1]], "utf-8")
+        return str(self._values[self._offsets[number]:self._offsets[number + 1]], "utf-8")
 
     def type(self, number: int) -> str:
-        return _TYPES[self.arrays["types"][number]]
+        return _TYPES[self._types[number]]
 
-    def entries(self, slot: int) -> Iterator[tuple[int, int]]:
+    def entries(self, slot: int) -> list[tuple[int, int]]:
         """(kind, indicator) of everything whose key may have this slot's fingerprint."""
-        first = self.arrays["first"]
-        a, b = int(first[slot]), int(first[slot + 1])
-        return zip(self.arrays["entry_kinds"][a:b].tolist(), self.arrays["entry_numbers"][a:b].tolist(), strict=True)
+        kinds, numbers = self._entry_kinds, self._entry_numbers
+        return [(kinds[i], numbers[i]) for i in range(self._first[slot], self._first[slot + 1])]
 
     def url(self, number: int) -> UrlRule:
         rule = self._urls.get(number)
@@ -240,6 +241,11 @@ class Compiled:
                 data = _raw(self.arrays[name])
                 yield data
                 yield bytes(-len(data) % _ALIGN)
+
+
+def _view(array: Array) -> Any:
+    flat: Any = np.ascontiguousarray(array)
+    return memoryview(flat)
 
 
 def _raw(array: Array) -> memoryview:

@@ -17,6 +17,7 @@ from hikeshi.events.time import NO_TIME
 
 MAX_LINES = 1000
 _COMPACT = 1 << 18
+_AT_ONCE = 1 << 16
 Array = npt.NDArray[Any]
 _KEYS = ("number", "role", "client", "lease", "user", "action")
 _DTYPES: dict[str, Any] = {
@@ -128,15 +129,20 @@ class Tallies:
         order = np.lexsort((line_numbers, of_line))
         line_numbers = line_numbers[order]
         bounds = np.searchsorted(of_line[order], np.arange(len(starts) + 1))
-        for i, at in enumerate(starts.tolist()):
-            client, person, act = int(columns["client"][at]), int(user[i]), int(action[i])
-            lines = line_numbers[bounds[i]:min(bounds[i + 1], bounds[i] + MAX_LINES)]
-            yield Sum(
-                int(columns["number"][at]), int(columns["role"][at]),
-                self.clients.texts[client] if client >= 0 else None, int(columns["lease"][at]),
-                self.users.texts[person] if person >= 0 else None, self.actions.texts[act] if act >= 0 else None,
-                int(first[i]) if first[i] != _LATEST else NO_TIME, int(last[i]), int(count[i]),
-                int(size[i]) if sized[i] >= 0 else -1, tuple(lines.tolist()))
+        first = np.where(first == _LATEST, NO_TIME, first)
+        size = np.where(sized >= 0, size, -1)
+        ends = np.minimum(bounds[1:], bounds[:-1] + MAX_LINES)
+        # None stands at the end of each list of texts, where -1 finds it.
+        clients, users, actions = ([*n.texts, None] for n in (self.clients, self.users, self.actions))
+        for begin in range(0, len(starts), _AT_ONCE):
+            part = slice(begin, begin + _AT_ONCE)
+            at = starts[part]
+            for number, role, client, lease, person, act, since, until, times, sent, a, b in zip(
+                    *(columns[k][at].tolist() for k in _KEYS[:4]), user[part].tolist(), action[part].tolist(),
+                    first[part].tolist(), last[part].tolist(), count[part].tolist(), size[part].tolist(),
+                    bounds[:-1][part].tolist(), ends[part].tolist(), strict=True):
+                yield Sum(number, role, clients[client], lease, users[person], actions[act], since, until, times, sent,
+                          tuple(line_numbers[a:b].tolist()))
 
     @staticmethod
     def _nothing() -> tuple[dict[str, Array], Array, Array]:

@@ -25,7 +25,7 @@ from hikeshi.events.time import NO_TIME, format_utc, zone_name
 from hikeshi.evidence.source import Source
 from hikeshi.parse.registry import detect_format, parse_source
 from hikeshi.parse.windows import add_ecs_columns
-from hikeshi.sweep import Compiled, Sweeper
+from hikeshi.sweep import Compiled, Leases, Sweeper
 from hikeshi.trace import Digest, Gathered, digest
 from hikeshi.triage.findings import RECORDS_KEPT, Detection
 from hikeshi.triage.reading import Zone
@@ -41,6 +41,7 @@ class Settings:
     rules: CompiledRules
     indicators: Compiled | None
     zone: Zone
+    leases: Leases = field(default_factory=Leases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class _Analysis:
     def __init__(self, context: Context, source: Source, folder: Path, result: FileResult) -> None:
         self.matcher, self.source, self.folder, self.result = context.matcher, source, folder, result
         indicators = context.settings.indicators
-        self.sweeper = Sweeper(indicators) if indicators is not None else None
+        self.sweeper = Sweeper(indicators, context.settings.leases) if indicators is not None else None
         self.digests = Gathered()
         self.hours: Counter[int] = Counter()
         self.reasons: Counter[str] = Counter()

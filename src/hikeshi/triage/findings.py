@@ -84,17 +84,21 @@ def sighting_findings(sightings: Iterable[Sighting]) -> list[Finding]:
     for s in sightings:
         reached = s.role == "destination"
         records = tuple(RecordRef(s.file, s.sha256, line=n) for n in s.lines[:RECORDS_KEPT])
-        who = s.client or "?"
+        machine = s.client_host or s.client_mac
+        who = f"{s.client} ({machine})" if s.client and machine else s.client or "?"
         out.append(Finding(
             id=_id("sighting", s.indicator, who, s.file), kind="sighting",
             severity="high" if reached and not s.warning_lists else "low",
-            title=Text(f"リストにある{_kind(s)}への接続" if reached else f"リストにある{_kind(s)}の記載",
+            title=Text(f"リストにある{_kind(s)}への接続" if reached else f"リストにある{_kind(s)}からの着信"
+                       if s.role == "source" else f"リストにある{_kind(s)}の記載",
                        f"Contact with a listed {s.indicator_type}" if reached
+                       else f"Contact from a listed {s.indicator_type}" if s.role == "source"
                        else f"A listed {s.indicator_type} is mentioned"),
             when=s.first_seen, records=records,
             reason=Text(f"{who} と {s.indicator}: {s.count:,} 回", f"{who} and {s.indicator}: {s.count:,} times"),
             next_action=_CUT_OFF if reached else _CHECK,
-            hosts=(who,) if s.client else (), accounts=(s.user,) if s.user else (), indicators=(s.indicator,),
+            hosts=tuple(dict.fromkeys(h for h in (s.client_host, s.client) if h)),
+            accounts=(s.user,) if s.user else (), indicators=(s.indicator,),
             confidence="high" if reached else "low", count=s.count))
     return sorted(out, key=_order)
 

@@ -21,7 +21,6 @@ from hikeshi.evidence.acquire import Acquired, acquire
 from hikeshi.evidence.manifest import manifest
 from hikeshi.evidence.source import Source
 from hikeshi.identify import Examined
-from hikeshi.indicators import load_indicators
 from hikeshi.knowledge.load import DATA
 from hikeshi.model.case import Case, NotRead
 from hikeshi.model.evidence import EvidenceItem
@@ -29,7 +28,7 @@ from hikeshi.model.finding import Finding
 from hikeshi.model.sighting import Sighting
 from hikeshi.model.text import Text
 from hikeshi.report import Activity, ReportInput, write_report
-from hikeshi.sweep import Compiled, compile_indicators, merge
+from hikeshi.sweep import Compiled, compile_lists, is_compiled, merge, open_compiled
 from hikeshi.trace import Digest, build_story
 from hikeshi.triage import output
 from hikeshi.triage.file import FileResult, Order, Settings
@@ -103,8 +102,10 @@ def _indicators(paths: Sequence[Path]) -> tuple[Compiled | None, int]:
     """The compiled list and how many lines of it could not be used."""
     if not paths:
         return None, 0
-    loaded = load_indicators(paths)
-    return compile_indicators(loaded), loaded.skipped
+    if len(paths) == 1 and is_compiled(paths[0]):
+        return open_compiled(paths[0]), 0
+    compiled, loaded = compile_lists(paths)
+    return compiled, loaded.skipped
 
 
 def _settings_key(rules: Rules, indicators: Sequence[Path], zone: str | None) -> str:
@@ -131,6 +132,12 @@ class _Run:
         examined, failed = examine_all(files, workers=self.workers, on_progress=self.on_progress)
         self.not_read += failed
         notes = {e.facts.path for e in examined if e.is_note or e.facts.is_encrypted}
+        if self.settings.indicators is not None:
+            from hikeshi.triage.sweep import gather_leases
+
+            # An unreadable lease log is told as a log: it is analysed like the others.
+            held, _ = gather_leases(self.acquired.sources, zone=self.settings.zone, workers=self.workers)
+            self.settings = replace(self.settings, leases=held)
         self.analyse([s for s in self.acquired.sources if is_log(s) and s.name not in notes])
         self.on_progress("story", 0, 1)
         named = identification(examined)

@@ -217,7 +217,7 @@ def _by_file(parts: Sequence[tuple[int, FilePart]],
     return out
 
 
-def gather_leases(sources: Sequence[Source], *, zone: str | None = None, workers: int | None = None,
+def gather_leases(sources: Sequence[Source], *, zone: Zone, workers: int | None = None,
                   named: bool = False) -> tuple[Leases, list[NotRead]]:
     """Spans from DHCP logs: all of `sources` if they were `named` as such, else those whose name says so."""
     wanted = [s for s in sources if is_log(s) and (
@@ -228,7 +228,7 @@ def gather_leases(sources: Sequence[Source], *, zone: str | None = None, workers
     problems = []
     tasks = (sandbox.Task(str(i), s) for i, s in enumerate(wanted))
     for outcome in sandbox.run("hikeshi.triage.sweep_part:read_leases", tasks,
-                               setup="hikeshi.triage.sweep_part:zone_of_leases", setup_argument=Zone.named(zone),
+                               setup="hikeshi.triage.sweep_part:zone_of_leases", setup_argument=zone,
                                workers=workers_for(workers, len(wanted)), limits=LIMITS,
                                readable=readable(wanted)):
         if outcome.error is not None:
@@ -252,7 +252,7 @@ def sweep_evidence(paths: Iterable[Path], indicators: IndicatorSet | Compiled, *
             given = acquire(list(lease_logs), Path(work) / "leases", workers=workers)
             closed += [left_out(name, reason) for name, reason in given.not_read]
             beside = given.sources
-        held, problems = gather_leases(beside, zone=zone, workers=workers, named=bool(lease_logs))
+        held, problems = gather_leases(beside, zone=Zone.named(zone), workers=workers, named=bool(lease_logs))
         result = sweep_sources(acquired.sources, indicators, Path(work), held=held, workers=workers, zone=zone,
                                format=format, on_progress=on_progress)
         result.not_read = sorted([*closed, *problems, *result.not_read], key=lambda n: n.path)
