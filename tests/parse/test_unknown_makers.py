@@ -119,3 +119,39 @@ def test_days_before_months_where_the_file_shows_it(read):
     assert [r["@timestamp"] for r in rows] == ["2024-10-09T20:26:40Z", "2024-10-25T20:26:40Z"]
     rows = read("Date,Source IP,User\n09/10/2024 20:26:40,10.0.0.5,u1\n09/25/2024 20:26:40,10.0.0.5,u1\n").rows
     assert [r["@timestamp"] for r in rows] == ["2024-09-10T20:26:40Z", "2024-09-25T20:26:40Z"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('<14>1 2024-09-10T20:26:40.123+09:00 srx1 RT_FLOW - RT_FLOW_SESSION_CREATE [junos@2636 source-address="10.0.0.5" source-port="51000" destination-address="192.0.2.7" destination-port="443" username="u1"]',
+         {"source.ip": "10.0.0.5", "source.port": 51000, "destination.ip": "192.0.2.7", "destination.port": 443, "user.name": "u1", "@timestamp": "2024-09-10T11:26:40.123000Z"}),
+        ('<134>1 2024-09-10T11:26:40Z cp1 gateway 1234 - [action:"Accept"; src:"10.0.0.5"; dst:"192.0.2.7"; s_port:"51000"; user:"u1"]',
+         {"source.ip": "10.0.0.5", "destination.ip": "192.0.2.7", "user.name": "u1", "event.outcome": "success"}),
+        ("<134>1 1725967600.5 mx1 urls src=10.0.0.5:51000 dst=192.0.2.7:443 mac=AA:BB:CC:DD:EE:FF request: GET https://c2.example/a",
+         {"source.ip": "10.0.0.5", "source.port": 51000, "url.full": "https://c2.example/a", "@timestamp": "2024-09-10T11:26:40.500000Z"}),
+        ("type=USER_LOGIN msg=audit(1725967600.123:99): pid=1 uid=0 auid=1000 msg='op=login acct=\"u1\" addr=203.0.113.9 res=success'",
+         {"source.ip": "203.0.113.9", "user.name": "u1", "@timestamp": "2024-09-10T11:26:40.123000Z"}),
+        ("Sep 10 20:26:40 mail dovecot: imap-login: Login: user=<u1>, method=PLAIN, rip=203.0.113.9, lip=192.0.2.1, mpid=9, TLS",
+         {"source.ip": "203.0.113.9", "destination.ip": "192.0.2.1", "user.name": "u1"}),
+        ("Sep 10 20:26:40 sw1 99: %SEC_LOGIN-5-LOGIN_SUCCESS: Login Success [user: u1] [Source: 10.0.0.5] [localport: 22] at 20:26:40 JST", {"source.ip": "10.0.0.5", "user.name": "u1"}),
+        ("Sep 10 20:26:40 sw1 99: %SEC-6-IPACCESSLOGP: list 101 denied tcp 203.0.113.9(50001) -> 192.0.2.1(22), 1 packet",
+         {"source.ip": "203.0.113.9", "source.port": 50001, "destination.ip": "192.0.2.1", "destination.port": 22}),
+        ("Sep 10 20:26:40 wg firewall: Allow 1-Trusted 0-External 60 tcp 20 63 10.0.0.5 192.0.2.7 51000 443 offset 10", {"source.ip": "10.0.0.5", "destination.port": 443}),
+        ("Sep 10 20:26:40 dns dnsmasq[9]: query[A] Evil.Example from 10.0.0.5", {"source.ip": "10.0.0.5", "dns.question.name": "evil.example"}),
+        ("Sep 10 20:26:40 dns unbound: [9:0] info: 10.0.0.5 evil.example. A IN", {"source.ip": "10.0.0.5", "dns.question.name": "evil.example"}),
+        ("Sep 10 20:26:40 ldap slapd[9]: conn=1000 fd=12 ACCEPT from IP=203.0.113.9:50001 (IP=0.0.0.0:389)", {"source.ip": "203.0.113.9", "source.port": 50001}),
+        ('{"ActionType":"ConnectionSuccess","LocalIP":"10.0.0.5","LocalPort":51000,"RemoteIP":"192.0.2.7","RemotePort":443,"RemoteUrl":"https://c2.example/","InitiatingProcessAccountName":"u1","Timestamp":"2024-09-10T11:26:40Z"}',
+         {"source.ip": "10.0.0.5", "destination.ip": "192.0.2.7", "destination.port": 443, "user.name": "u1"}),
+        ("Sep 10 20:26:40 ha haproxy[9]: 10.0.0.5:51000 [10/Sep/2024:20:26:40.123] fe be/srv 0/0/0/1/1 200 131 - - ---- 1/1/0/0/0 0/0 \"GET /a HTTP/1.1\"",
+         {"source.ip": "10.0.0.5", "source.port": 51000, "url.full": "/a"}),
+    ],
+)
+def test_shapes_of_many_devices(read, line, expected):
+    row = read(line + "\n", zone=JST).rows[0]
+    assert {k: row.get(k) for k in expected} == expected
+
+
+def test_a_server_has_its_client_on_the_remote_side(read):
+    row = read('{"LocalIP":"192.0.2.7","RemoteIP":"203.0.113.9","Timestamp":"2024-09-10T11:26:40Z","UserName":"u1"}\n').rows[0]
+    assert (row["source.ip"], row["destination.ip"]) == ("203.0.113.9", "192.0.2.7")

@@ -6,11 +6,17 @@ import re
 
 from hikeshi.events.time import NO_TIME
 from hikeshi.parse.context import CONFIDENCE, Context, Event
-from hikeshi.parse.names import add_by_hint, map_record
+from hikeshi.parse.names import add_by_hint, finish, map_record
+from hikeshi.parse.prose import add_who_and_where
+from hikeshi.parse.stamps import stamp
 from hikeshi.parse.syslog import Header, header_cells
 
 _KEY = re.compile(r"(?<![^\s,;|(\[{])([A-Za-z_@][\w.@/\-]{0,63})=", re.ASCII)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"(?=[\s,;|)\]}]|\Z)', re.DOTALL)
+# Check Point and others: action:"Accept"; src:"192.0.2.1"; …
+_COLON = re.compile(r'(?<![\w"])([A-Za-z_][\w.-]{0,63}):\s?"([^"]*)"')
+_AUDIT = re.compile(r"\baudit\((\d{10}\.\d{1,6}):\d+\)")
+_ASKED = re.compile(r"\brequest: ([A-Z]{3,10}|UNKNOWN) (https?://\S+)")
 _PLAIN_QUOTED = re.compile(r'"([^"]*)"')
 
 
@@ -18,6 +24,8 @@ def pairs(text: str) -> tuple[dict[str, str], str]:
     """All keys with their values, and the text before the first key. A repeated key keeps its
     values, joined by a comma."""
     found: dict[str, str] = {}
+    if text.count('":') < 3 and len(colons := _COLON.findall(text)) > max(2, text.count("=")):
+        return dict(reversed(colons)), text[: text.find(colons[0][0] + ":")].strip(" [")
     match = _KEY.search(text)
     if match is None:
         return found, text
@@ -42,9 +50,14 @@ def pairs(text: str) -> tuple[dict[str, str], str]:
 def claims(body: str, header: Header | None) -> bool:
     """At least three pairs, and hardly any text around them."""
     if body.count("=") < 3:
-        return False
+        return (
+            body.count(':"') + body.count(': "') >= 3
+            and len(_COLON.findall(body[:4000])) >= 3
+            and body.lstrip()[:1] != "{"
+        )
     keys = list(_KEY.finditer(body[:4000]))
-    return len(keys) >= 3 and keys[0].start() <= 60
+    # Behind a longer sentence only where most of the line is pairs.
+    return len(keys) >= 3 and keys[0].start() <= (60 if len(keys) < 8 else 300)
 
 
 def parse_line(body: str, header: Header | None, context: Context) -> Event | None:
@@ -52,6 +65,17 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     if len(record) < 3:
         return None
     event = map_record(record, context, dataset="keyvalue")
+    if asked := _ASKED.search(body):
+        event.cells["url.full"] = asked[2]
+        if asked[1] != "UNKNOWN":
+            event.cells["http.request.method"] = asked[1]
+        finish(event.cells)
+    if "source.ip" not in event.cells:
+        add_who_and_where(event.cells, body)
+    if event.time == NO_TIME and (audit := _AUDIT.search(body)) and (when := stamp(audit[1], context)):
+        event.cells["event.timezone"] = when.zone
+        event.cells.pop("event.original_time", None)
+        event = Event(when.time, event.cells)
     event.cells[CONFIDENCE] = "low" if add_by_hint(event.cells, record) else "medium"
     return with_header(event, header, context, lead)
 

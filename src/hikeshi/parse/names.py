@@ -100,6 +100,7 @@ def map_record(
     used: set[str] = set()
     when: Stamp | None = None
     targets = dict(plan(tuple(record), dialect))
+    _by_endpoint(targets, record)
     zone = next((record[n] for n in targets.pop("zone", ()) if own_zone(record[n])), None)
     dates, clocks = targets.pop("date", ()), targets.pop("clock", ())
     pair = next(
@@ -142,6 +143,20 @@ def map_record(
     if when.note:
         cells["time.note"] = when.note
     return Event(when.time, cells)
+
+
+def _by_endpoint(targets: dict[str, tuple[str, ...]], record: Mapping[str, str]) -> None:
+    """A program on a host writes its own side as local, a server its client as remote."""
+    at = {plain_name(name): name for name in record}
+    if "remoteip" not in at or "localip" not in at:
+        return
+    if not any(
+        k.startswith("initiatingprocess") or k in ("actiontype", "remoteurl", "processname", "image") for k in at
+    ):
+        return
+    targets["source"], targets["destination"] = (at["localip"],), (at["remoteip"],)
+    if "localport" in at and "remoteport" in at:
+        targets["source.port"], targets["destination.port"] = (at["localport"],), (at["remoteport"],)
 
 
 _DATE = re.compile(
@@ -212,7 +227,7 @@ def _put_status(cells: dict[str, Any], target: str, value: str) -> bool:
 
 
 def _put_user(cells: dict[str, Any], target: str, value: str) -> bool:
-    name, domain = account(value)
+    name, domain = account(value.strip("<>"))
     if name is None or len(name) > 256 or "\n" in name:
         return False
     cells.setdefault("user.name", name)

@@ -14,7 +14,7 @@ _ADDRESS = r"\[?(\d{1,3}(?:\.\d{1,3}){3}|(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-
 _PLACE = (
     r"(?:\s+[\w-]+(?:\.[\w-]+)+\s?(?=[\[(]))?"
     # An interface in front ("outside:192.0.2.1/443"); behind a slash a small number is a mask.
-    rf"\s?[=:]?\s?(?:host |IP |address |peer |interface )?['\"<(]?(?:[A-Za-z][\w-]{{0,30}}:)?{_ADDRESS}"
+    rf"\s?[=:]?\s?(?:host |IP[ =]|address |peer |interface )?['\"<(]?(?:[A-Za-z][\w-]{{0,30}}:)?{_ADDRESS}"
     r"(?:[:#](\d{1,5})\b|/(\d{3,5})\b|,? port[ =](\d{1,5}))?"
 )
 _SOURCE = re.compile(
@@ -29,14 +29,23 @@ _USERS = (
     re.compile(r"\bfor user ([\w.@\\$-]{1,64})"),
     re.compile(r"\bfor (?:(?:invalid|illegal) user )?([\w.@\\$-]{1,64}) from \S*\d"),
     re.compile(r"\b(?:invalid|illegal|authenticating|unknown) user ([\w.@\\$-]{1,64})(?: |\Z)", re.IGNORECASE),
+    re.compile(r"\[user(?:name)?: ?([\w.@\\$-]{1,64})\]", re.IGNORECASE),
     re.compile(r"\bby user ([\w.@\\$-]{1,64})"),
     re.compile(r"\b[Uu]ser ([\w.@\\$-]{1,64}) (?:from|logged|at|has logged|authenticated|failed|was|connected)\b"),
 )
 # "192.0.2.1:5000 -> 192.0.2.7:443", with the port behind a colon or a slash.
 _FLOW = re.compile(
-    r"(?<![\w.])((?:\d{1,3}\.){3}\d{1,3})(?:[:/](\d{1,5}))? ?(?:-+>|=+>|→|»|>) ?((?:\d{1,3}\.){3}\d{1,3})(?:[:/]("
-    r"\d{1,5}))?(?![\w.])"
+    r"(?<![\w.])((?:\d{1,3}\.){3}\d{1,3})(?:[:/(](\d{1,5})\)?)? ?(?:-+>|=+>|→|»|>) ?"
+    r"((?:\d{1,3}\.){3}\d{1,3})(?:[:/(](\d{1,5})\)?)?(?![\w.])"
 )
+# "tcp 10.0.0.5 192.0.2.7 51000 443"
+_FOUR = re.compile(r"(?<![\w.])((?:\d{1,3}\.){3}\d{1,3}) ((?:\d{1,3}\.){3}\d{1,3}) (\d{1,5}) (\d{1,5})(?![\w.:])")
+# Name servers: "query[A] evil.example from 10.0.0.5", "info: 10.0.0.5 evil.example. A IN".
+_ASKED = (
+    re.compile(r"\bquery\[\w+\] (\S+) from (\S+)"),
+    re.compile(r"\bquery: (\S+) IN [A-Z]+()"),
+)
+_UNBOUND = re.compile(r"\binfo: (\S+) (\S+)\. [A-Z]+ IN\b")
 # mail and web servers: "name[192.0.2.1]"
 _NAMED = re.compile(
     r"(?<![\w.])[\w-]+(?:\.[\w-]+)*\[((?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]*:[0-9A-Fa-f:]+)(?:/\d{1,3})?\]"
@@ -51,6 +60,20 @@ _LONGEST = 4000
 def add_who_and_where(cells: dict[str, object], message: str) -> None:
     """Add source, destination and user to `cells` where the message plainly names them."""
     text = message[:_LONGEST]
+    four = _FOUR.search(text)
+    if four and "source.ip" not in cells and ip(four[1]) and ip(four[2]):
+        cells["source.ip"], cells["destination.ip"] = four[1], four[2]
+        for side, number in (("source", four[3]), ("destination", four[4])):
+            if port(number) is not None:
+                cells.setdefault(f"{side}.port", port(number))
+    asked = next((m for p in _ASKED if (m := p.search(text))), None)
+    name, client = (asked[1], asked[2]) if asked else ("", "")
+    if not asked and (unbound := _UNBOUND.search(text)):
+        client, name = unbound[1], unbound[2]
+    if name:
+        cells.setdefault("dns.question.name", name.rstrip(".").lower())
+        if address := ip(client):
+            cells.setdefault("source.ip", address)
     flow = _FLOW.search(text)
     if flow and "source.ip" not in cells and ip(flow[1]) and ip(flow[3]):
         for side, address, number in (("source", flow[1], flow[2]), ("destination", flow[3], flow[4])):

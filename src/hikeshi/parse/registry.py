@@ -419,7 +419,8 @@ def _by_line(
     """A reader for formats of one event a line; a line of another format goes to its own parser."""
 
     def parse(file: File) -> Iterator[EventTable]:
-        own = BY_NAME.get(name)
+        # Pairs are in the lines of many makers: theirs are asked first, line by line.
+        own = BY_NAME.get(name) if name != "keyvalue" else None
         first = own if own is not None and own.parse_line is not None else None
         rows = _Rows(file)
         for block in file.blocks():

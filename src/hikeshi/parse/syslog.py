@@ -12,6 +12,7 @@ from hikeshi.events.time import NO_TIME
 from hikeshi.parse.content import guess
 from hikeshi.parse.content import split as split_values
 from hikeshi.parse.context import CONFIDENCE, Context, Event
+from hikeshi.parse.names import add_by_hint, map_record
 from hikeshi.parse.prose import add_who_and_where
 from hikeshi.parse.stamps import Stamp, stamp
 
@@ -29,6 +30,8 @@ class Header(NamedTuple):
 
 _PRIORITY = re.compile(r"\s*<(\d{1,3})>")
 _RFC5424 = re.compile(r"1 (\S+) (\S+) (\S+) (\S+) (\S+) ?")
+# Some devices write the epoch: "<134>1 1725967600.123456789 fw1 flows …".
+_EPOCH = re.compile(r"(?:1 )?(\d{10}\.\d{1,9}) ([A-Za-z0-9_.-]+) +(?=\S)")
 _DATA = re.compile(r'(-|(?:\[[^\s"\]=]+(?: [^\s"=\]]+="(?:[^"\\]|\\.)*")*\])+) ?')
 _STAMP = re.compile(
     r"(?:\d{1,10}: )?"  # Cisco's sequence number
@@ -48,7 +51,7 @@ def split(line: str) -> tuple[Header | None, str]:
     """(header, message); (None, line) if there is no syslog header."""
     match = _PRIORITY.match(line)
     priority, rest = (match[1], line[match.end() :]) if match else (None, line)
-    if match and (found := _RFC5424.match(rest)):
+    if match and (found := _RFC5424.match(rest)) and not _EPOCH.match(rest):
         when, host, app, pid, _ = (None if g == "-" else g for g in found.groups())
         body = rest[found.end() :]
         data = _DATA.match(body)
@@ -57,6 +60,8 @@ def split(line: str) -> tuple[Header | None, str]:
         return Header(when, host, app, pid, priority, None if not data or data[1] == "-" else data[1]), body.lstrip(
             "\ufeff"
         )
+    if match and (epoch := _EPOCH.match(rest)):
+        return Header(epoch[1], epoch[2], None, None, priority), rest[epoch.end() :]
     when_match = _STAMP.match(rest)
     if not when_match:
         if priority is None:
@@ -123,6 +128,8 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     if header.host:
         cells["host.name"] = header.host
     cells["event.dataset"] = "syslog"
+    if header.data and len(record := _elements(header.data)) > 2:
+        return _structured(header, record, body, cells, when, context)
     cells["message"] = body
     add_who_and_where(cells, body)
     if "source.ip" not in cells and (values := split_values(body)):
@@ -137,3 +144,26 @@ def _by_looks(cells: dict[str, object], values: list[str], context: Context) -> 
         for name, value in found.items():
             cells.setdefault(name, value)
         cells[CONFIDENCE] = "low"
+
+
+_ELEMENT = re.compile(r'([^\s"=\]\[]+)="((?:[^"\\]|\\.)*)"')
+
+
+def _elements(data: str) -> dict[str, str]:
+    """Names and values of RFC 5424's structured data."""
+    return {name: re.sub(r'\\(["\\\]])', r"\1", value) for name, value in _ELEMENT.findall(data)}
+
+
+def _structured(
+    header: Header, record: dict[str, str], body: str, cells: dict[str, object], when: Stamp | None, context: Context
+) -> Event:
+    """A record whose values stand in the header: by names, as key=value is."""
+    event = map_record(record, context, dataset="syslog")
+    event.cells[CONFIDENCE] = "low" if add_by_hint(event.cells, record) else "medium"
+    cells.pop("syslog.structured_data", None)
+    merged = {**cells, **event.cells, "message": body} if body.strip() else {**cells, **event.cells}
+    # The header's time has its zone; one inside may not.
+    if when is not None:
+        merged.pop("event.original_time", None)
+        return timed(when, merged)
+    return Event(event.time, merged)
