@@ -55,6 +55,15 @@ def test_formats_with_a_parser_keep_their_accuracy(scored, field, floor):
     assert counts["right"] / counts["asserted"] >= floor
 
 
+@pytest.mark.parametrize(
+    ("field", "floor"),
+    [("source_ip", 0.97), ("dest_ip", 0.97), ("dest_host", 0.94), ("user", 0.91), ("url", 0.95), ("time", 0.97), ("all", 0.95)],
+)
+def test_all_makers_together(scored, field, floor):
+    counts = scored["all"]["fields"][field]
+    assert counts["right"] / counts["asserted"] >= floor
+
+
 @pytest.mark.parametrize("how", ["mine", "all", "each"])
 def test_no_message_is_lost_and_none_crashes(scored, how):
     counts = scored[how]["counts"]
