@@ -1,97 +1,24 @@
-"""The generated company as events, made once for all tests that look at it."""
+"""The generated company as events, made once for all tests that look at it; results from single events."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pyarrow.parquet as pq
 import pytest
 
-from hikeshi.events.table import ARROW_SCHEMA, TableBuilder
+from hikeshi.events.table import TableBuilder
 from hikeshi.events.time import parse_iso
-from hikeshi.evidence.source import Source
-from hikeshi.parse.registry import parse_source
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from company import Company
-
-ResultOf = Callable[..., Path]
-
-
-def write_events(job: tuple[Path, str, Path]) -> Path:
-    """One log as triage writes its events."""
-    path, name, out = job
-    source = Source(path, name, "0" * 64, path.stat().st_size, kind="text", encoding="utf-8")
-    with pq.ParquetWriter(out, ARROW_SCHEMA, compression="zstd") as writer:
-        for table in parse_source(source, zone=ZoneInfo("Asia/Tokyo"), zone_assumed=False):
-            writer.write_table(table.to_arrow())
-    return out
-
-
-def events_of(folder: Path, out: Path) -> list[Path]:
-    """Every log of a folder, on all cores."""
-    out.mkdir(parents=True, exist_ok=True)
-    logs = [p for p in sorted(folder.rglob("*")) if p.is_file()]
-    jobs = [(p, str(p.relative_to(folder)), out / f"{n:04}.parquet") for n, p in enumerate(logs)]
-    with multiprocessing.get_context("spawn").Pool(2, initializer=_path, initargs=(list(sys.path),)) as pool:
-        return pool.map(write_events, jobs, chunksize=4)
-
-
-def _path(entries: Sequence[str]) -> None:
-    sys.path[:] = entries
-
-
-@dataclass(frozen=True)
-class Made:
-    company: Company
-    result: Path  # a folder as `hikeshi triage --out` leaves it, with its events only
-    plan: Path
-
-
-PLAN = """
-zone = "Asia/Tokyo"
-own_domains = ["corp.example"]
-decider = "CISO"
-
-[[allow]]
-destination = "pay.bank.example"
-ports = [443]
-
-[[allow]]
-destination = "192.0.2.123"
-ports = [123]
-
-[[window]]
-name = "noon"
-days = ["mon", "tue", "wed", "thu", "fri"]
-start = "11:30"
-end = "13:30"
-
-[[window]]
-name = "late Friday over midnight"
-days = ["fri"]
-start = "16:00"
-end = "02:00"
-
-[[system]]
-name = "orders"
-destinations = ["order.partner.example"]
-impact_per_hour = "300,000 JPY"
-windows = ["noon"]
-
-[[contact]]
-name = "Incident lead"
-by = "radio"
-"""
+from respond_helpers import PLAN, Made, ResultOf, events_of
 
 
 @pytest.fixture(scope="session")

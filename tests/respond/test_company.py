@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from company import C2_ADDRESS, C2_IP, C2_NAME, C2_URL, JST, PROXY, Record
+from respond_helpers import Made
 
-from conftest import Made
 from hikeshi.events.time import format_utc, parse_iso
 from hikeshi.indicators.lists import from_values
 from hikeshi.respond.isolation import infected_hosts, isolation_list

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from respond_helpers import ResultOf, entry, flow, host, web
 from rich.cells import cell_len
-from test_orders import entry, host
-from test_traffic import flow, web
 
-from conftest import ResultOf
 from hikeshi.cli.main import main
 from hikeshi.respond.blocklist import blocked_targets
 

@@ -5,22 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from respond_helpers import ResultOf, entry, host
 
-from conftest import ResultOf
 from hikeshi.respond.accounts import KRBTGT_WAIT_HOURS, account_list
 from hikeshi.respond.isolation import controllers_of, isolation_list
 from hikeshi.respond.result import load_result
-
-REF = [{"path": "a.evtx", "sha256": "ab" * 32, "record_id": 7}]
-
-
-def entry(**more: Any) -> dict[str, Any]:
-    return {"confidence": "high", "records": REF, **more}
-
-
-def host(name: str, last: str = "2026-11-02T10:00:00Z") -> dict[str, Any]:
-    return entry(name=name, addresses=[], first="2026-11-02T01:00:00Z", last=last, reasons=[])
-
 
 CASE = {
     "compromised_hosts": [host(n) for n in ("PC-SPREAD", "DC01", "PC-ENC", "FS-THEFT", "PC-C2", "PC-OLD", "PC-PLAIN")],

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from respond_helpers import AT, ResultOf, flow, web
 
-from conftest import ResultOf
 from hikeshi.errors import DamagedInput, InputError
 from hikeshi.respond.leases import LONGEST, spans
 from hikeshi.respond.plan import Plan, load_plan
@@ -16,19 +16,6 @@ from hikeshi.respond.simulate import simulate
 from hikeshi.respond.targets import target
 from hikeshi.respond.traffic import traffic, url_matches
 from hikeshi.respond.verify import verify
-
-AT = "2026-11-02T01:00:00Z"
-
-
-def web(**more: Any) -> dict[str, Any]:
-    return {"at": AT, "event.dataset": "squid.access", "event.action": "TCP_MISS", "source.ip": "10.0.0.5",
-            "url.full": "http://site.example/", "destination.domain": "site.example", "destination.ip": "192.0.2.1",
-            "http.response.status_code": 200, **more}
-
-
-def flow(**more: Any) -> dict[str, Any]:
-    return {"at": AT, "event.dataset": "fortinet.traffic", "event.action": "close", "source.ip": "10.0.0.5",
-            "destination.ip": "192.0.2.1", "destination.port": 443, "source.bytes": 100, **more}
 
 
 def contacts(folder: Path, *values: str, plan: Plan | None = None) -> list[tuple[Any, ...]]:
