@@ -88,3 +88,20 @@ def test_the_screen_is_defanged_and_a_hostile_log_stays_inert(tmp_path, listed):
     result = run(tmp_path / "a.log", "--indicators", listed)
     assert "evil[.]example" in result.output and "\x1b" not in result.output and "\x07" not in result.output
     assert "Next:" in result.output and result.output.index("1 contact ") < result.output.index("evil[.]example")
+
+
+def test_a_compiled_list_and_no_machine_code_give_the_same_answers(evidence, listed, tmp_path, monkeypatch):
+    from hikeshi.cli.indicators import command as indicators
+    from hikeshi.errors import UsageError
+
+    ready = tmp_path / "list.hksweep"
+    monkeypatch.setenv("HIKESHI_KERNEL", "off")
+    made = CliRunner().invoke(indicators, ["compile", str(listed), "--out", str(ready)])
+    assert made.exit_code == 0 and "slower" in made.stderr and "Next:" in made.stdout
+    slowly = run(evidence, "--indicators", ready, "--json")
+    monkeypatch.delenv("HIKESHI_KERNEL")
+    monkeypatch.delenv("HIKESHI_CACHE", raising=False)
+    assert run(evidence, "--indicators", ready, "--json").stdout == slowly.stdout == run(evidence, "--indicators", listed, "--json").stdout != ""
+    with pytest.raises(UsageError):
+        run(evidence, "--indicators", ready, "--indicators", listed)
+    assert run(evidence, "--json").exit_code == 2
