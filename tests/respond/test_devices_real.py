@@ -221,7 +221,7 @@ servers = []
 def reach(address):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     server = socket.socket(family); server.bind((address, 0)); server.listen(); servers.append(server)
-    client = socket.socket(family); client.settimeout(3)
+    client = socket.socket(family); client.settimeout(20)
     try:
         client.connect((address, server.getsockname()[1])); return "open"
     except OSError as error:
@@ -249,7 +249,7 @@ def test_nftables_refuses_listed_addresses_and_undo_opens_them(tmp_path: Path) -
     done = subprocess.run([*inside, sys.executable, str(tmp_path / "try.py"), nft, str(folder / "hikeshi.nft"),
                            str(folder / "undo.nft")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    assert done.stdout.splitlines() == [  # a loaded machine is slow, never refused
         "before open open open open open", "listed refused refused refused open open", "undone open open open open open"]
 
 
