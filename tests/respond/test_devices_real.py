@@ -213,18 +213,22 @@ import socket, subprocess, sys
 def run(*call): subprocess.run(call, check=True)
 nft = sys.argv[1]
 run("ip", "link", "set", "lo", "up")
-for address in ("203.0.113.66/32", "203.0.113.67/32", "198.51.100.9/32"):
+for address in ("192.0.2.1/32", "203.0.113.66/32", "203.0.113.67/32", "198.51.100.9/32"):
     run("ip", "addr", "add", address, "dev", "lo")
-for address in ("2001:db8::66/128", "2001:db8::67/128"):
+for address in ("2001:db8:ffff::1/128", "2001:db8::66/128", "2001:db8::67/128"):
     run("ip", "-6", "addr", "add", address, "dev", "lo", "nodad")
 servers = []
 def reach(address):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     server = socket.socket(family); server.bind((address, 0)); server.listen(); servers.append(server)
     client = socket.socket(family); client.settimeout(20)
+    # From an address of its own: the answer to a listed one would be refused too.
+    client.bind(("2001:db8:ffff::1" if ":" in address else "192.0.2.1", 0))
     try:
         client.connect((address, server.getsockname()[1])); return "open"
-    except OSError as error:
+    except TimeoutError:
+        return "silent"
+    except OSError:
         return "refused"
     finally:
         client.close()

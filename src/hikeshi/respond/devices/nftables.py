@@ -27,6 +27,9 @@ def render(job: Job) -> Device:
         body += [
             f"    chain {hook} {{",
             f"        type filter hook {hook} priority -10; policy accept;",
+            # A reset ends a connection at once; told by ICMP alone, a program of this machine goes on trying.
+            "        ip daddr @addresses4 meta l4proto tcp counter reject with tcp reset",
+            "        ip6 daddr @addresses6 meta l4proto tcp counter reject with tcp reset",
             "        ip daddr @addresses4 counter reject with icmpx type admin-prohibited",
             "        ip6 daddr @addresses6 counter reject with icmpx type admin-prohibited",
             "    }",
