@@ -32,7 +32,7 @@ _HELD = 200_000  # sightings on the screen's account
 @click.option("--leases", "lease_logs", multiple=True, type=click.Path(path_type=Path),
               help="DHCP logs: which machine had an address when. [default: those among the evidence] DHCPログ")
 @click.option("--discover", "discovering", is_flag=True,
-              help="Also look without a list: beacons, destinations only infected clients use, uploads. "
+              help="Also look without a list: beacons, places only infected clients go to, uploads. "
                    "リストにない通信先")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line. JSON Lines")
 @click.option("--zone", help="Zone of times that name none, e.g. Asia/Tokyo or +09:00. 時刻帯")
