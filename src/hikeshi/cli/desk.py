@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import date, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,34 @@ def mail_key(act: str, data: Path) -> None:
         raise UsageError(str(fault)) from fault
 
 
+@command.command("report")
+@_DATA
+@click.option("--year", required=True, type=click.IntRange(2000, 2200), help="Of which year. 対象の年")
+@click.option("--as-of", "until", type=click.DateTime(["%Y-%m-%d"]),
+              help="The last day that counts. [default: today, or the year's last] 何日までの記録か")
+@click.option("--language", type=click.Choice(["ja", "en"]), default="ja", show_default=True, help="言語")
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
+              help="Markdown; must not exist. 出力先")
+def yearly(data: Path, year: int, until: datetime | None, language: str, out: Path) -> None:
+    """Write the yearly technical report's skeleton. 年次技術レポートのひな形
+
+    Figures by kind, month, way in and family with the two years before, rounded so that no single case shows, and
+    places for the author. The same data and day give the same file.
+    """
+    _open_desk(data)
+    today = datetime.now().astimezone().date()
+    last = until.date() if until else min(date(year, 12, 31), max(today, date(year, 1, 1)))
+    if last.year < year:
+        raise UsageError("the last day lies before the year", hint=f"give a day of {year} or later")
+    written = import_module("hikeshi_desk.analysis.yearly").report(year, last, language)
+    try:
+        with out.open("x", encoding="utf-8", newline="\n") as file:
+            file.write(written)
+    except OSError as fault:
+        raise OutputError(f"{out}: {fault.strerror}", hint="choose a new file in a folder you may write to") from fault
+    say(f"{out} に書き出しました。読んでから公開してください。 Written to {out}: read it before you publish it.")
+
+
 @command.command("audit-head")
 @_DATA
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path),
@@ -120,9 +149,14 @@ def audit_export(data: Path, out: Path) -> None:
 
 
 def _audit_log(data: Path) -> Any:
+    _open_desk(data)
+    return import_module("hikeshi_desk.audit.log")
+
+
+def _open_desk(data: Path) -> None:
+    """The desk's settings and models, for a folder that is a desk's. Raises UsageError."""
     os.environ["HIKESHI_DATA"] = str(data.absolute())
     os.environ["DJANGO_SETTINGS_MODULE"] = "hikeshi_desk.settings"
     if not os.environ.get("DATABASE_URL") and not (data / "desk.sqlite3").exists():
         raise UsageError(f"{data}: no desk's data folder", hint="the folder that `hikeshi serve --data` opened")
     import_module("django").setup()
-    return import_module("hikeshi_desk.audit.log")

@@ -20,9 +20,9 @@ from hikeshi_desk.audit.log import record
 from hikeshi_desk.cases import acts
 from hikeshi_desk.cases.models import Case
 
-# The kinds that hikeshi.trace.entry tells apart, and two that people know from elsewhere.
+# The kinds that hikeshi.trace.entry tells apart, and those that people know from elsewhere.
 KINDS = ("vpn_credential", "exposed_rdp", "brute_force", "web_shell", "mail_attachment", "remote_tool", "vulnerability",
-         "supplier")
+         "supplier", "remote_maintenance", "web_defacement")
 SURE = ("low", "medium", "high")
 _CVE = re.compile(r"CVE-(\d{4})-(\d{4,7})", re.ASCII | re.IGNORECASE)
 _LONGEST_NAME, _LONGEST_PRODUCT, _LONGEST_REASON = 100, 100, 500

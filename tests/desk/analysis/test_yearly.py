@@ -1,0 +1,119 @@
+"""The yearly technical report: the same from the same data and day, and no single case in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import hikeshi
+from hikeshi_desk.analysis import yearly
+from hikeshi_desk.analysis.models import Analysis, Sign, State
+from hikeshi_desk.analysis.signs import key_of
+from hikeshi_desk.cases.models import Case
+
+pytestmark = pytest.mark.django_db
+BEGAN = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
+CANARIES = ("canary-host", "203.0.113.77", "カナリア商事", "canary@example.jp")
+
+
+@pytest.fixture
+def opened(consult):
+    def make(count: int = 1, at: datetime = BEGAN, *, family: str = "", way: str = "", way_at: datetime | None = None,
+             incident: str = "ransomware", ended: datetime | None = None) -> list[Case]:
+        cases = []
+        for _ in range(count):
+            case = consult(f"{CANARIES[0]} {CANARIES[1]}", incident=incident)
+            Case.objects.filter(pk=case.pk).update(opened_at=at, asker_name=CANARIES[2], contact=CANARIES[3])
+            confirmed = {"way": {"kind": way, "at": (way_at or at).isoformat(), "product": CANARIES[0]}} if way else {}
+            Analysis.objects.update_or_create(case=case, defaults={
+                "state": State.DONE, "finished_at": ended or at, "confirmed": confirmed})
+            if family:
+                Sign.objects.create(case=case, kind="family", key=key_of("family", family))
+            cases.append(case)
+        return cases
+    return make
+
+
+def row(written: str, name: str) -> list[str]:
+    line = next(line for line in written.splitlines() if line.startswith(f"| {name} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")][1:]
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "0"), (1, "1–2"), (2, "1–2"), (3, "5"), (7, "5"), (8, "10"), (23, "25")])
+def test_numbers_leave_rounded(count, told):
+    assert yearly.shown(count) == told
+
+
+def test_years_stand_beside_each_other_and_nothing_names_a_case(opened):
+    cases = [*opened(8, family="Medusa", way="web_shell"), *opened(4, BEGAN - timedelta(days=365), way="mail_attachment"),
+             *opened(1, BEGAN - timedelta(days=4 * 365))]
+    for language in ("ja", "en"):
+        written = yearly.report(2026, date(2026, 12, 31), language)
+        assert not [one for one in (*CANARIES, *(case.number for case in cases), str(cases[0].pk)) if one in written]
+    assert row(written, "Consultations") == ["0", "5", "10"] and row(written, "03") == ["0", "5", "10"]
+    assert row(written, "Web shell") == ["0", "0", "10"] and row(written, key_of("family", "Medusa")[7:]) == ["0", "0", "10"]
+    for name in ("A changed website", "Remote access left open for maintenance"):  # the whole list of ways, seen or not
+        assert row(written, name) == ["0", "0", "0"]
+
+
+def test_the_difference_of_two_numbers_shows_no_single_case(opened):
+    opened(5, incident="ransomware")
+    before = yearly.report(2026, date(2026, 12, 31), "en")
+    opened(1, incident="phishing")
+    after = yearly.report(2026, date(2026, 12, 31), "en")
+    assert row(before, "Consultations") == row(after, "Consultations") == ["0", "0", "5"]
+    assert "1–2" in row(after, "Phishing")[2] if "| Phishing |" in after else re.search(r"\| 1–2 \|", after)
+
+
+def test_what_came_after_the_day_does_not_count_and_the_rest_stays_the_same(opened):
+    opened(6, family="Medusa", way="web_shell")
+    early = yearly.report(2026, date(2026, 6, 30), "ja")
+    opened(9, datetime(2026, 7, 3, tzinfo=UTC), family="Akira", way="brute_force")
+    opened(3, family="Akira", way="brute_force", way_at=datetime(2026, 8, 1, tzinfo=UTC), ended=datetime(2026, 8, 1, tzinfo=UTC))
+    again = yearly.report(2026, date(2026, 6, 30), "ja")
+    assert row(again, "相談")[2] == "10"  # nine were there by then; what was found out later was not
+    assert early.split("## 3.")[1] == again.split("## 3.")[1]
+    assert yearly.report(2026, date(2026, 12, 31), "ja") == yearly.report(2026, date(2026, 12, 31), "ja") != again
+
+
+def test_the_day_is_that_of_the_desk(opened):
+    opened(4, datetime(2025, 12, 31, 15, 30, tzinfo=UTC))  # half past midnight on New Year's Day in Japan
+    assert row(yearly.report(2026, date(2026, 1, 1), "en"), "01") == ["0", "0", "5"]
+
+
+def test_an_empty_desk_has_a_report_too(db):
+    written = yearly.report(2026, date(2026, 12, 31), "ja")
+    assert row(written, "相談") == ["0", "0", "0"] and written.count("\n## ") == 7
+
+
+def test_a_name_from_data_cannot_change_the_page(opened):
+    opened(3, family="x|y](http://evil.example)<script>")
+    written = yearly.report(2026, date(2026, 12, 31), "en")
+    assert "<script" not in written and "](" not in written
+
+
+def test_the_command_writes_it_once_and_says_what_is_wrong(tmp_path):
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        environment = {key: value for key, value in os.environ.items()
+                       if not key.startswith(("HIKESHI_", "DJANGO_", "DATABASE_"))}
+        environment["PYTHONPATH"] = str(Path(hikeshi.__file__).parents[1])
+        return subprocess.run([sys.executable, "-m", "hikeshi", "desk", *words], env=environment, capture_output=True,
+                              text=True, timeout=120, check=False)
+
+    data, out = tmp_path / "desk", tmp_path / "report.md"
+    data.mkdir()
+    wanted = ("report", "--data", str(data), "--year", "2026", "--as-of", "2026-06-30", "--out", str(out))
+    refused = run(*wanted)
+    assert refused.returncode == 2 and "no desk's data folder" in refused.stderr and "Traceback" not in refused.stderr
+    assert run("seed", "--data", str(data), "--cases", "30", "--years", "2").returncode == 0
+    done = run(*wanted)
+    assert done.returncode == 0, done.stderr
+    assert "2026-06-30" in out.read_text(encoding="utf-8")
+    assert run(*wanted).returncode == 4  # nothing is overwritten
+    assert run(*wanted[:6], "2025-12-31", *wanted[7:]).returncode == 2
