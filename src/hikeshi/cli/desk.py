@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import date, datetime
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -88,22 +88,22 @@ def mail_key(act: str, data: Path) -> None:
 @_DATA
 @click.option("--year", required=True, type=click.IntRange(2000, 2200), help="Of which year. 対象の年")
 @click.option("--as-of", "until", type=click.DateTime(["%Y-%m-%d"]),
-              help="The last day that counts. [default: today, or the year's last] 何日までの記録か")
+              help="30 June or 31 December: the last day that counts. [default: the last one] 何日までの記録か")
 @click.option("--language", type=click.Choice(["ja", "en"]), default="ja", show_default=True, help="言語")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path),
               help="Markdown; must not exist. 出力先")
-def yearly(data: Path, year: int, until: datetime | None, language: str, out: Path) -> None:
+def technical_report(data: Path, year: int, until: datetime | None, language: str, out: Path) -> None:
     """Write the yearly technical report's skeleton. 年次技術レポートのひな形
 
     Figures by kind, month, way in and family with the two years before, rounded so that no single case shows, and
     places for the author. The same data and day give the same file.
     """
     _open_desk(data)
-    today = datetime.now().astimezone().date()
-    last = until.date() if until else min(date(year, 12, 31), max(today, date(year, 1, 1)))
-    if last.year < year:
-        raise UsageError("the last day lies before the year", hint=f"give a day of {year} or later")
-    written = import_module("hikeshi_desk.analysis.yearly").report(year, last, language)
+    yearly = import_module("hikeshi_desk.analysis.yearly")
+    last = until.date() if until else yearly.last_end(year, datetime.now().astimezone().date())
+    if last.year < year or not yearly.is_end(last):
+        raise UsageError("a report is as of the end of a half-year", hint=f"give {year}-06-30, {year}-12-31 or later")
+    written = yearly.report(year, last, language)
     try:
         with out.open("x", encoding="utf-8", newline="\n") as file:
             file.write(written)
