@@ -209,7 +209,7 @@ def test_bind_denies_the_existence_of_what_is_listed(resolver: int, name: str, k
 
 # In a network namespace of its own: no rule of ours ever reaches this machine.
 _NFT = """
-import socket, subprocess, sys
+import socket, subprocess, sys, time
 def run(*call): subprocess.run(call, check=True)
 nft = sys.argv[1]
 run("ip", "link", "set", "lo", "up")
@@ -228,12 +228,18 @@ def reach(address):
         client.connect((address, server.getsockname()[1])); return "open"
     except TimeoutError:
         return "silent"
-    except OSError:
+    except ConnectionRefusedError:
         return "refused"
+    except OSError as error:
+        return str(error)
     finally:
         client.close()
+def ready(address, until=time.monotonic() + 20):  # a new address is usable a moment later
+    while (found := reach(address)) != "open" and time.monotonic() < until:
+        time.sleep(0.2)
+    return found
 every = ("203.0.113.66", "198.51.100.9", "2001:db8::66", "203.0.113.67", "2001:db8::67")
-print("before", *(reach(a) for a in every))
+print("before", *(ready(a) for a in every))
 run(nft, "-f", sys.argv[2]); run(nft, "-f", sys.argv[2])
 print("listed", *(reach(a) for a in every))
 run(nft, "-f", sys.argv[3])
