@@ -33,7 +33,7 @@ class Served:
             self.process = subprocess.Popen(command, env=kept | environment, stdout=out, stderr=out, cwd=folder)
         self.url = ""
 
-    def wait(self, seconds: float = 90) -> Served:
+    def wait(self, seconds: float = 300) -> Served:
         """Until pages are answered."""
         until = time.monotonic() + seconds
         while True:
@@ -85,7 +85,7 @@ def one_row(desk: Served, question: str, *values: object) -> tuple[object, ...] 
     return None
 
 
-def wait_for_analysis(page, case: str, seconds: float = 90) -> None:
+def wait_for_analysis(page, case: str, seconds: float = 300) -> None:
     """Look at the case page again and again in a browser that is signed in."""
     until = time.monotonic() + seconds
     while page.locator("#analysis .state.done").count() == 0:

@@ -54,7 +54,7 @@ class Handler:
         """A code that was not used yet: those of the half minute before and after count too."""
         from hikeshi_desk.accounts.totp import code_at
 
-        until = time.monotonic() + 40
+        until = time.monotonic() + 300
         while time.monotonic() < until:
             now = int(time.time()) // 30
             step = next((one for one in (now - 1, now, now + 1) if one > max(self.used, default=0)), None)
@@ -140,7 +140,7 @@ def opened_office(chromium, desk: Served, handler: Handler | None = None):
     handler = handler or Handler()
     context = chromium.new_context(base_url=desk.url, viewport={"width": 1280, "height": 900}, locale="ja-JP",
                                    reduced_motion="reduce")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     page.goto(desk.setup_link)
     fields = {"name": "責任者", "desk": "市の相談窓口", "email": EMAIL, "password": PASSWORD, "again": PASSWORD}
@@ -180,7 +180,7 @@ class Consultee:
         self.context = chromium.new_context(base_url=desk.url, viewport={"width": width, "height": 844},
                                             java_script_enabled=script, reduced_motion="reduce",
                                             locale="en-GB" if language == "en" else "ja-JP")
-        self.context.set_default_timeout(20_000)
+        self.context.set_default_timeout(60_000)
         self.page = self.context.new_page()
         self.page.goto("/")
         assert self.page.locator("html").get_attribute("lang") == language

@@ -74,12 +74,12 @@ def test_a_stopped_run_leaves_no_copies_of_evidence_behind(tmp_path, log, number
             "import sys; from hikeshi.cli.main import main; sys.exit(main())"
     process = subprocess.Popen([sys.executable, "-c", start, "identify", "-"], stdin=held, stderr=subprocess.PIPE,
                                stdout=subprocess.PIPE, env=environment(tmp_path, TMPDIR=str(temporary)))
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not list(temporary.iterdir()) and time.monotonic() < until:
         time.sleep(0.02)
     assert list(temporary.iterdir())
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
     os.close(held)
     assert process.returncode == code, said
     assert list(temporary.iterdir()) == []

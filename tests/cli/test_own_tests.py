@@ -61,7 +61,7 @@ def test_the_real_script_starts_a_server_or_says_why_not(capfd):
     question = ("import os, psycopg; c = psycopg.connect(os.environ['DATABASE_URL']); "
                 "print(c.execute('SHOW fsync').fetchone()[0], c.execute('SELECT 1').fetchone()[0])")
     done = subprocess.run([sys.executable, str(own_tests.POSTGRES), sys.executable, "-c", question],
-                          capture_output=True, text=True, timeout=120, check=False)
+                          capture_output=True, text=True, timeout=300, check=False)
     if done.returncode == own_tests.NO_POSTGRES:
         assert done.stderr.strip()
         pytest.skip(done.stderr.strip())

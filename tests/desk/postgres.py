@@ -121,7 +121,7 @@ def _running(bin_folder: Path, who: pwd.struct_passwd | None, folder: Path) -> I
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(call, cwd="/", stdout=log, stderr=log, preexec_fn=_die_with_parent, **_as(who))
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while subprocess.run([bin_folder / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)],
                              check=False).returncode:
             if server.poll() is not None or time.monotonic() > until:

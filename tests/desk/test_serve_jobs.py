@@ -103,7 +103,7 @@ def a_desk_with_work(tmp_path):
             jobs = database.execute("SELECT status FROM django_tasks_database_dbtaskresult").fetchall()
         return analysis, ",".join(sorted(status for status, in jobs))
 
-    def until(what, seconds: float = 180) -> None:
+    def until(what, seconds: float = 300) -> None:
         end = time.monotonic() + seconds
         while not what(*state()):
             assert time.monotonic() < end and started[-1].poll() is None, (state(), (tmp_path / "log").read_text()[-3000:])

@@ -33,7 +33,7 @@ def database():
         pytest.skip(str(why))
 
 
-def wait_for(what, log: Path, process: subprocess.Popen, seconds: float = 120):
+def wait_for(what, log: Path, process: subprocess.Popen, seconds: float = 300):
     until = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < until and process.poll() is None, log.read_text()[-3000:]

@@ -57,7 +57,7 @@ class Served:
                 for one in [*child.children(recursive=True), child]:
                     one.kill()
 
-    def wait_for(self, what: Any, seconds: float = 60) -> None:
+    def wait_for(self, what: Any, seconds: float = 300) -> None:
         until = time.monotonic() + seconds
         while not what():
             assert time.monotonic() < until and self.process.poll() is None, self.log.read_text()
@@ -78,7 +78,7 @@ class Served:
         run = subprocess.run(
             [sys.executable, "-c", f"import django, json; django.setup()\n{lines}\nprint(json.dumps(told))"],
             env=self.environment | {"HIKESHI_DATA": str(self.data), "DJANGO_SETTINGS_MODULE": "hikeshi_desk.settings"},
-            capture_output=True, text=True, timeout=60, check=False)
+            capture_output=True, text=True, timeout=300, check=False)
         assert run.returncode == 0, run.stderr
         return json.loads(run.stdout.splitlines()[-1])
 

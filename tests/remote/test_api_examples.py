@@ -29,7 +29,7 @@ def test_every_example_of_the_page_works(served):
     for block in re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S):
         for command in re.findall(r"^(?:printf|curl).*\n(?: .*\n)*", block, re.M):
             run = subprocess.run(["sh", "-c", command], env=served.environment | known, capture_output=True, text=True,
-                                 timeout=60, check=False)
+                                 timeout=300, check=False)
             assert run.returncode == 0, (command, run.stdout, run.stderr)
             told = json.loads(run.stdout)
             ran += 1

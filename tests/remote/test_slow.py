@@ -56,10 +56,10 @@ def test_fifty_slow_ones_leave_the_desk_answering(served, lines):
 def test_an_upload_that_ends_in_the_middle_leaves_nothing(served, lines):
     incoming = served.data / "spool" / "incoming"
     line = _line(served, lines, FORM + os.urandom(3 << 20))
-    served.wait_for(lambda: incoming.exists() and any(path.stat().st_size for path in incoming.iterdir()), 30)
+    served.wait_for(lambda: incoming.exists() and any(path.stat().st_size for path in incoming.iterdir()), 240)
     with contextlib.suppress(OSError):  # the desk may have closed it already
         line.shutdown(socket.SHUT_RDWR)
-    served.wait_for(lambda: not any(path.is_file() for path in incoming.iterdir()), 45)
+    served.wait_for(lambda: not any(path.is_file() for path in incoming.iterdir()), 240)
     assert "Traceback" not in served.log.read_text() and "127.0.0.1" not in served.log.read_text()
 
 

@@ -40,7 +40,7 @@ def evidence(tmp_path):
 
 def _run(served, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "hikeshi", "submit", *arguments, "--to", served.url],
-                          env=served.environment | more, capture_output=True, text=True, timeout=120, check=False)
+                          env=served.environment | more, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_evidence_goes_there_and_the_code_reads_the_answer(served, evidence):
@@ -82,7 +82,7 @@ def test_a_killed_client_goes_on_where_it_stopped(served, evidence, tmp_path):
     def standing() -> int:
         return json.loads(served.get(f"/api/v1/uploads/{before['upload']}", Upload_Key=before["upload_key"])[1])["offset"]
 
-    served.wait_for(lambda: standing() > 0, 30)
+    served.wait_for(lambda: standing() > 0, 240)
     run = _run(served, *arguments, "--resume")
     assert run.returncode == 0, run.stderr
     assert standing() == plan([evidence]).size  # the same upload, no second one
@@ -142,7 +142,7 @@ def test_changed_files_begin_anew(served, evidence, tmp_path):
 def test_what_can_t_be_sent_says_why(served, tmp_path, arguments, code, words):
     (tmp_path / "a.log").write_text("x")
     run = subprocess.run([sys.executable, "-m", "hikeshi", "submit", "--to", served.url, *arguments, str(tmp_path / "a.log")],
-                         env=served.environment, capture_output=True, text=True, timeout=60, check=False)
+                         env=served.environment, capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == code and "Traceback" not in run.stderr and "Next" in run.stderr, run.stderr
     assert words in run.stderr or words in run.stdout or code == 4
 

@@ -126,7 +126,7 @@ def test_the_command_writes_it_once_and_says_what_is_wrong(tmp_path):
                        if not key.startswith(("HIKESHI_", "DJANGO_", "DATABASE_"))}
         environment["PYTHONPATH"] = str(Path(hikeshi.__file__).parents[1])
         return subprocess.run([sys.executable, "-m", "hikeshi", "desk", *words], env=environment, capture_output=True,
-                              text=True, timeout=120, check=False)
+                              text=True, timeout=300, check=False)
 
     data, out = tmp_path / "desk", tmp_path / "report.md"
     data.mkdir()

@@ -158,5 +158,5 @@ def test_writers_at_the_same_time_make_one_chain(tmp_path):
     # On a real file: a database in memory has one writer only.
     environment = os.environ | {"HIKESHI_DATA": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3] / "src")}
     done = subprocess.run([sys.executable, "-c", _WRITERS], env=environment, capture_output=True, text=True,
-                          timeout=120, check=False)
+                          timeout=300, check=False)
     assert done.stdout.split() == ["40", "None"], done.stderr

@@ -41,7 +41,7 @@ for index in range(60):
 def _run(data: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HIKESHI_", "DJANGO_", "DATABASE_"))}
     environment |= {"HIKESHI_DATA": str(data), "PYTHONPATH": str(SOURCE), "DJANGO_SETTINGS_MODULE": "hikeshi_desk.settings"}
-    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 def _hikeshi(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -77,7 +77,7 @@ def _verdict(path: Path, *words: str) -> int:
 def test_what_nobody_touched_holds_as_export_and_as_database(desk, export, head):
     for path in (desk / "log.jsonl", desk / "desk.sqlite3"):
         done = subprocess.run([sys.executable, "-I", str(PROGRAM), str(path), "--head", head, "--head-file",
-                               str(desk / "heads")], capture_output=True, text=True, timeout=60, check=False)
+                               str(desk / "heads")], capture_output=True, text=True, timeout=300, check=False)
         assert (done.returncode, done.stdout) == (0, f"holds: 60 rows, head {head}\n"), done.stderr
     assert json.loads((desk / "heads").read_text())["sequence"] == 60
 

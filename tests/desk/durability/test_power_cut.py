@@ -108,7 +108,7 @@ def cut(prepared: Path, folder: Path, *, mode: str, mutant: str, chance: random.
     acknowledged.write_text("".join(lines))
     with mounted(after) as disk:
         done = subprocess.run(drive("check", acknowledged), env=environment(disk / "desk"), cwd=DRIVER.parent,
-                              capture_output=True, text=True, timeout=120, check=False)
+                              capture_output=True, text=True, timeout=300, check=False)
     for used in (image, after):
         used.unlink()
     if done.returncode:

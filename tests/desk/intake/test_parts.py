@@ -198,7 +198,7 @@ def test_killed_at_every_step_no_acknowledged_byte_is_lost(tmp_path):
     steps = [*(f"{step}:{nth}" for step in steps_of.PART_STEPS for nth in (1, 2, 3)),
              "begun", "files_moved", "files_synced", "folders_synced", "renamed"]
     run = subprocess.run([sys.executable, str(driver), *steps], env=environment, capture_output=True, text=True,
-                         timeout=120, check=False)
+                         timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     told = json.loads(run.stdout.splitlines()[-1])
     # An exit of 9 is an acknowledged byte that was gone.
