@@ -32,10 +32,12 @@ class Group:
     failed: int
     skipped: int
     reasons: tuple[str, ...] = ()
+    seconds: float = 0.0  # of all its tests together: with two workers twice the time that passed
 
     def line(self) -> str:
         state = "FAILED" if self.failed else "ran" if self.passed else "SKIPPED"
         counts = f"{self.passed:,} passed, {self.failed:,} failed, {self.skipped:,} skipped"
+        counts += f", {self.seconds:,.0f} s" if self.seconds >= 1 else ""
         why = "".join(f"\n      skipped: {reason}" for reason in self.reasons)
         return f"  {state:8}{self.name:18} {counts}{why}"
 
@@ -99,7 +101,7 @@ def _on_postgres(workers: int, arguments: tuple[str, ...]) -> Group:
     groups = _pytest(workers, arguments, inside=(sys.executable, str(POSTGRES)))
     reasons = tuple(reason for group in groups for reason in group.reasons)
     return Group(name, sum(g.passed for g in groups), sum(g.failed for g in groups),
-                 sum(g.skipped for g in groups), reasons[:5])
+                 sum(g.skipped for g in groups), reasons[:5], sum(g.seconds for g in groups))
 
 
 def _pytest(workers: int, arguments: tuple[str, ...], *, inside: tuple[str, ...] = ()) -> list[Group]:
@@ -107,7 +109,7 @@ def _pytest(workers: int, arguments: tuple[str, ...], *, inside: tuple[str, ...]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         call = [*inside, sys.executable, "-m", "pytest", f"--junitxml={report}", "-o", "junit_family=xunit1",
-                *arguments]
+                "--durations=15", "--durations-min=5", *arguments]
         if workers > 1:
             call += ["-n", str(workers), "--dist", "loadfile"]
         code = subprocess.run(call, cwd=ROOT, check=False).returncode
@@ -123,9 +125,11 @@ def _groups(report: Path) -> list[Group]:
     """One group for each folder under tests/."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    seconds: dict[str, float] = defaultdict(float)
     for case in ElementTree.parse(report).iter("testcase"):
         parts = Path(case.get("file") or case.get("classname", "").replace(".", "/")).parts
         name = parts[1] if len(parts) > 2 else parts[-1] if parts else "?"
+        seconds[name] += float(case.get("time", 0))
         skipped = case.find("skipped")
         if case.find("failure") is not None or case.find("error") is not None:
             counts[name]["failed"] += 1
@@ -136,6 +140,6 @@ def _groups(report: Path) -> list[Group]:
             counts[name]["passed"] += 1
     return [
         Group(name, c["passed"], c["failed"], c["skipped"],
-              tuple(f"{why} ({number})" for why, number in reasons[name].most_common(5)))
+              tuple(f"{why} ({number})" for why, number in reasons[name].most_common(5)), seconds[name])
         for name, c in sorted(counts.items())
     ]
