@@ -42,6 +42,7 @@ COMMANDS: dict[str, str] = {
     "identify": "Which ransomware, or unknown. ランサムウェアの特定",
     "indicators": "Addresses, names and hashes in a text. 文章からの指標抽出",
     "trace": "Entry, spread, hosts and accounts. 侵入経路と横展開",
+    "timeline": "Record by record, for people, spreadsheets, Timesketch. 時系列",
     "contain": "Block lists, their price, proof that they hold. 遮断・見積・確認",
     "knowledge": "What Hikeshi knows, as one signed file that travels. 知識パック",
     "submit": "Evidence to a consultation desk, in parts that survive a broken line. 証拠を窓口へ送る",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from hikeshi.errors import Location, OutputError
 
@@ -15,13 +17,18 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
     Text is written as UTF-8 with its line ends unchanged. Raises OutputError.
     """
-    if isinstance(data, str):
-        data = data.encode("utf-8")
+    with atomic_file(path) as out:
+        out.write(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """The same for what is written piece by piece: the file takes its name when the block ends without an error."""
     try:
         fd, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
         try:
             with open(fd, "wb") as out:
-                out.write(data)
+                yield out
                 out.flush()
                 os.fsync(out.fileno())
             _same_mode(Path(temporary), path)
