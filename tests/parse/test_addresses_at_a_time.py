@@ -6,8 +6,8 @@ from datetime import timedelta, timezone
 
 import pytest
 
+from hikeshi.events.leases import grants, leases
 from hikeshi.events.time import to_datetime
-from hikeshi.parse.dhcp import Leases
 
 JST = timezone(timedelta(hours=9))
 HEAD = (
@@ -21,6 +21,10 @@ def micro(text: str) -> int:
     from datetime import UTC, datetime
 
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def held(tables):
+    return leases(grant for table in tables for grant in grants(table)).spans()
 
 
 def test_windows_audit_log(read):
@@ -122,12 +126,12 @@ def test_who_had_an_address_through_changes(read):
         + "10,09/11/24,09:00:00,Assign,10.1.2.3,WS-C,CCCCCCCCCCCC,,1,0\n"
         + "15,09/11/24,09:30:00,NACK,10.1.2.3,WS-D,DDDDDDDDDDDD,,1,0\n"
     )
-    leases = Leases()
-    assert sum(leases.add(table) for table in got.tables) == 5
+    assert sum(len(grants(table)) for table in got.tables) == 5
+    spans = held(got.tables)
 
     def who(text: str) -> str | None:
-        found = leases.at("10.1.2.3", micro(text))
-        return found.name if found else None
+        found = spans.at("10.1.2.3", micro(text))
+        return found.host if found else None
 
     assert who("2024-09-10 07:59:59") is None
     assert who("2024-09-10 08:00:00") == "WS-A"
@@ -135,17 +139,15 @@ def test_who_had_an_address_through_changes(read):
     assert who("2024-09-10 18:30:00") is None  # released, not yet given out again
     assert who("2024-09-11 08:59:59") == "WS-B"
     assert who("2024-09-11 10:00:00") == "WS-C"
-    assert leases.at("10.9.9.9", micro("2024-09-10 12:00:00")) is None
-    assert [to_datetime(lease.start).hour for lease in leases.of("10.1.2.3")] == [8, 19, 9]
+    assert spans.at("10.9.9.9", micro("2024-09-10 12:00:00")) is None
+    assert [to_datetime(lease.start).hour for lease in spans.history("10.1.2.3")] == [8, 19, 9]
 
 
 def test_a_lease_ends_when_it_says_so(read):
     got = read(LEASES)
-    leases = Leases()
-    for table in got.tables:
-        leases.add(table)
-    assert leases.at("10.1.2.3", micro("2024-09-10 23:26:40")).name == "ws-14"
-    assert leases.at("10.1.2.3", micro("2024-09-10 23:26:41")) is None
+    spans = held(got.tables)
+    assert spans.at("10.1.2.3", micro("2024-09-10 23:26:40")).host == "ws-14"
+    assert spans.at("10.1.2.3", micro("2024-09-10 23:26:41")) is None
 
 
 def test_a_renewal_without_a_name_keeps_the_name(read):
@@ -154,7 +156,80 @@ def test_a_renewal_without_a_name_keeps_the_name(read):
         "Sep 10 21:00:00 gw dhcpd: DHCPACK on 10.1.2.3 to 00:11:22:33:44:55 via eth0\n"
         "Sep 10 22:00:00 gw dhcpd: DHCPACK on 10.1.2.7 to 00:11:22:33:44:55 via eth0\n"
     )
-    leases = Leases()
-    for table in got.tables:
-        leases.add(table)
-    assert [lease.name for lease in leases.of("10.1.2.3")] == ["ws-14"]
+    spans = held(got.tables)
+    assert [lease.host for lease in spans.history("10.1.2.3")] == ["ws-14"]
+
+
+def test_a_lease_of_the_file_that_is_over_still_says_who_had_the_address(read):
+    def block(start: str, end: str, state: str, mac: str, name: str = "") -> str:
+        named = f'  client-hostname "{name}";\n' if name else ""
+        return (f"lease 10.1.2.3 {{\n  starts 2 2024/09/10 {start};\n  ends 2 2024/09/10 {end};\n  binding state {state};\n"
+                f"  hardware ethernet {mac};\n{named}}}\n")
+
+    a, b = "00:11:22:33:44:55", "00:11:22:33:44:66"
+    spans = held(read(block("08:00:00", "10:00:00", "free", a, "ws-a") + block("12:00:00", "13:00:00", "expired", b, "ws-b")
+                      + block("15:00:00", "16:00:00", "abandoned", b, "ws-b")).tables)
+
+    def who(text: str) -> str | None:
+        found = spans.at("10.1.2.3", micro(f"2024-09-10 {text}"))
+        return found.host if found else None
+
+    assert [who(t) for t in ("07:59:59", "09:00:00", "11:00:00", "12:30:00", "14:00:00", "15:30:00")] == [
+        None, "ws-a", None, "ws-b", None, None]
+
+
+def test_a_lease_without_an_end_never_ends(read):
+    spans = held(read(LEASES.replace("ends 2 2024/09/10 23:26:40", "ends never")).tables)
+    assert spans.at("10.1.2.3", micro("2031-01-01 00:00:00")).host == "ws-14"
+
+
+KEA4 = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,user_context,pool_id\n"
+KEA6 = ("address,duid,valid_lifetime,expire,subnet_id,pref_lifetime,lease_type,iaid,prefix_len,fqdn_fwd,fqdn_rev,hostname,"
+        "hwaddr,state,user_context,hwtype,hwaddr_source,pool_id\n")
+
+
+def test_kea_keeps_its_leases_as_csv(read):
+    got = read(KEA4 + "10.1.2.3,00:11:22:33:44:55,,3600,1725970000,1,0,0,ws-14.corp.example,0,,0\n"
+               + "10.1.2.3,00:11:22:33:44:55,,3600,1725972000,1,0,0,,0,{ \"a\": 1&#x2c \"b\": 2 },0\n"
+               + "10.1.2.3,00:11:22:33:44:55,,0,1725968400,1,0,0,ws-14.corp.example,0,,0\n"
+               + "10.1.2.4,00:11:22:33:44:66,,3600,1725970000,1,0,0,ws-15,2,,0\n"
+               + "10.1.2.5,,,86400,1725970000,1,0,0,,1,,0\n" + "10.1.2.6,00:11:22:33:44:77,,4294967295,1725970000,1,0,0,ws-16,0,,0\n")
+    assert not got.rejects
+    assert [(r["event.action"], r.get("host.name"), r["@timestamp"][11:19]) for r in got.rows] == [
+        ("assigned", "ws-14.corp.example", "11:06:40"), ("assigned", None, "11:40:00"),
+        ("removed", "ws-14.corp.example", "11:40:00"), ("expired", "ws-15", "12:06:40"), ("declined", None, "12:06:40"),
+        ("assigned", "ws-16", "12:06:40")]
+    assert {r["event.dataset"] for r in got.rows} == {"dhcp.kea"}
+
+
+def test_who_had_an_address_by_kea(read):
+    spans = held(read(KEA4 + "10.1.2.3,00:11:22:33:44:55,,3600,1725970000,1,0,0,ws-14,0,,0\n"
+                      + "10.1.2.3,00:11:22:33:44:55,,3600,1725972000,1,0,0,,0,,0\n"
+                      + "10.1.2.3,00:11:22:33:44:66,,3600,1725990000,1,0,0,ws-15,2,,0\n"
+                      + "10.1.2.6,00:11:22:33:44:77,,4294967295,1725970000,1,0,0,ws-16,0,,0\n").tables)
+
+    def who(address: str, second: int) -> str | None:
+        found = spans.at(address, second * 1_000_000)
+        return found.host if found else None
+
+    assert [who("10.1.2.3", s) for s in (1725966399, 1725966400, 1725972000, 1725972001, 1725986400, 1725990001)] == [
+        None, "ws-14", "ws-14", None, "ws-15", None]
+    assert who("10.1.2.6", 2_000_000_000) == "ws-16"
+
+
+def test_kea_for_ipv6(read):
+    row = read(KEA6 + "2001:db8::7,01:02:03,3600,1725970000,8,1800,0,1,128,0,0,ws-14,00:11:22:33:44:55,0,,1,0,0\n").rows[0]
+    assert (row["source.ip"], row["host.name"], row["dhcp.mac"], row["dhcp.duid"]) == (
+        "2001:db8::7", "ws-14", "00:11:22:33:44:55", "01:02:03")
+
+
+@pytest.mark.parametrize("damaged", [
+    "10.1.2.3,00:11:22:33:44:55,,3600", "10.1.2.3,00:11,,x,1725970000,1,0,0,ws,0,,0", "nowhere,,,1,1725970000,1,0,0,ws,0,,0",
+    "10.1.2.3,,,999999999999,1725970000,1,0,0,ws,0,,0", "10.1.2.3,,,1,99999999999999,1,0,0,ws,0,,0", '"', "\0\0\0x", "a" * 3000,
+    "10.1.2.3,,,1,1725970000,1,0,0,ws,0,,0,more,and,more"])
+def test_damaged_rows_of_kea_cost_themselves(read, damaged):
+    good = "10.1.2.4,00:11:22:33:44:66,,3600,1725970000,1,0,0,ws-15,0,,0\n"
+    got = read(KEA4 + good + damaged + "\n" + good)
+    assert len(got.rejects) == 1
+    assert [r.get("host.name") for r in got.rows if r["event.dataset"] == "dhcp.kea"] == ["ws-15"] * 2
+    assert any(r["event.dataset"] == "unparsed" for r in got.rows)

@@ -9,7 +9,6 @@ import pytest
 from respond_helpers import AT, ResultOf, flow, web
 
 from hikeshi.errors import DamagedInput, InputError
-from hikeshi.respond.leases import LONGEST, spans
 from hikeshi.respond.plan import Plan, load_plan
 from hikeshi.respond.result import load_result
 from hikeshi.respond.simulate import simulate
@@ -67,16 +66,6 @@ def test_an_address_is_another_machine_after_the_lease_changed(result_of: Result
             lease("2026-11-02T04:00:00Z", "PC-B.corp.local"),
             *(flow(at=f"2026-11-02T{hour:02}:30:00Z") for hour in (1, 3, 5))]
     assert sorted(c[2] for c in contacts(result_of(rows))) == ["10.0.0.5", "pc-a", "pc-b"]
-
-
-def test_leases_end_by_release_by_the_next_machine_or_by_age() -> None:
-    hour = 3_600_000_000
-    rows = [("a", 0, "ack", "one"), ("a", hour, "request", "two"), ("a", 2 * hour, "renew", "one"),
-            ("a", 3 * hour, "release", "other"), ("a", 4 * hour, "assigned", "two"), ("a", 5 * hour, "expired", ""),
-            ("b", 0, "assigned", "three"), ("b", LONGEST + hour, "assigned", "three")]
-    assert [(s.address, s.start, s.end, s.host) for s in spans(rows)] == [
-        ("a", 0, 4 * hour, "one"), ("a", 4 * hour, 5 * hour, "two"), ("b", 0, LONGEST, "three"),
-        ("b", LONGEST + hour, 2 * LONGEST + hour, "three")]
 
 
 @pytest.mark.parametrize(("url", "hit"), [

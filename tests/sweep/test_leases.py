@@ -6,12 +6,12 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from hikeshi.cli.sweep import command
+from hikeshi.events.leases import LONGEST, Grant, Leases, grants, leases
 from hikeshi.events.table import TableBuilder
 from hikeshi.events.time import NO_TIME
 from hikeshi.evidence.source import Source
 from hikeshi.indicators.lists import from_values
-from hikeshi.sweep import Leases, Sweeper
-from hikeshi.sweep.leases import LONGEST, Grant, grants, leases
+from hikeshi.sweep import Sweeper
 
 M = 60_000_000
 IP = "10.1.15.7"

@@ -40,6 +40,7 @@ from hikeshi.parse import (
     ivanti,
     jsonlines,
     keyvalue,
+    lease_files,
     linux,
     nas,
     netscaler,
@@ -646,7 +647,7 @@ def _parse_csv(file: File) -> Iterator[EventTable]:
 
 def _parse_leases(file: File) -> Iterator[EventTable]:
     rows = _Rows(file)
-    for event, text, line, offset in dhcp.lease_events(file.lines()):
+    for event, text, line, offset in lease_files.lease_events(file.lines()):
         if event is None:
             rows.reject(text, "no whole lease", line, offset)
         else:
@@ -834,9 +835,9 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "dhcp-leases",
-        Text("DHCPリースファイル(ISC)", "DHCP leases file (ISC)"),
-        ("dhcp.isc",),
-        dhcp.detect_leases,
+        Text("DHCPリースファイル(ISC、Kea)", "DHCP leases files (ISC, Kea)"),
+        ("dhcp.isc", "dhcp.kea"),
+        lease_files.detect,
         _parse_leases,
     ),
     _line_format(

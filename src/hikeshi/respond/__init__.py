@@ -8,7 +8,6 @@ holding.py     what must not be blocked without a person saying so
 devices/       block lists ready to load, one module a device, each with its undo
 blocklist.py   the list as a folder
 traffic.py     every contact with the outside, out of events/*.parquet, under machines' names
-leases.py      which machine had an address when
 simulate.py    what a block would have cost in the past weeks
 verify.py      what still passes, what goes around, who else tries
 isolation.py   machines to take off the network, most urgent first

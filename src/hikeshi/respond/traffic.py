@@ -25,9 +25,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hikeshi.errors import DamagedInput, InputError, Location
+from hikeshi.events.leases import Grant, grants, spans
+from hikeshi.events.table import from_arrow
 from hikeshi.indicators import normalise
 from hikeshi.indicators.names import INTERNAL
-from hikeshi.respond.leases import spans
 from hikeshi.respond.places import INSIDE, Places, number_of
 from hikeshi.respond.plan import Plan
 from hikeshi.respond.targets import Target, url_parts
@@ -170,7 +171,8 @@ def _fill(made: Traffic) -> None:
         f'"{n}"::{kind} AS "{n}"' if n in present else f'NULL::{kind} AS "{n}"' for n, kind in _COLUMNS.items()
     )
     link.execute(f"CREATE VIEW event AS SELECT {columns} FROM read_parquet({listed}, union_by_name=true)")
-    _leases(made)
+    if {"event.dataset", "source.ip", "@timestamp"} <= present:
+        _leases(made, listed)
     link.execute(f"""CREATE TABLE seen AS SELECT row_number() OVER () AS id, name, ip FROM (
         SELECT DISTINCT {_NAME} AS name, {_IP} AS ip FROM event
         WHERE "winlog.channel" IS NULL AND "event.dataset" NOT ILIKE '%dhcp%') WHERE name <> '' OR ip <> ''""")
@@ -180,13 +182,19 @@ def _fill(made: Traffic) -> None:
     made.proxies |= _proxies(made)
 
 
-def _leases(made: Traffic) -> None:
+def _leases(made: Traffic, listed: str) -> None:
     link = made.link
     link.execute("CREATE TABLE lease (address VARCHAR, since BIGINT, until BIGINT, host VARCHAR)")
-    rows = link.cursor().execute("""SELECT lower("source.ip"), epoch_us("@timestamp"), coalesce("event.action", ''),
-        coalesce(nullif("host.name", ''), "source.domain", '') FROM event WHERE "event.dataset" ILIKE '%dhcp%'
-        AND "source.ip" IS NOT NULL AND "@timestamp" IS NOT NULL ORDER BY 1, 2""")
-    insert(link, "lease", ((s.address, s.start, s.end, short_host(s.host, made.plan)) for s in spans(_fetch(rows))))
+    found = spans(_grants(link.cursor(), listed))
+    insert(link, "lease", ((s.address.lower(), s.start, s.end, short_host(s.host, made.plan)) for s in found if s.host))
+
+
+def _grants(link: duckdb.DuckDBPyConnection, listed: str) -> Iterator[Grant]:
+    """What the lease logs say, address by address."""
+    rows = link.sql(f"""SELECT * FROM read_parquet({listed}, union_by_name=true)
+        WHERE "event.dataset" ILIKE '%dhcp%' AND "source.ip" IS NOT NULL ORDER BY "source.ip" """)
+    for batch in rows.to_arrow_reader(_BATCH):
+        yield from grants(from_arrow(pa.Table.from_batches([batch])))
 
 
 def _places(made: Traffic) -> None:
@@ -326,11 +334,6 @@ def url_matches(url: str, prefix: str) -> bool:
         return False
     rest = path[len(wanted) :]
     return not rest or wanted.endswith("/") or rest[0] in "/?&#"
-
-
-def _fetch(cursor: Any) -> Iterator[tuple[Any, ...]]:
-    for batch in _batches(cursor):
-        yield from batch
 
 
 def _batches(cursor: Any) -> Iterator[list[tuple[Any, ...]]]:

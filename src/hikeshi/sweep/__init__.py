@@ -6,7 +6,6 @@ native.py    the same as machine code (made once by numba); kernel.py keeps and 
 lines.py     the lines of a part of a file that may hold an indicator
 sweeper.py   event tables × compiled indicators → sums
 tallies.py   hits added up as columns; sightings.py makes sightings of them
-leases.py    which machine had an address when
 discover.py  what looks like command and control without any list
 """
 
@@ -17,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hikeshi.sweep.compiled import Compiled, compile_indicators, compile_lists, is_compiled, open_compiled
-    from hikeshi.sweep.leases import Leases
     from hikeshi.sweep.sightings import merge
     from hikeshi.sweep.sweeper import Sweeper
 
 __all__ = [
-    "Compiled", "Leases", "Sweeper", "compile_indicators", "compile_lists", "is_compiled", "merge", "open_compiled"]
+    "Compiled", "Sweeper", "compile_indicators", "compile_lists", "is_compiled", "merge", "open_compiled"]
 
 # Loaded when asked for: a parent process needs neither the parsers' tables nor their libraries.
-_PLACES = {"Leases": "leases", "Sweeper": "sweeper", "merge": "sightings"}
+_PLACES = {"Sweeper": "sweeper", "merge": "sightings"}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,9 +11,9 @@ from hikeshi.model.sighting import Role, Sighting
 from hikeshi.sweep.tallies import MAX_LINES, Tallies
 
 if TYPE_CHECKING:
+    from hikeshi.events.leases import Lease
     from hikeshi.indicators import WarningLists
     from hikeshi.sweep.compiled import Compiled
-    from hikeshi.sweep.leases import Lease
 
 DESTINATION, SOURCE, MENTION = 0, 1, 2
 ROLES: tuple[Role, ...] = ("destination", "source", "mention")

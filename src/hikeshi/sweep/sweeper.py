@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hikeshi.events.leases import Leases
 from hikeshi.events.table import Column, EventTable
 from hikeshi.events.time import NO_TIME
 from hikeshi.evidence.source import Source
@@ -30,7 +31,6 @@ from hikeshi.indicators import IndicatorSet, WarningLists
 from hikeshi.indicators.normalise import address, host
 from hikeshi.model.sighting import Sighting
 from hikeshi.sweep.compiled import Compiled, compile_indicators, url_parts
-from hikeshi.sweep.leases import Leases
 from hikeshi.sweep.native import ADDRESS, MAIL, NAME, RANGE_SLOT, TOKEN, URL
 from hikeshi.sweep.scan import chunks, scan
 from hikeshi.sweep.sightings import DESTINATION, MENTION, SOURCE, merge, sightings_of

@@ -19,13 +19,14 @@ import pyarrow.parquet as pq
 from hikeshi.detect.compile import CompiledRules
 from hikeshi.detect.match import Match, Matcher
 from hikeshi.errors import HikeshiError, UnsupportedFormat
+from hikeshi.events.leases import Leases
 from hikeshi.events.schema import NAMES
 from hikeshi.events.table import ARROW_SCHEMA, Column, EventTable, Reject, Rows
 from hikeshi.events.time import NO_TIME, format_utc, zone_name
 from hikeshi.evidence.source import Source
 from hikeshi.parse.registry import detect_format, parse_source
 from hikeshi.parse.windows import add_ecs_columns
-from hikeshi.sweep import Compiled, Leases, Sweeper
+from hikeshi.sweep import Compiled, Sweeper
 from hikeshi.trace import Digest, Gathered, digest
 from hikeshi.triage.findings import RECORDS_KEPT, Detection
 from hikeshi.triage.reading import Zone

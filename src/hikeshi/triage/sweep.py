@@ -17,15 +17,15 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from hikeshi.errors import HikeshiError
+from hikeshi.events.leases import Grant, Leases, leases
 from hikeshi.evidence import sandbox
 from hikeshi.evidence.acquire import acquire
 from hikeshi.evidence.source import Source
 from hikeshi.indicators import IndicatorSet, warning_lists
 from hikeshi.model.case import NotRead
 from hikeshi.model.sighting import Sighting
-from hikeshi.sweep import Compiled, Leases, compile_indicators, open_compiled
+from hikeshi.sweep import Compiled, compile_indicators, open_compiled
 from hikeshi.sweep import kernel as machine_code
-from hikeshi.sweep.leases import Grant, leases
 from hikeshi.sweep.sightings import in_order, sightings_of
 from hikeshi.sweep.tallies import Part, Tallies
 from hikeshi.triage.reading import LIMITS, Zone, is_log, left_out, not_read, readable, workers_for

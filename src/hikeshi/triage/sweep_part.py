@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from hikeshi.events.leases import Grant, grants
 from hikeshi.events.table import EventTable, TableBuilder
 from hikeshi.events.time import NO_TIME
 from hikeshi.evidence.source import Source
@@ -14,7 +15,6 @@ from hikeshi.parse.registry import parse_source
 from hikeshi.parse.windows import add_ecs_columns
 from hikeshi.sweep import Compiled, Sweeper, open_compiled
 from hikeshi.sweep import kernel as machine_code
-from hikeshi.sweep.leases import Grant, grants
 from hikeshi.sweep.lines import LinePicker, Picked
 from hikeshi.triage.reading import Zone
 from hikeshi.triage.sweep import FilePart, FileResult, Settings

@@ -1,17 +1,22 @@
-"""Which machine had an address when: DHCP leases as spans, and the span of a client at a time.
+"""Who had an address when: DHCP leases as spans, from the events of any number of lease logs.
 
 Taken from events whose dataset names DHCP: the address (source.ip, else a field that says so), the machine
 (host names, hardware address), the time, the action, and the lease's own start and end where the log has
-them. A lease runs from its first grant until the address goes to another machine, is released or expires,
-at the latest LONGEST after its last renewal.
+them. One meaning everywhere: a lease runs from its first grant until the address goes to another machine, is
+given back by its holder or expires, at the latest until the end the log names (its last second included), or,
+where no log names one, LONGEST after the last renewal. Requests, offers and refusals change nothing. Between
+two leases nobody had the address.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,12 +28,18 @@ if TYPE_CHECKING:
     from hikeshi.events.table import EventTable
 
 LONGEST = 8 * 86_400 * 1_000_000  # Windows' usual lease, in microseconds
+FOREVER = 2**62
 NO_LEASE = -1
+_SECOND = 1_000_000
 _ENDS = re.compile(r"releas|expir|delet|declin|free|abandon|(?<!\d)(?:12|16|17|18)(?!\d)", re.IGNORECASE)
-_GRANTS = re.compile(r"ack|assign|renew|new|lease|bind|bound|activ|extend|grant|(?<!\d)(?:10|11|20|21)(?!\d)",
-                     re.IGNORECASE)
-_NO_GRANTS = re.compile(r"request|discover|inform|offer|dns|update|nak|den(?:y|ied)|refus|conflict|advertis|solicit",
-                        re.IGNORECASE)
+# Of these, what says that somebody had the address until then.
+_RAN_OUT = re.compile(r"releas|expir|delet|free", re.IGNORECASE)
+_GRANTS = re.compile(
+    r"ack|assign|renew|new|lease|bind|bound|activ|extend|grant|confirm|(?<!\d)(?:10|11|20|21)(?!\d)", re.IGNORECASE
+)
+_NO_GRANTS = re.compile(
+    r"request|discover|inform|offer|dns|update|nak|den(?:y|ied)|refus|conflict|advertis|solicit", re.IGNORECASE
+)
 _ADDRESS = ("source.ip", "client.ip", "host.ip", "destination.ip", "dhcp.address", "dhcp.ip", "ip", "ip_address",
             "address")
 _HOST = ("source.domain", "client.domain", "dhcp.host", "dhcp.hostname", "hostname", "host", "host.name")
@@ -86,6 +97,17 @@ class Spans:
         self._starts: npt.NDArray[np.int64] = np.array([r.start for r in rows], dtype=np.int64)
         self._ends: npt.NDArray[np.int64] = np.array([r.end for r in rows], dtype=np.int64)
 
+    def history(self, address: str) -> Sequence[Lease]:
+        """Every lease of an address, in order of time."""
+        first, count = self._first.get(address, (0, 0))
+        return self.rows[first : first + count]
+
+    def at(self, address: str, time: int) -> Lease | None:
+        """Who had the address at `time` (UTC microseconds); None if nothing says so."""
+        held = self.history(address)
+        place = bisect_right(held, time, key=attrgetter("start")) - 1
+        return held[place] if place >= 0 and time < held[place].end else None
+
     def of(self, clients: Sequence[str | None], codes: npt.NDArray[Any], times: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Per row (its client's number, its time) the number of the lease, NO_LEASE if there is none."""
         out = np.full(len(codes), NO_LEASE, dtype=np.int64)
@@ -96,62 +118,81 @@ class Spans:
             first, count = place
             rows = np.flatnonzero(codes == code)
             when = times[rows]
-            at = np.searchsorted(self._starts[first:first + count], when, side="right") - 1 + first
+            at = np.searchsorted(self._starts[first : first + count], when, side="right") - 1 + first
             held = (when != NO_TIME) & (at >= first)
             held &= when < self._ends[np.maximum(at, first)]
             out[rows[held]] = at[held]
         return out
 
 
-def is_lease_log(table: EventTable) -> bool:
-    """Whether a table's events are a DHCP server's."""
-    column = table.columns.get("event.dataset")
-    return column is not None and any("dhcp" in str(v) for v in column.values)
-
-
 def grants(table: EventTable) -> list[Grant]:
     """The lease events of a table; rows that are neither a grant nor an end (a request) are left out."""
     datasets = _column(table, ("event.dataset",))
     addresses, hosts, macs = (_column(table, names) for names in (_ADDRESS, _HOST, _MAC))
-    actions = _column(table, ("event.action",))
+    actions, seconds = _column(table, ("event.action",)), _column(table, ("dhcp.seconds",))
     starts, ends = _column(table, _START), _column(table, _END)
     out = []
     for row, time in enumerate(table.times.tolist()):
         address, action = addresses[row], actions[row] or ""
         if address is None or "dhcp" not in (datasets[row] or "dhcp"):
             continue
-        begin, until = _time(starts[row]), _time(ends[row])
+        begin, until = _time(starts[row]), _end(ends[row])
         when = begin if begin != NO_TIME else time
+        length = seconds[row] or ""
+        if until == NO_TIME and when != NO_TIME and length.isascii() and length.isdigit():
+            until = min(when + int(length[:18]) * _SECOND, FOREVER)
         over = bool(_ENDS.search(action))
         granted = not over and not _NO_GRANTS.search(action) and (not action or bool(_GRANTS.search(action)))
         host, mac = _host(hosts[row]), (macs[row] or "").lower().replace("-", ":")
+        if over and begin != NO_TIME and until != NO_TIME and _RAN_OUT.search(action):
+            # A file of leases says at once that there was one and that it is over.
+            if host or mac:
+                out.append(Grant(address, begin, host, mac, until=until))
+            when = until
         if when != NO_TIME and (over or (granted and (host or mac))):
             out.append(Grant(address, when, host, mac, over, until))
     return out
 
 
 def leases(given: Iterable[Grant]) -> Leases:
-    """Spans from the lines of any number of lease logs."""
-    out: list[Lease] = []
+    """Spans from the lines of any number of lease logs, in any order."""
+    return Leases(tuple(spans(sorted(given, key=attrgetter("address")))))
+
+
+def spans(given: Iterable[Grant]) -> Iterator[Lease]:
+    """Spans from grants that come address by address: holds those of one address at a time."""
+    for _, own in groupby(given, key=attrgetter("address")):
+        yield from _of_address(sorted(own, key=attrgetter("time")))
+
+
+def _of_address(given: Sequence[Grant]) -> Iterator[Lease]:
     held: Grant | None = None
-    last = until = 0
-    for one in sorted(given, key=lambda g: (g.address, g.time)):
+    until, length = 0, LONGEST
+    names: dict[str, str] = {}
+    for said in given:
+        # A client that leaves its name out of a renewal keeps the one its hardware address had.
+        if said.mac and said.host:
+            names[said.mac] = said.host
+        one = said if said.host or said.mac not in names else replace(said, host=names[said.mac])
         # A release by a machine that doesn't hold the address ends nothing.
-        if held is not None and (held.address != one.address or one.time >= until or one.ends != _other(held, one)):
-            stop = until if held.address != one.address else min(until, one.time)
-            out.append(Lease(held.address, held.time, max(stop, held.time + 1), held.host, held.mac))
+        if held is not None and (one.time >= until or one.ends != _other(held, one)):
+            yield _closed(held, min(until, one.time))
             held = None
         if one.ends:
             continue
         if held is None:
-            held = one
-        elif one.host and not held.host:
-            held = Grant(held.address, held.time, one.host, held.mac or one.mac)
-        last = one.time
-        until = one.until if one.until != NO_TIME else last + LONGEST
+            held, length = one, LONGEST
+        else:
+            held = replace(held, host=held.host or one.host, mac=held.mac or one.mac)
+        if one.until != NO_TIME:
+            length = max(0, one.until - one.time)
+        until = one.time + length
     if held is not None:
-        out.append(Lease(held.address, held.time, max(until, held.time + 1), held.host, held.mac))
-    return Leases(tuple(sorted(out, key=lambda s: (s.address, s.start))))
+        yield _closed(held, until)
+
+
+def _closed(held: Grant, end: int) -> Lease:
+    return Lease(held.address, held.time, max(end, held.time + 1), held.host, held.mac)
 
 
 def _other(held: Grant, one: Grant) -> bool:
@@ -167,6 +208,14 @@ def _host(text: str | None) -> str:
 
 def _time(text: str | None) -> int:
     return parse_iso(text, UTC) if text else NO_TIME
+
+
+def _end(text: str | None) -> int:
+    """The moment after the end that a log names: its last second still belongs to the lease."""
+    if text == "never":
+        return FOREVER
+    time = _time(text)
+    return time if time == NO_TIME or time % _SECOND else time + _SECOND
 
 
 def _column(table: EventTable, names: Sequence[str]) -> list[str | None]:
