@@ -137,6 +137,9 @@ def _say_summary(summary: HuntSummary, *, all_skipped: bool) -> None:
     found = ", ".join(f"{levels[level]:,} {level}" for level in _LEVELS if levels[level]) or "none"
     say(f"rules     {summary.rules_loaded:,} loaded, {summary.rules_applicable:,} applicable, "
         f"{len(summary.skipped):,} not applicable{', from cache' if summary.rules_from_cache else ''}")
+    for narrowed in summary.filters:
+        say(f"filter    {plain(narrowed.title)}: narrows {count(narrowed.rules, 'rule')}")
+    _say_correlations(summary)
     other = f", {summary.other_files:,} other files not looked at" if summary.other_files else ""
     say(f"events    {summary.events:,} in {len(read):,} event logs, {summary.rejected:,} damaged places, "
         f"{summary.seconds:.1f} s{other}")
@@ -146,6 +149,22 @@ def _say_summary(summary: HuntSummary, *, all_skipped: bool) -> None:
         say("次 Next: give .evtx files or their exports (XML, JSON), or a folder that holds them.")
     elif summary.hits:
         say("次 Next: hikeshi triage EVIDENCE --out RESULT   (puts them into the story)")
+
+
+def _say_correlations(summary: HuntSummary) -> None:
+    if summary.correlation_error:
+        say(f"not done  correlations: {plain(summary.correlation_error)}")
+    counts = [c.count for c in summary.correlations]
+    if not counts:
+        return
+    say(f"together  {count(len(counts), 'correlation')} over {sum(c.hits for c in counts):,} hits: "
+        f"{count(summary.correlated, 'finding')}")
+    for what, number in (("without a time", sum(c.without_time for c in counts)),
+                         ("without a group-by field", sum(c.without_group for c in counts)),
+                         ("without the value", sum(c.without_value for c in counts)),
+                         ("beyond the first 100,000 findings of a correlation", sum(c.more for c in counts))):
+        if number:
+            say(f"          {number:,} left out: {what}")
 
 
 def _say_rule_errors(summary: HuntSummary) -> None:

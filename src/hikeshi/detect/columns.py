@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hikeshi.events.table import Codes, Column, EventTable, Rows
+from hikeshi.events.time import NO_TIME
 
 
 @dataclass(slots=True)
@@ -65,7 +66,7 @@ class Columns:
     """Looks a rule's keys up in one table."""
 
     def __init__(self, table: EventTable) -> None:
-        self._table = table
+        self.table = table
         self._views: dict[str, View | None] = {}
         self._spellings: dict[str, list[str]] = {}
         for name in table.fields:
@@ -79,12 +80,12 @@ class Columns:
 
     def payload(self) -> list[View]:
         """Every field and the message: where keywords are looked for."""
-        views = [self.view(name) for name in self._table.fields]
+        views = [self.view(name) for name in self.table.fields]
         return [v for v in (*views, self.view("@message")) if v is not None]
 
     def _make(self, key: str) -> View | None:
         if key[0] == "@":
-            return self._plain(self._table.columns.get(key[1:]))
+            return self._plain(self.table.columns.get(key[1:]))
         if key[0] == "?":
             own, _, column = key[1:].partition("@")
             return self._merged([self.view(own), self.view(f"@{column}")])
@@ -93,7 +94,7 @@ class Columns:
         names = self._spellings.get(plain_name(key), [])
         exact = [n for n in names if n == key]
         others = [n for n in names if n != key]
-        return self._merged([self._plain(self._table.fields[n]) for n in (*exact, *others)])
+        return self._merged([self._plain(self.table.fields[n]) for n in (*exact, *others)])
 
     def _plain(self, column: Column | None) -> View | None:
         if column is None or not column.values:
@@ -101,7 +102,7 @@ class Columns:
         values = column.values
         if values[0].__class__ is not str:
             values = [str(v) for v in values]
-        return View(values, column.codes, column.rows, self._table.row_count)
+        return View(values, column.codes, column.rows, self.table.row_count)
 
     def _merged(self, views: list[View | None]) -> View | None:
         """One column of several: a row takes the first that has a value."""
@@ -109,7 +110,7 @@ class Columns:
         if len(present) < 2:
             return present[0] if present else None
         values: list[str] = []
-        dense = np.full(self._table.row_count, -1, dtype=np.int32)
+        dense = np.full(self.table.row_count, -1, dtype=np.int32)
         for view in present:
             take = (dense < 0) & (view.dense >= 0)
             dense[take] = view.dense[take] + len(values)
@@ -118,7 +119,7 @@ class Columns:
             first = values.index("")
             for code in [c for c, v in enumerate(values) if v == "" and c != first]:
                 dense[dense == code] = first
-        return View(values, dense, None, self._table.row_count)
+        return View(values, dense, None, self.table.row_count)
 
     def combine(self, names: tuple[str, ...], make: Callable[..., str | None]) -> View | None:
         """A column made row by row, but once for each combination of the named columns' values."""
@@ -138,7 +139,7 @@ class Columns:
             if text is not None:
                 numbers[number] = len(values)
                 values.append(text)
-        return View(values, numbers[where.ravel()], rows, self._table.row_count)
+        return View(values, numbers[where.ravel()], rows, self.table.row_count)
 
 
 def plain_name(name: str) -> str:
@@ -175,15 +176,28 @@ def _application_path(path: str) -> str:
     return f"C:\\{rest}" if mark and volume.isdigit() else path
 
 
+def _event_time(columns: Columns) -> View | None:
+    """The record's own time to the minute, as text."""
+    times = columns.table.times
+    known = np.flatnonzero(times != NO_TIME).astype(np.int32)
+    if not len(known):
+        return None
+    minutes, codes = np.unique(times[known] // 60_000_000, return_inverse=True)
+    texts = np.datetime_as_string(minutes.astype("datetime64[m]")).tolist()
+    return View(texts, codes.astype(np.int32), known, columns.table.row_count)
+
+
 DERIVED: dict[str, Callable[[Columns], View | None]] = {
     "registry_path": lambda c: c.combine(("ObjectName", "ObjectValueName"), _registry_path),
     "subject": lambda c: c.combine(("SubjectUserName", "SubjectDomainName"), _account),
     "outbound": lambda c: c.combine(("Direction",), _outbound),
     "application_path": lambda c: c.combine(("Application",), _application_path),
+    "event_time": _event_time,
 }
 NEEDED: dict[str, tuple[str, ...]] = {
     "registry_path": ("ObjectName", "ObjectValueName"),
     "subject": ("SubjectUserName", "SubjectDomainName"),
     "outbound": ("Direction",),
     "application_path": ("Application",),
+    "event_time": (),
 }

@@ -15,9 +15,12 @@ and an atom one of
     ["null", key]  ["filled", key]        no value or an empty one; the opposite
     ["absent", key]  ["has", key]         what `exists` asks
     ["ref", key, other key, mode, cased]
+    ["part", key, unit, operator, number] hour, day, … of a time
 
 A literal is [key, mode, folded text]; mode: 0 anywhere, 1 at the start, 2 at the end, 3 the whole value.
-A key names a column, see `match.Columns`. All of it is JSON: the cache holds no code.
+A key names a column, see `columns.Columns`. All of it is JSON: the cache holds no code.
+
+`correlations` are worked out after the rules, see `plan.py`; `quiet` are the rules that only they want.
 """
 
 from __future__ import annotations
@@ -32,19 +35,24 @@ from typing import Any
 
 from hikeshi.detect import regex
 from hikeshi.detect.logsource import LogSources, Place, load_log_sources
+from hikeshi.detect.plan import Base, make_plan
 from hikeshi.detect.rules import ParsedRule, RuleInfo, RuleSet
 from hikeshi.errors import Location, RuleError
 from hikeshi.knowledge import cache as cache_files
 
 # Part of the cache key, with the text of the modules below: a cache is never older than the code.
 ENGINE_VERSION = 1
-_COMPILER = ("compile.py", "regex.py", "rules.py", "logsource.py", "logsource.toml")
+_COMPILER = ("compile.py", "regex.py", "rules.py", "logsource.py", "logsource.toml", "correlation.py", "dialect.py",
+             "plan.py")
 
 ANYWHERE, START, END, WHOLE = range(4)
 KEYWORDS = "*"
 _COST = {"any": 0, "has": 0, "absent": 0, "null": 0, "filled": 0, "glob": 10, "ref": 12, "cmp": 12, "cidr": 12,
-         "re": 20}
+         "re": 20, "part": 12}
 MULTI, SINGLE = 1, 2                 # wildcards in the parts of a glob
+_PREFIXES = ("@", "?", "=")          # of keys that are no plain field, see columns.py
+EVENT_TIME = "=event_time"           # the record's own time, to the minute, UTC
+TIME_FIELDS = frozenset(("TimeCreated", "SystemTime", "EventTime", "@timestamp", "timestamp", "_time"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,16 @@ class Skipped:
     title: str
     path: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """A filter, and how many rules it narrows."""
+
+    rule_id: str
+    title: str
+    path: str
+    rules: int
 
 
 @dataclass(slots=True)
@@ -70,6 +88,18 @@ class CompiledRules:
     digest: str
     from_cache: bool = False
     keys: frozenset[str] = field(default_factory=frozenset)
+    filters: list[Narrowed] = field(default_factory=list)
+
+    @property
+    def correlations(self) -> list[dict[str, Any]]:
+        """What is worked out over the hits of all files, see `plan.Plan`."""
+        found: list[dict[str, Any]] = self.program.get("correlations", [])
+        return found
+
+    @property
+    def quiet(self) -> frozenset[int]:
+        """Numbers of the rules whose own hits nobody asked for: only correlations count them."""
+        return frozenset(self.program.get("quiet", ()))
 
     def to_plain(self) -> dict[str, Any]:
         return {
@@ -78,6 +108,7 @@ class CompiledRules:
             "errors": [[e.what, e.source.path if e.source else "", e.source.line if e.source else None, e.hint]
                        for e in self.errors],
             "rules": [asdict(r) for r in self.rules], "program": self.program,
+            "filters": [asdict(f) for f in self.filters],
         }
 
 
@@ -86,7 +117,8 @@ def from_plain(data: Mapping[str, Any], *, from_cache: bool = False) -> Compiled
     errors = [RuleError(what, source=Location(path, line=line) if path else None, hint=hint)
               for what, path, line, hint in data["errors"]]
     return CompiledRules(data["loaded"], data["applicable"], [Skipped(**s) for s in data["skipped"]], errors, rules,
-                         data["program"], data["digest"], from_cache, frozenset(data["program"]["keys"]))
+                         data["program"], data["digest"], from_cache, frozenset(data["program"]["keys"]),
+                         [Narrowed(**f) for f in data["filters"]])
 
 
 def _rule_info(data: Mapping[str, Any]) -> RuleInfo:
@@ -130,25 +162,44 @@ def _digest(ruleset: RuleSet, placeholders: Mapping[str, Sequence[str]]) -> str:
 def _compile(ruleset: RuleSet, sources: LogSources, placeholders: Mapping[str, Sequence[str]],
              digest: str) -> CompiledRules:
     program = _Program(sources, placeholders)
-    rules: list[RuleInfo] = []
     skipped: list[Skipped] = []
     known: dict[str, str] = {}
+    base: list[Base] = []
+    waiting: list[ParsedRule] = []
     loaded = 0
     for parsed in ruleset.parse():
-        loaded += 1
-        info = parsed.info
-        problem = parsed.problem
-        if problem is None and info.id and info.id in known:
+        loaded += not parsed.inner
+        info, problem = parsed.info, parsed.problem
+        if problem is None and info.id and known.get(info.id, info.path) != info.path:
             problem = f"the same id as {known[info.id]}"
-        if problem is None:
-            problem = program.add(parsed, len(rules))
-        if problem is None:
+        if problem is None and parsed.correlation is not None:
             known[info.id] = info.path
-            rules.append(info)
+            waiting.append(parsed)
+            continue
+        if problem is None:
+            problem = program.add(parsed, len(base))
+        if problem is None:
+            if not parsed.inner:
+                known[info.id] = info.path
+            base.append(Base(info, parsed.names[:1] if parsed.inner else parsed.names, parsed.inner))
         else:
+            loaded += parsed.inner
             skipped.append(Skipped(info.id, info.title, info.path, problem))
-    return CompiledRules(loaded, len(rules), skipped, list(ruleset.errors), rules, program.to_plain(), digest,
-                         keys=frozenset(program.keys))
+            program.refused.update(dict.fromkeys(parsed.names, problem))
+    plan = make_plan(base, waiting, program.field_keys, program.refused)
+    program.correlations, program.wanted, program.quiet = plan.correlations, plan.wanted, sorted(plan.quiet)
+    skipped += [Skipped(p.info.id, p.info.title, p.info.path, reason) for p, reason in plan.reasons]
+    rules = [*(b.info for b in base), *plan.infos]
+    for one in ruleset.filters:
+        if one.problem is not None or not one.narrowed:
+            loaded += 1
+            skipped.append(Skipped(one.info.id, one.info.title, one.info.path,
+                                   one.problem or "a filter that fits no loaded rule"))
+    narrowed = [Narrowed(f.info.id, f.info.title, f.info.path, f.narrowed)
+                for f in ruleset.filters if f.problem is None and f.narrowed]
+    applicable = sum(not b.inner for b in base) + len(plan.infos)
+    return CompiledRules(loaded, applicable, skipped, list(ruleset.errors), rules, program.to_plain(), digest,
+                         keys=frozenset(program.keys), filters=narrowed)
 
 
 class _Unsupported(Exception):
@@ -168,11 +219,21 @@ class _Program:
         self.specs: dict[tuple[tuple[str, ...], tuple[str, ...]], int] = {}
         self.variants: list[list[Any]] = []
         self.literal_list: list[tuple[int, int, str]] = []
+        self.correlations: list[dict[str, Any]] = []
+        self.wanted: dict[str, dict[str, list[list[int]]]] = {}
+        self.quiet: list[int] = []
+        self.refused: dict[str, str] = {}                       # name of a rule -> why it is not applicable
+        self._places_of: list[list[tuple[int, Place]]] = []    # by rule
 
     def to_plain(self) -> dict[str, Any]:
         return {"keys": list(self.keys), "literals": [list(x) for x in self.literal_list], "atoms": self.atom_list,
                 "specs": [[list(channels), list(codes)] for channels, codes in self.specs],
-                "variants": self.variants}
+                "variants": self.variants, "correlations": self.correlations, "wanted": self.wanted,
+                "quiet": self.quiet}
+
+    def field_keys(self, number: int, name: str) -> list[list[int]]:
+        """Where a rule's field lies: [spec, key] for each place of the rule."""
+        return [[spec, _Binder(self, place).key(name)] for spec, place in self._places_of[number]]
 
     def add(self, parsed: ParsedRule, number: int) -> str | None:
         """Compile one rule; gives the reason if it is not applicable."""
@@ -182,12 +243,15 @@ class _Program:
         source = rule.logsource
         places = self.sources.resolve(source.product, source.category, source.service)
         if isinstance(places, str):
-            return places
+            if not parsed.any_log or (source.product or "windows").lower() != "windows":
+                return places
+            places = [Place(())]            # Hayabusa's rules name their channel among their selections
         try:
             trees = [condition.parsed for condition in rule.detection.parsed_condition]
             if not trees or any(tree is None for tree in trees):
                 return "not a valid rule: an empty condition"
             variants = []
+            homes: list[tuple[int, Place]] = []
             for place in places:
                 binder = _Binder(self, place)
                 tree = self.either([binder.tree(t) for t in trees])
@@ -195,17 +259,22 @@ class _Program:
                     tree = self.both([binder.literals(self.key(name), [(WHOLE, t) for t in texts]), tree])
                 spec = self.specs.setdefault((place.channels, place.codes), len(self.specs))
                 variants.append([number, spec, tree, self.clauses(tree)])
+                homes.append((spec, place))
         except _Unsupported as reason:
             return str(reason)
         except (SigmaError, RecursionError) as error:
             return f"not a valid rule: {' '.join(str(error).split())[:300] or type(error).__name__}"
         self.variants.extend(variants)
+        self._places_of.append(homes)
         return None
 
     # Interning ------------------------------------------------------------------------
 
     def key(self, name: str) -> int:
         return self.keys.setdefault(name, len(self.keys))
+
+    def is_keywords(self, key: int) -> bool:
+        return self.keys.get(KEYWORDS) == key
 
     def literal(self, key: int, mode: int, folded: str) -> int:
         entry = (key, mode, folded)
@@ -275,6 +344,12 @@ class _Binder:
         if name in self.place.derive:
             return self.program.key(f"={self.place.derive[name]}")
         own = self.place.map.get(name, name)
+        if own[:1] in _PREFIXES:
+            return self.program.key(own)
+        if not self.place.windows:
+            return self.program.key(EVENT_TIME if own in TIME_FIELDS else own)
+        if own in TIME_FIELDS:
+            return self.program.key(EVENT_TIME)
         if own in self.program.sources.system:
             return self.program.key(f"@{self.program.sources.system[own]}")
         if own in self.program.sources.payload_first:
@@ -325,7 +400,7 @@ class _Binder:
         if isinstance(value, t.SigmaString):
             return self.string(key, name, value)
         if isinstance(value, t.SigmaTimestampPart):
-            raise _Unsupported("time part modifiers are not supported")
+            return self.part(key, value, "EQ")
         if isinstance(value, t.SigmaNumber):
             return self.number(key, name, value.number)
         if isinstance(value, t.SigmaBool):
@@ -339,7 +414,9 @@ class _Binder:
         if isinstance(value, t.SigmaCIDRExpression):
             return self.program.atom(["cidr", key, [str(ipaddress.ip_network(value.cidr, strict=False))]])
         if isinstance(value, t.SigmaCompareExpression):
-            if not isinstance(value.number, t.SigmaNumber) or isinstance(value.number, t.SigmaTimestampPart):
+            if isinstance(value.number, t.SigmaTimestampPart):
+                return self.part(key, value.number, value.op.name)
+            if not isinstance(value.number, t.SigmaNumber):
                 raise _Unsupported("a comparison with something else than a number")
             return self.program.atom(["cmp", key, value.op.name, value.number.number])
         if isinstance(value, t.SigmaFieldReference):
@@ -347,6 +424,11 @@ class _Binder:
                     else END if value.ends_with else WHOLE)
             return self.program.atom(["ref", key, self.key(value.field), mode, False])
         raise _Unsupported(f"{type(value).__name__.removeprefix('Sigma')} values are not supported")
+
+    def part(self, key: int, value: Any, comparison: str) -> int:
+        if self.program.is_keywords(key):
+            raise _Unsupported("a part of a time without a field")
+        return self.program.atom(["part", key, value.timestamp_part.name, comparison, value.number])
 
     # Strings ------------------------------------------------------------------------------
 
@@ -357,10 +439,7 @@ class _Binder:
         variants: list[list[Any]] = [[]]
         for part in value.s:
             if isinstance(part, Placeholder):
-                values = self.program.placeholders.get(part.name)
-                if values is None:
-                    raise _Unsupported(f"needs values for the placeholder %{part.name}%")
-                variants = [[*v, text] for v in variants for text in values]
+                variants = [[*v, text] for v in variants for text in self.placeholder(part.name)]
                 continue
             piece: Any = part
             if part == SpecialChars.WILDCARD_MULTI:
@@ -414,9 +493,32 @@ class _Binder:
     # Regular expressions --------------------------------------------------------------------
 
     def regex(self, key: int, value: Any) -> Any:
+        return self.merged([self.pattern(key, pattern, value) for pattern in self.patterns(value.regexp)])
+
+    def patterns(self, regexp: Any) -> list[str]:
+        """The pattern once for each combination of values of its placeholders."""
+        from sigma.types import Placeholder
+
+        if not any(isinstance(part, Placeholder) for part in regexp.s):
+            return [str(regexp)]
+        variants = [""]
+        for part in regexp.s:
+            texts = ([re2_escape(v) for v in self.placeholder(part.name)] if isinstance(part, Placeholder)
+                     else [part] if isinstance(part, str) else None)
+            if texts is None:
+                raise _Unsupported("a placeholder in a pattern with wildcards")
+            variants = [v + text for v in variants for text in texts]
+        return variants
+
+    def placeholder(self, name: str) -> Sequence[str]:
+        values = self.program.placeholders.get(name)
+        if values is None:
+            raise _Unsupported(f"needs values for the placeholder %{name}%")
+        return values
+
+    def pattern(self, key: int, pattern: str, value: Any) -> Any:
         import re2
 
-        pattern = str(value.regexp)
         flags = "".join(sorted(value.sigma_to_re_flag[f] for f in value.flags))
         if flags:
             pattern = f"(?{flags}){pattern}"
@@ -432,6 +534,13 @@ class _Binder:
         literals = sorted(self.program.literal(key, ANYWHERE, text) for text in found.any_of)
         counts = {t: n for t, n in found.counts.items() if n > 1 or t not in found.any_of}
         return self.program.atom(["re", key, pattern, literals, counts])
+
+
+def re2_escape(text: str) -> str:
+    """The text as a pattern that finds only itself."""
+    import re2
+
+    return str(re2.escape(text))
 
 
 def _tidy(parts: Sequence[Any]) -> list[Any]:

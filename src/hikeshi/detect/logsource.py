@@ -26,6 +26,11 @@ class Place:
     derive: Mapping[str, str] = field(default_factory=dict)
     require: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def windows(self) -> bool:
+        """Windows event logs, not datasets of other logs ("#squid.access", see place.py)."""
+        return not any(c[:1] == "#" for c in self.channels)
+
 
 @dataclass(frozen=True, slots=True)
 class LogSources:

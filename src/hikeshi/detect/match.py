@@ -18,7 +18,9 @@ import numpy.typing as npt
 from hikeshi.detect.columns import NEEDED, Columns, View
 from hikeshi.detect.compile import END, KEYWORDS, START, WHOLE, CompiledRules
 from hikeshi.detect.patterns import Compare, Glob, Networks, Numbers, Regex, Scanner
+from hikeshi.detect.place import Places
 from hikeshi.detect.rules import RuleInfo
+from hikeshi.detect.timepart import TimePart
 from hikeshi.events.table import EventTable, Rows
 
 Mask = npt.NDArray[np.bool_]
@@ -96,6 +98,8 @@ class Matcher:
                 check = Regex(rest[0], rest[2])
             elif kind == "cidr":
                 check = Networks(rest[0])
+            elif kind == "part":
+                check = TimePart(rest[0], rest[1], rest[2])
             else:
                 check = Compare(rest[0], rest[1])
             self._checks[number] = check
@@ -147,22 +151,8 @@ class _Run:
 
     def _places(self) -> None:
         """Which combination of channel and event id each row is, and which places those are."""
-        channel, code = self.columns.view("@winlog.channel"), self.columns.view("@event.code")
-        specs = self.matcher.specs
-        self.place_is: Mask
-        if channel is None:
-            self.place = np.zeros(self.row_count, dtype=np.int64)
-            self.place_is = np.zeros((len(specs), 1), dtype=np.bool_)
-        else:
-            width = 1 + (len(code.values) if code else 0)
-            joint = (channel.dense.astype(np.int64) + 1) * width
-            if code is not None:
-                joint += code.dense + 1
-            unique, self.place = np.unique(joint, return_inverse=True)
-            names = [(channel.values[u // width - 1].lower() if u >= width else "",
-                      code.values[u % width - 1] if code and u % width else "") for u in unique.tolist()]
-            self.place_is = np.array([[(not channels or c in channels) and (not codes or e in codes)
-                                       for c, e in names] for channels, codes in specs], dtype=np.bool_)
+        places = Places(self.columns, self.row_count, self.matcher.specs)
+        self.place, self.place_is = places.of_row, places.fits
         sizes = np.bincount(self.place, minlength=self.place_is.shape[1])
         self.spec_rows = self.place_is @ sizes
 

@@ -212,13 +212,13 @@ class Compare:
         self._operator, self._number = _OPERATORS[comparison], number
 
     def __call__(self, value: str) -> bool:
-        number = _number(value)
+        number = as_number(value)
         if number is None:
             return False
         return bool(self._operator(number, self._number))
 
 
-def _number(value: str) -> int | float | None:
+def as_number(value: str) -> int | float | None:
     text = value.strip()
     if not text.isascii() or len(text) > 64 or "_" in text:
         return None

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from hikeshi.detect.correlation import Correlation, read_correlation
+from hikeshi.detect.dialect import Unreadable, is_hayabusa, plain_detection, split_aggregation
 from hikeshi.errors import Location, RuleError
 
 _SUFFIXES = (".yml", ".yaml")
@@ -40,6 +42,7 @@ class RuleInfo:
     description: str = ""
     status: str = ""
     falsepositives: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()       # titles of the filters that narrow it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,30 @@ class RuleFile:
 
 @dataclass(slots=True)
 class ParsedRule:
-    """A rule that pySigma understood, or the reason why it can't be used."""
+    """A rule that pySigma understood, or the reason why it can't be used.
+
+    `names`: what correlations and filters may call it. `correlation` for a correlation, else `rule`.
+    `any_log`: the rule names its channels itself, as Hayabusa's do. `inner`: the events behind an
+    aggregation, which is a rule of its own.
+    """
 
     info: RuleInfo
     rule: Any = None
     problem: str | None = None
+    names: tuple[str, ...] = ()
+    correlation: Correlation | None = None
+    any_log: bool = False
+    inner: bool = False
+
+
+@dataclass(slots=True)
+class ParsedFilter:
+    """A filter document: `rule` as pySigma reads it, or the reason why it can't be used."""
+
+    info: RuleInfo
+    rule: Any = None
+    problem: str | None = None
+    narrowed: int = 0                   # rules it was put on
 
 
 @dataclass(slots=True)
@@ -65,6 +87,7 @@ class RuleSet:
 
     files: list[RuleFile]
     errors: list[RuleError] = field(default_factory=list)
+    filters: list[ParsedFilter] = field(default_factory=list)    # complete once `parse` was read to the end
 
     @property
     def digest(self) -> str:
@@ -75,11 +98,25 @@ class RuleSet:
         return total.hexdigest()
 
     def parse(self) -> Iterator[ParsedRule]:
-        """Every rule of the set in file order; broken files become RuleErrors in `errors`."""
-        for file in self.files:
-            yield from self._parse_file(file)
+        """Every rule of the set in file order, narrowed by the set's filters.
 
-    def _parse_file(self, file: RuleFile) -> Iterator[ParsedRule]:
+        Broken files become RuleErrors in `errors`; filters are in `filters`.
+        """
+        parsed: list[ParsedRule] = []
+        self.filters = []
+        for file in self.files:
+            for item in self._parse_file(file):
+                if isinstance(item, ParsedFilter):
+                    self.filters.append(item)
+                else:
+                    parsed.append(item)
+        usable = [f for f in self.filters if f.problem is None]
+        for rule in parsed:
+            if usable and rule.rule is not None:
+                _narrow(rule, usable)
+            yield rule
+
+    def _parse_file(self, file: RuleFile) -> Iterator[ParsedRule | ParsedFilter]:
         try:
             documents = _documents(file.data)
         except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -89,11 +126,16 @@ class RuleSet:
                 source=Location(file.path, line=mark.line + 1 if mark else None),
                 hint="mend the file, or leave it out of the rule folder"))
             return
-        for document in _with_globals(documents):
+        try:
+            whole = list(_collected(documents))
+        except ValueError as error:
+            self.errors.append(RuleError(str(error), source=Location(file.path)))
+            return
+        for document in whole:
             if not isinstance(document, dict):
                 self.errors.append(RuleError("a rule is a YAML mapping", source=Location(file.path)))
                 continue
-            yield _parse_rule(document, file.path)
+            yield from _parse_document(document, file.path)
 
 
 def load_rules(paths: Iterable[Path | str]) -> RuleSet:
@@ -144,31 +186,70 @@ def _documents(data: bytes) -> list[Any]:
     return [d for d in yaml.load_all(data, Loader=_Loader) if d is not None]
 
 
-def _with_globals(documents: Sequence[Any]) -> Iterator[Any]:
-    """Sigma's `action: global` document lends its keys to the ones after it."""
+def _collected(documents: Sequence[Any]) -> Iterator[Any]:
+    """The rules of a collection: a document with `action: global` lends its keys to the ones after it until
+    `reset`; `repeat` is the rule before it with some keys changed. Correlations and filters stand alone."""
     shared: dict[str, Any] = {}
+    last: dict[str, Any] = {}
     for document in documents:
-        if not isinstance(document, dict):
+        if not isinstance(document, dict) or "correlation" in document or "filter" in document:
             yield document
-        elif document.get("action") == "global":
-            shared = {k: v for k, v in document.items() if k != "action"}
-        elif document.get("action") == "reset":
+            continue
+        action = document.get("action")
+        own = {k: v for k, v in document.items() if k != "action"}
+        if action == "global":
+            shared = _joined(shared, own)
+        elif action == "reset":
             shared = {}
+        elif action in (None, "repeat"):
+            last = _joined(last if action else shared, own)
+            yield last
         else:
-            yield {**shared, **document} if shared else document
+            raise ValueError(f"unknown collection action {str(action)[:40]!r}")
 
 
-def _parse_rule(document: dict[str, Any], path: str) -> ParsedRule:
+def _joined(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Both mappings; where they differ, `above` wins, mapping by mapping."""
+    out = dict(below)
+    for key, value in above.items():
+        old = out.get(key)
+        out[key] = _joined(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return out
+
+
+def _parse_document(document: dict[str, Any], path: str) -> Iterator[ParsedRule | ParsedFilter]:
+    info = _info(document, path)
+    if "correlation" in document:
+        yield _parse_correlation(document, info)
+        return
+    if "filter" in document and "detection" not in document:
+        yield _parse_filter(document, info)
+        return
+    try:
+        document = plain_detection(document)
+        split = split_aggregation(document)
+    except Unreadable as reason:
+        yield ParsedRule(info, problem=str(reason))
+        return
+    if split is None:
+        yield _parse_rule(document, info)
+        return
+    plain, correlation = split
+    inner = _parse_rule(plain, info)
+    if inner.problem is not None:
+        yield inner
+        return
+    inner.inner, inner.names = True, (f"{path}\0{info.id or info.title}", *inner.names)
+    correlation["correlation"]["rules"] = [inner.names[0]]
+    yield inner
+    yield _parse_correlation(correlation, info)
+
+
+def _parse_rule(document: dict[str, Any], info: RuleInfo) -> ParsedRule:
     from sigma.collection import SigmaCollection
     from sigma.exceptions import SigmaError
 
-    parsed = ParsedRule(_info(document, path))
-    if "correlation" in document:
-        parsed.problem = "a correlation of several events; only single-event rules are matched so far"
-        return parsed
-    if "filter" in document and "detection" not in document:
-        parsed.problem = "a filter for other rules, not a rule"
-        return parsed
+    parsed = ParsedRule(info, names=_names(document), any_log=is_hayabusa(document))
     try:
         rules = SigmaCollection.from_dicts([document], collect_errors=True).rules
     except (SigmaError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -186,6 +267,72 @@ def _parse_rule(document: dict[str, Any], path: str) -> ParsedRule:
     return parsed
 
 
+def _parse_correlation(document: dict[str, Any], info: RuleInfo) -> ParsedRule:
+    parsed = ParsedRule(info, names=_names(document))
+    try:
+        parsed.correlation = read_correlation(document)
+    except ValueError as reason:
+        parsed.problem = str(reason)
+    return parsed
+
+
+def _parse_filter(document: dict[str, Any], info: RuleInfo) -> ParsedFilter:
+    from sigma.exceptions import SigmaError
+    from sigma.filters import SigmaFilter
+
+    parsed = ParsedFilter(info)
+    own = document.get("filter")
+    try:
+        if isinstance(own, dict):
+            own = plain_detection({"detection": {k: v for k, v in own.items() if k != "rules"}})["detection"] | {
+                k: v for k, v in own.items() if k == "rules"}
+        found = SigmaFilter.from_dict({**document, "filter": own}, collect_errors=True)
+        errors = [e for e in found.errors if not _harmless(e)]
+    except Unreadable as reason:
+        parsed.problem = f"not a valid filter: {reason}"
+        return parsed
+    except (SigmaError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        parsed.problem = f"not a valid filter: {_plain(error)}"
+        return parsed
+    if errors:
+        parsed.problem = f"not a valid filter: {_plain(errors[0])}"
+    elif any(not isinstance(ref.reference, str) for ref in found.filter.rules if not isinstance(ref, str)):
+        parsed.problem = "not a valid filter: rules are named by id or name"
+    else:
+        parsed.rule = found
+    return parsed
+
+
+def _narrow(parsed: ParsedRule, filters: Sequence[ParsedFilter]) -> None:
+    """Put every filter that speaks of this rule on it. One that breaks it makes it unusable: without its
+    filter the rule would say more than its owner wants."""
+    from sigma.exceptions import SigmaError
+
+    for one in filters:
+        named = one.rule.filter.rules
+        if not isinstance(named, str) and not {str(ref.reference).lower() for ref in named} & {
+                name.lower() for name in parsed.names}:
+            continue
+        try:
+            if parsed.rule.logsource not in one.rule.logsource:
+                continue
+            own = one.rule.filter
+            keep, own.rules = own.rules, "any"      # whom it speaks of is decided above, by id and by name
+            try:
+                parsed.rule = one.rule.apply_on_rule(parsed.rule)
+            finally:
+                own.rules = keep
+        except (SigmaError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            parsed.problem = f"the filter {one.info.title} can't be put on it: {_plain(error)}"
+            return
+        one.narrowed += 1
+        parsed.info = replace(parsed.info, filters=(*parsed.info.filters, one.info.title))
+
+
+def _names(document: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(document[key]) for key in ("id", "name") if document.get(key))
+
+
 _HARMLESS = ("Date", "Modified", "Level", "Status", "Identifier", "Tag", "Author", "References", "Related", "Title",
              "Description", "License", "FalsePositives", "Fields", "Scope", "Taxonomy", "Name", "Rule")
 
@@ -196,7 +343,8 @@ def _harmless(error: Exception) -> bool:
 
 
 def _info(document: dict[str, Any], path: str) -> RuleInfo:
-    tags = [str(t).lower() for t in document.get("tags") or [] if isinstance(t, str)]
+    given = document.get("tags")
+    tags = [t.lower() for t in given if isinstance(t, str)] if isinstance(given, list) else []
     names = [t.removeprefix("attack.").replace("_", "-") for t in tags if t.startswith("attack.")]
     level = str(document.get("level") or "medium").strip().lower()
     false = document.get("falsepositives") or []

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from hikeshi.detect.compile import CompiledRules, Skipped, compile_rules, from_plain
+from hikeshi.detect.compile import CompiledRules, Narrowed, Skipped, compile_rules, from_plain
+from hikeshi.detect.hits import HitWriter
 from hikeshi.detect.match import Match, Matcher, read_names
 from hikeshi.detect.result import result_rows
 from hikeshi.detect.rules import LEVELS, load_rules
@@ -32,6 +33,7 @@ from hikeshi.evidence.acquire import acquire
 from hikeshi.evidence.sandbox import Limits, Task, run
 from hikeshi.evidence.source import Source
 from hikeshi.parse.evtx import EvtxBatch, Part, parts_of, read_records
+from hikeshi.triage.correlate import Correlated, CorrelationRun
 
 # Small enough that two cores share a folder evenly, large enough that a task is worth its start.
 _GROUP_BYTES = 24 << 20
@@ -89,6 +91,9 @@ class HuntSummary:
     not_read: list[tuple[str, str]] = field(default_factory=list)
     other_files: int = 0
     rules: dict[str, RuleCount] = field(default_factory=dict)
+    filters: list[Narrowed] = field(default_factory=list)
+    correlations: list[Correlated] = field(default_factory=list)
+    correlation_error: str = ""
     protection: str = ""
     cpu_s: float = 0.0
     seconds: float = 0.0
@@ -103,7 +108,12 @@ class HuntSummary:
 
     @property
     def hits(self) -> int:
-        return sum(f.hits for f in self.files)
+        return sum(f.hits for f in self.files) + self.correlated
+
+    @property
+    def correlated(self) -> int:
+        """Findings of correlations."""
+        return sum(c.count.findings for c in self.correlations)
 
     @property
     def unreadable(self) -> list[FileReport]:
@@ -150,7 +160,7 @@ class Hunt:
         summary = self.summary
         summary.rules_loaded, summary.rules_applicable = compiled.loaded, compiled.applicable
         summary.skipped, summary.rule_errors = compiled.skipped, compiled.errors
-        summary.rules_from_cache = compiled.from_cache
+        summary.rules_from_cache, summary.filters = compiled.from_cache, compiled.filters
 
     def _name_other(self, source: Source) -> None:
         """A file called .evtx that is none deserves a line; a text file beside the logs doesn't."""
@@ -167,6 +177,7 @@ class Hunt:
         total, done = sum(s.size for s in logs), 0
         by_name = {s.name: s for s in logs}
         waiting: dict[int, dict[str, Any]] = {}
+        tables: list[Path] = []
         following = 0
         groups = _grouped(logs)
         for number, answer in self._answers(groups, setup, logs, spool):
@@ -174,8 +185,25 @@ class Hunt:
             done += sum(map(_bytes_of, groups[number]))
             self._on_progress("event logs", done, total)
             while following in waiting:
+                tables += map(Path, waiting[following]["tables"])
                 yield from self._account(waiting.pop(following), by_name)
                 following += 1
+        if tables:
+            yield from self._correlate(compiled, tables, spool)
+
+    def _correlate(self, compiled: CompiledRules, tables: list[Path], spool: Path) -> Iterator[bytes]:
+        """What only shows over the hits of all files, at the end."""
+        work = CorrelationRun(compiled, tables, spool, self._levels)
+        yield from work.lines()
+        self.summary.cpu_s += work.cpu_s
+        self.summary.correlation_error = work.error.what if work.error else ""
+        self.summary.correlations = list(work.results)
+        for one in work.results:
+            if one.count.findings:
+                info = compiled.rules[one.rule]
+                self.summary.rules[f"{info.title}{info.id}\0"] = RuleCount(
+                    info.id, info.title, info.author, info.level, one.count.findings, one.first, one.last,
+                    set(one.hosts))
 
     def _answers(self, groups: list[list[Piece]], setup: Mapping[str, Any], logs: list[Source], spool: Path
                  ) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -275,11 +303,12 @@ def _lost(piece: Piece, error: HikeshiError) -> dict[str, Any]:
     source, part = piece
     what = " ".join((error.what if isinstance(error, ChildError) else str(error)).split())
     where = "" if part is None else f"bytes {part.offset:,} to {min(part.end, source.size):,}: "
-    return {"files": [_report(source.name, error=where + what)], "rules": [], "spools": [], "others": []}
+    return {"files": [_report(source.name, error=where + what)], "rules": [], "spools": [], "others": [], "tables": []}
 
 
 def _joined(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    return {key: [item for answer in answers for item in answer[key]] for key in ("files", "rules", "spools", "others")}
+    return {key: [item for answer in answers for item in answer[key]]
+            for key in ("files", "rules", "spools", "others", "tables")}
 
 
 def _report(name: str, **values: Any) -> dict[str, Any]:
@@ -291,6 +320,7 @@ def _report(name: str, **values: Any) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class _Context:
+    compiled: CompiledRules
     matcher: Matcher
     want: frozenset[str] | None
     columns: frozenset[str]
@@ -305,30 +335,34 @@ def prepare(argument: Mapping[str, Any]) -> _Context:
     named = read_names([k for k in matcher.keys if k != "*"])
     # A keyword may stand in any field; the System part is read only where a rule or a hit names it.
     want = None if matcher.keyword_specs else named
-    return _Context(matcher, want, named | _SCHEMA_COLUMNS, frozenset(argument["levels"]), Path(argument["spool"]))
+    return _Context(compiled, matcher, want, named | _SCHEMA_COLUMNS, frozenset(argument["levels"]),
+                    Path(argument["spool"]))
 
 
 def hunt_files(context: _Context, argument: Sequence[Any]) -> dict[str, Any]:
     """Hunt through some pieces; hits go to a file in the spool folder, the figures come back."""
     key, pieces = argument
     path = context.spool / f"{key}.jsonl"
+    kept = HitWriter(context.compiled, context.spool / f"{key}.hits.arrow")
     with open(path, "wb") as out:
-        job = _Job(context, out)
+        job = _Job(context, out, kept)
         for source, part in pieces:
             if source.kind == "text":
                 job.read_text(source)
             else:
                 job.read(source, part)
         job.flush()
+    kept.close()
     return {"files": list(job.files.values()), "rules": list(job.rules.values()), "spools": [str(path)],
-            "others": job.others}
+            "others": job.others, "tables": [str(kept.path)] if kept.rows else []}
 
 
 class _Job:
     """Several files through one batch of columns."""
 
-    def __init__(self, context: _Context, out: Any) -> None:
-        self._context, self._out = context, out
+    def __init__(self, context: _Context, out: Any, kept: HitWriter) -> None:
+        self._context, self._out, self._kept = context, out, kept
+        self._silent = {id(context.matcher.rules[n]) for n in context.compiled.quiet}
         self._batch = EvtxBatch(want=context.want, columns=context.columns)
         self._starts: list[tuple[int, str]] = []
         self.files: dict[str, dict[str, Any]] = {}
@@ -396,7 +430,9 @@ class _Job:
         self._match(table)
 
     def _match(self, table: EventTable) -> None:
-        matches = [m for m in self._context.matcher.match(table) if m.rule.level in self._context.levels]
+        found = self._context.matcher.match(table)
+        self._kept.add(table, found)
+        matches = [m for m in found if m.rule.level in self._context.levels and id(m.rule) not in self._silent]
         if not matches:
             return
         self._count(table, matches)
