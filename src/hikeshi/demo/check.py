@@ -44,7 +44,7 @@ class Difference:
 
 def compare(truth: Mapping[str, Any], case: Mapping[str, Any]) -> list[Difference]:
     """Every difference between a case and the truth, in the order of truth.json."""
-    reader = _Reader(truth)
+    reader = Reader(truth)
     out = [*_family(truth, case), *_entry(truth, case, reader)]
     for key, read in reader.sets.items():
         out += _sets(key, truth, {item for entry in case.get(key) or () if (item := read(entry)) is not None}, read)
@@ -65,7 +65,7 @@ def account_name(value: str | None) -> str:
     return (value or "").rsplit("\\", 1)[-1].split("@")[0].lower()
 
 
-class _Reader:
+class Reader:
     """Reads entries of truth and case alike as comparable tuples; aliases become what they stand for."""
 
     def __init__(self, truth: Mapping[str, Any]) -> None:
@@ -143,7 +143,7 @@ def _squash(name: str | None) -> str:
     return re.sub(r"[\W_]", "", name or "").casefold()
 
 
-def _entry(truth: Mapping[str, Any], case: Mapping[str, Any], reader: _Reader) -> Iterable[Difference]:
+def _entry(truth: Mapping[str, Any], case: Mapping[str, Any], reader: Reader) -> Iterable[Difference]:
     expected = truth["entry"]
     first = next((c for c in case.get("entry_candidates") or () if c.get("rank") == 1), None)
     if first is None:
@@ -173,7 +173,7 @@ def _sets(key: str, truth: Mapping[str, Any], got: set[tuple[str, ...]],
         yield _difference(key, None, extra[0] if len(extra) == 1 else list(extra))
 
 
-def _order(truth: Mapping[str, Any], case: Mapping[str, Any], reader: _Reader) -> Iterable[Difference]:
+def _order(truth: Mapping[str, Any], case: Mapping[str, Any], reader: Reader) -> Iterable[Difference]:
     """A host can't be left before it is reached."""
     read = reader.sets["spread"]
     times: dict[tuple[str, ...], str] = {}
@@ -192,7 +192,7 @@ def _order(truth: Mapping[str, Any], case: Mapping[str, Any], reader: _Reader) -
         reached.setdefault(item[1], item)
 
 
-def _innocent(truth: Mapping[str, Any], case: Mapping[str, Any], reader: _Reader) -> Iterable[Difference]:
+def _innocent(truth: Mapping[str, Any], case: Mapping[str, Any], reader: Reader) -> Iterable[Difference]:
     innocent = truth.get("not_compromised", {})
     hosts = {reader.host(h) for h in innocent.get("hosts", ())}
     accounts = {account_name(a) for a in innocent.get("accounts", ())}

@@ -19,6 +19,7 @@ from hikeshi.demo.windows_events import KINDS
 SECURITY, SYSTEM = "Security", "System"
 SYSMON = "Microsoft-Windows-Sysmon%4Operational"
 SESSIONS = "Microsoft-Windows-TerminalServices-LocalSessionManager%4Operational"
+SCRIPTS = "Microsoft-Windows-PowerShell%4Operational"
 CONNECTIONS = "Microsoft-Windows-TerminalServices-RemoteConnectionManager%4Operational"
 _PER_CHUNK = 250
 
@@ -88,6 +89,9 @@ class EvidenceSet:
     def clear(self, host: str, log: str, time: int) -> None:
         """The log was cleared: records before `time` are gone."""
         self._cleared[host, log] = time
+
+    def is_cleared(self, host: str) -> bool:
+        return any(name == host for name, _ in self._cleared)
 
     def clock_runs_fast(self, host: str, seconds: int) -> None:
         self._clock_fast_s[host] = seconds
