@@ -112,3 +112,14 @@ def test_a_filter_narrows_the_rules_it_names(evidence, rules):
     rows, summary = found(evidence, rules)
     assert rows == []
     assert [(f.title, f.rules) for f in summary.filters] == [("Our scanner", 1)]
+
+
+def test_a_triage_tells_correlations_as_findings(evidence, rules, tmp_path):
+    from hikeshi.triage.run import triage
+
+    done = triage([evidence], tmp_path / "out", rules=[rules], zone="UTC", workers=1)
+    own = [f for f in done.findings if f.rule_id.startswith("00000000-0000-4000-8000-0000000000")]
+    assert {(f.title.en, f.hosts) for f in own} == {("Guessed and entered", ("DC1",)), ("Guessed and entered", ("DC2",))}
+    on_the_first = next(f for f in own if f.hosts == ("DC1",))
+    assert [(r.path, r.record_id) for r in on_the_first.records] == [("b-dc1.json", n) for n in range(6)]
+    assert all(r.sha256 for r in on_the_first.records)

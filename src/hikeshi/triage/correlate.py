@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path
@@ -15,6 +15,7 @@ from hikeshi.detect.correlate import CorrelationCount, Correlator
 from hikeshi.errors import HikeshiError
 from hikeshi.events.time import parse_iso
 from hikeshi.evidence.sandbox import Limits, Task, run
+from hikeshi.triage.findings import RECORDS_KEPT, Detection
 
 _HOSTS_KEPT = 1_000
 
@@ -49,7 +50,7 @@ class CorrelationRun:
         task = Task("correlations", [[str(p) for p in self.tables], str(out)])
         for outcome in run("hikeshi.triage.correlate:work_out", [task], setup="hikeshi.triage.correlate:prepare",
                            setup_argument=setup, workers=1, limits=Limits(cpu_s=3600, wall_s=7200),
-                           readable=[self.spool], writable=[self.spool]):
+                           readable=sorted({self.spool, *(t.parent for t in self.tables)}), writable=[self.spool]):
             self.cpu_s += outcome.cpu_s
             self.error = outcome.error
             if outcome.error is None:
@@ -58,6 +59,16 @@ class CorrelationRun:
         if self.error is None:
             with open(out, "rb") as file:
                 yield from file
+
+
+def as_detections(rows: Iterable[Mapping[str, Any]], sha256: Mapping[str, str]) -> Iterator[Detection]:
+    """Findings as a triage tells them: one Detection for each host; `sha256` by the file's name."""
+    for row in rows:
+        for host in row["hosts"] or [""]:
+            records = [r for r in row["records"] if (r["host"] or "") == host]
+            yield Detection(row["rule_id"], host, len(records), row["first"], row["last"], [
+                (r["path"], sha256.get(r["path"], ""), r["record_id"], r["line"] if r["record_id"] is None else None)
+                for r in records[:RECORDS_KEPT]])
 
 
 def prepare(argument: Mapping[str, Any]) -> tuple[CompiledRules, tuple[str, ...]]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hikeshi.detect.compile import CompiledRules
+from hikeshi.detect.hits import HitWriter
 from hikeshi.detect.match import Match, Matcher
 from hikeshi.errors import HikeshiError, UnsupportedFormat
 from hikeshi.events.leases import Leases
@@ -114,6 +115,9 @@ class _Analysis:
         self.matcher, self.source, self.folder, self.result = context.matcher, source, folder, result
         indicators = context.settings.indicators
         self.sweeper = Sweeper(indicators, context.settings.leases) if indicators is not None else None
+        rules = context.settings.rules
+        self.kept = HitWriter(rules, folder / "hits.arrow")
+        self.quiet = {id(self.matcher.rules[n]) for n in rules.quiet}
         self.digests = Gathered()
         self.hours: Counter[int] = Counter()
         self.reasons: Counter[str] = Counter()
@@ -133,6 +137,7 @@ class _Analysis:
             self.result.stopped = error.what
         finally:
             writer.close()
+            self.kept.close()
         self.finish()
 
     def add(self, table: EventTable) -> None:
@@ -144,8 +149,10 @@ class _Analysis:
             return
         matches = self.matcher.match(table)
         add_ecs_columns(table)
+        self.kept.add(table, matches)
         for match in matches:
-            self._detect(table, match)
+            if id(match.rule) not in self.quiet:
+                self._detect(table, match)
         if self.sweeper is not None:
             self.sweeper.add(self.source, table)
         self.digests.append(digest(self.source, table))

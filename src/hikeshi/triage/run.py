@@ -7,6 +7,7 @@ Finished parts are kept in OUT/.work until the run completes, so a run that was 
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,7 +15,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 import hikeshi
+from hikeshi.detect.rules import LEVELS
 from hikeshi.errors import UsageError
 from hikeshi.evidence import sandbox
 from hikeshi.evidence.acquire import Acquired, acquire
@@ -31,8 +35,9 @@ from hikeshi.report import Activity, ReportInput, write_report
 from hikeshi.sweep import Compiled, compile_lists, is_compiled, merge, open_compiled
 from hikeshi.trace import Digest, build_story
 from hikeshi.triage import output
+from hikeshi.triage.correlate import CorrelationRun, as_detections
 from hikeshi.triage.file import FileResult, Order, Settings
-from hikeshi.triage.findings import detection_findings, sighting_findings, story_findings
+from hikeshi.triage.findings import Detection, detection_findings, sighting_findings, story_findings
 from hikeshi.triage.identity import could_matter, encrypted_files, examine_all, identification
 from hikeshi.triage.reading import (
     LIMITS,
@@ -142,7 +147,7 @@ class _Run:
         self.on_progress("story", 0, 1)
         named = identification(examined)
         sightings = self.sightings()
-        seen = [d for result in self.results.values() for d in result.detections]
+        seen = [*(d for result in self.results.values() for d in result.detections), *self.correlated()]
         detections = detection_findings(seen, self.rules.texts({d.rule_id for d in seen}))
         story = build_story((Digest.load(folder / "digest.arrow") for folder in self.folders.values()),
                             detections=detections, sightings=sightings, encrypted=encrypted_files(examined, named),
@@ -177,6 +182,21 @@ class _Run:
             if self.place.is_done(key):
                 self.folders[source.name] = self.place.part(key)
                 self.results[source.name] = FileResult.load(self.place.part(key) / "result.json")
+
+    def correlated(self) -> list[Detection]:
+        """What only shows over the hits of all files."""
+        tables = [path for folder in self.folders.values() if (path := folder / "hits.arrow").exists()]
+        if not tables:
+            return []
+        with tempfile.TemporaryDirectory(prefix="hikeshi-correlate-") as spool:
+            work = CorrelationRun(self.rules.compiled, tables, Path(spool), LEVELS)
+            hashes = {s.name: s.sha256 for s in self.acquired.sources}
+            found = list(as_detections(map(orjson.loads, work.lines()), hashes))
+        if work.error is not None:
+            self.not_read.append(left_out("Sigma correlations", Text(
+                f"相関ルールを計算できませんでした({work.error.what})。",
+                f"The correlation rules could not be worked out ({work.error.what}).")))
+        return found
 
     def sightings(self) -> list[Sighting]:
         from hikeshi.triage.sweep import marked
