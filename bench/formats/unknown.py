@@ -29,7 +29,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
 from hikeshi.evidence.source import Source
-from hikeshi.parse import cloud, registry
+from hikeshi.parse import cloud
+from hikeshi.parse.format import KNOWN
+from hikeshi.parse.registry import parse_source
 from hikeshi.parse.windows import add_ecs_columns
 
 GENERIC = frozenset({"w3c", "cef", "leef", "json", "keyvalue", "csv", "syslog", "mixed", "text", "evtx"})
@@ -38,22 +40,21 @@ FIELDS = ("source_ip", "dest_ip", "dest_host", "user", "url", "time", "all")
 
 @contextmanager
 def without(names: set[str]) -> Iterator[None]:
-    """The registry as it would be if these formats had no module."""
-    kept = registry.FORMATS, registry._LINE_FORMATS, cloud.MAKERS
-    registry.FORMATS = tuple(row for row in kept[0] if row.name not in names)
-    registry._LINE_FORMATS = tuple(row for row in kept[1] if row.name not in names)
-    cloud.MAKERS = tuple(maker for maker in kept[2] if maker.name not in names)
+    """The table as it would be if these formats had no module."""
+    kept = cloud.MAKERS
+    cloud.MAKERS = tuple(maker for maker in kept if maker.name not in names)
     try:
-        yield
+        with KNOWN.without(names):
+            yield
     finally:
-        registry.FORMATS, registry._LINE_FORMATS, cloud.MAKERS = kept
+        cloud.MAKERS = kept
 
 
 def modules_of(datasets: set[str]) -> set[str]:
     """The formats that write one of these datasets, without the generic ones."""
     return {
         row.name
-        for row in registry.FORMATS
+        for row in KNOWN.rows
         if row.name not in GENERIC and any(fnmatch.fnmatch(d, pattern) for d in datasets for pattern in row.datasets)
     }
 
@@ -62,7 +63,7 @@ def read(path: str, confidence: Counter[str], datasets: set[str]) -> tuple[int, 
     file = Path(path)
     lines = []
     source = Source(file, file.name, "", file.stat().st_size, kind="text")
-    for table in registry.parse_source(source, zone=UTC, zone_assumed=True):
+    for table in parse_source(source, zone=UTC, zone_assumed=True):
         add_ecs_columns(table)
         for row in table.iter_rows():
             lines.append(json.dumps(row))
@@ -99,7 +100,7 @@ def main() -> int:
     for line in given.formats.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         by_vendor[row["vendor"]].append(row)
-    every = {row.name for row in registry.FORMATS} - GENERIC
+    every = {row.name for row in KNOWN.rows} - GENERIC
     total: dict[str, Counter[str]] = defaultdict(Counter)
     if not given.json:
         print(

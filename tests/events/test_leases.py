@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 from hikeshi.events.leases import FOREVER, LONGEST, Grant, Leases, grants, leases
 from hikeshi.events.table import EventTable, TableBuilder
@@ -88,7 +89,7 @@ def test_any_order_gives_the_same_answer_and_leases_never_overlap() -> None:
         rows = leases(given).rows
         chance.shuffle(given)
         assert leases(given).rows == rows
-        for one, other in zip(rows, rows[1:], strict=False):
+        for one, other in pairwise(rows):
             assert one.start < one.end
             assert one.address < other.address or one.end <= other.start
         held = leases(given).spans()

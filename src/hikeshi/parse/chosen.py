@@ -17,7 +17,10 @@ from hikeshi.evidence.source import Source
 from hikeshi.evidence.text import Block
 from hikeshi.parse import delimited, jsonlines
 from hikeshi.parse.context import Context
-from hikeshi.parse.registry import BY_NAME, SAMPLE_LINES, File, _finished, _opened, _prime, _sample, detect_lines
+from hikeshi.parse.file import SAMPLE_LINES, File, open_text, sample_of
+from hikeshi.parse.formats import BY_NAME
+from hikeshi.parse.recognise import detect_lines
+from hikeshi.parse.registry import finished, prime
 
 HEADED = ("w3c", "zeek")  # formats whose "#Fields" line tells the columns of what follows
 
@@ -54,7 +57,7 @@ class LineReader:
         file = _Chosen(self.file.source, self.encoding, self.file.context, self.file.batch_rows, [], [block])
         true_lines = np.array([*([0] * len(before)), *numbers], dtype=np.int64)
         true_offsets = np.array([*([0] * len(before)), *offsets], dtype=np.int64)
-        for table in _finished(BY_NAME[self.name].parse(file), file):
+        for table in finished(BY_NAME[self.name].parse(file), file):
             column = table.columns.get("log.line")
             if column is None:
                 continue
@@ -90,7 +93,7 @@ def line_reader(
     if source.kind != "text" or format == "evtx":
         return None
     context = Context(zone, zone_assumed, int(source.path.stat().st_mtime * 1_000_000))
-    file = _opened(source, context, batch_rows)
+    file = open_text(source, context, batch_rows)
     with source.path.open("rb") as stream:
         start = stream.read(1 << 16)
     if (
@@ -99,7 +102,7 @@ def line_reader(
         or (b"\r" in start and b"\n" not in start)
     ):
         return None
-    sample = _sample(file)
+    sample = sample_of(file)
     name = format or detect_lines(sample)[0]
     head: tuple[str, ...] = ()
     if name in HEADED:
@@ -114,5 +117,5 @@ def line_reader(
             return None
     elif name not in ("mixed", "text") and BY_NAME[name].parse_line is None:
         return None
-    _prime(context, sample)
+    prime(context, sample)
     return LineReader(name, file.encoding, head, file)

@@ -14,10 +14,13 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC
 from typing import Any
 
+from hikeshi.events.table import EventTable
 from hikeshi.events.time import NO_TIME, assemble, format_utc, from_epoch_seconds
 from hikeshi.parse.addresses import ip
 from hikeshi.parse.context import Event
 from hikeshi.parse.dhcp import MAC, lease_cells
+from hikeshi.parse.file import File
+from hikeshi.parse.readers import Rows
 
 LeaseEvents = Iterator[tuple[Event | None, str, int, int]]
 NEVER = "never"
@@ -172,3 +175,15 @@ def _kea_event(names: list[str], text: str) -> Event | None:
             cells[cell] = said[name]
     cells["dhcp.state"] = state
     return Event(begun if action != "expired" else expire, cells)
+
+
+def read_leases(file: File) -> Iterator[EventTable]:
+    rows = Rows(file)
+    for event, text, line, offset in lease_events(file.lines()):
+        if event is None:
+            rows.reject(text, "no whole lease", line, offset)
+        else:
+            rows.add(event, line, offset)
+        if rows.full():
+            yield from rows.build()
+    yield from rows.build()
