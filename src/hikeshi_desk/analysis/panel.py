@@ -109,6 +109,7 @@ class Panel:
     levels: Sequence[tuple[str, str, int]]
     findings: Sequence[Row]
     findings_in_all: int
+    has_timeline: bool
     not_read: Sequence[Mapping[str, str]]
     not_read_more: int
     read_words: str
@@ -165,6 +166,7 @@ def _panel(case: Case, row: Analysis, viewer: Viewer, *, desk: bool) -> Panel:
         levels=[(level, text(f"analysis.level.{level}"), told.get("levels", {}).get(level, 0))
                 for level in SEVERITIES if told.get("levels", {}).get(level)],
         findings=[finding(one) for one in told.get("top", [])], findings_in_all=counts.get("findings", 0),
+        has_timeline=bool(told.get("has_timeline")),
         not_read=[{"name": plain(one["name"]), "why": plain(said(one))} for one in told.get("not_read", [])],
         not_read_more=max(0, counts.get("not_read", 0) - len(told.get("not_read", []))),
         read_words=text("analysis.read", given=f"{counts.get('given', 0):,}", files=f"{counts.get('files', 0):,}",

@@ -26,7 +26,7 @@ from hikeshi.model.text import Text
 from hikeshi.report.spread import draw_spread
 from hikeshi.report.words import Language, Words
 from hikeshi.triage.run import Triage, triage
-from hikeshi_desk.analysis import folder, groups, service, signs, summary
+from hikeshi_desk.analysis import folder, groups, service, signs, summary, timeline_store
 from hikeshi_desk.analysis.change import is_same, reasons, told
 from hikeshi_desk.analysis.evidence import LaidOut, lay_out
 from hikeshi_desk.analysis.knowledge import knowledge_version, made_with
@@ -156,6 +156,7 @@ def _keep(order: Order, place: Path, laid: LaidOut, run: Triage | None, words: d
             if svg:
                 folder.write(place / f"spread.{lang}.svg", svg.encode("utf-8", "replace"))
         new["has_spread"] = all(drawn.values())
+        new["has_timeline"] = timeline_store.keep(place / "out", place, called.of)
     folder.write(place / folder.PAGE, folder.lines(rows))
     whole = summary.answer(new)
     ids = {str(one["id"]) for one in rows}

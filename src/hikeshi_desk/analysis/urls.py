@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from hikeshi_desk.analysis import knowledge_views, views
+from hikeshi_desk.analysis import knowledge_views, timeline_views, views
 
 app_name = "analysis"
 _CASE = "case/<uuid:case_id>/analysis/"
@@ -19,6 +19,11 @@ urlpatterns = [
     path(f"{_CASE}report/", views.report, name="report"),
     path(f"{_CASE}report.pdf", views.report_pdf, name="report-pdf"),
     path(f"{_CASE}spread.svg", views.spread, name="spread"),
+    path(f"{_CASE}timeline/", timeline_views.timeline, name="timeline"),
+    path(f"{_CASE}timeline/<int:number>/", timeline_views.one, name="timeline-record"),
+    path(f"{_CASE}timeline/logons/", timeline_views.logons, name="logons"),
+    path(f"{_CASE}timeline/values/", timeline_views.values, name="values"),
+    path(f"{_CASE}timeline.<str:form>", timeline_views.saved, name="timeline-file"),
     path("knowledge/", knowledge_views.page, name="knowledge"),
     path("knowledge/families/", knowledge_views.families, name="families"),
     path("knowledge/family/<str:family_id>/", knowledge_views.family, name="family"),

@@ -34,7 +34,7 @@ _LONGEST = 100_000
 @needs(*READING, methods=("GET",))
 def findings_page(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
     viewer = viewer_of(request)
-    row = _row(request, case_id)
+    row = row_with_result(request, case_id)
     return render(request, "analysis/findings.html", {
         "viewer": viewer, "case": row.case, "page": findings.build(row, request.GET.dict())})
 
@@ -63,7 +63,7 @@ def findings_file(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
     return _saved(_file(request, case_id, "out/findings.jsonl", "application/octet-stream"), "jsonl")
 
 
-def _row(request: HttpRequest, case_id: uuid.UUID) -> Analysis:
+def row_with_result(request: HttpRequest, case_id: uuid.UUID) -> Analysis:
     """The analysis behind a page, with a result; else there is no such page."""
     viewer = viewer_of(request)
     case: Case = fetch(Case, viewer, pk=case_id)
@@ -75,7 +75,7 @@ def _row(request: HttpRequest, case_id: uuid.UUID) -> Analysis:
 
 
 def _file(request: HttpRequest, case_id: uuid.UUID, name: str, kind: str, *, is_read: bool = True) -> FileResponse:
-    row = _row(request, case_id)
+    row = row_with_result(request, case_id)
     assert row.result is not None
     try:
         content = (folder.of(row.result) / Path(name)).open("rb")

@@ -63,7 +63,9 @@ TABLE: dict[str, tuple[object, set[str]]] = {
         "answer_referral", "assign", "breach", "close", "coordinate", "decline", "describe", "escalate", "finish",
         "hand_over", "invite", "merge", "note", "opine", "pause", "reopen", "reply", "resume", "route", "send_opinion",
         "split", "take", "triage", "undo", "uninvite", "unmerge")},
-    **{f"analysis:{page}": (READING, PAGE) for page in ("findings", "findings-file", "report", "report-pdf", "spread")},
+    **{f"analysis:{page}": (READING, PAGE) for page in (
+        "findings", "findings-file", "report", "report-pdf", "spread", "timeline", "timeline-record", "logons", "values",
+        "timeline-file")},
     **{f"analysis:{act}": (WORKING, ACT) for act in ("again", "ask", "confirm", "actor", "way", "withdraw")},
     **{f"analysis:{page}": (READING, PAGE) for page in (
         "knowledge", "families", "family", "known-actor", "changed", "pack-file", "key-file")},

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import itertools
+import shutil
+import uuid
 import zipfile
 from pathlib import Path
 
@@ -119,3 +122,47 @@ Contact us with Tor Browser:
 http://medusakxxtp3uo7vusntvubnytaph4d3amxivbggl3hnhpk2nmus34yd.onion/
 If you do not pay within 72 hours we will publish your data.
 """
+
+
+@pytest.fixture(scope="session")
+def made(incident_zip, tmp_path_factory):
+    """One result of triage for all tests of this folder: folder and summary are copied, not made again."""
+    from hikeshi.model.text import Text
+    from hikeshi.report.spread import draw_spread
+    from hikeshi.report.words import Words
+    from hikeshi.triage.run import triage
+    from hikeshi_desk.analysis import folder, signs, summary, timeline_store
+
+    root = tmp_path_factory.mktemp("made")
+    (root / "evidence").mkdir()
+    (root / "evidence" / "a.zip").write_bytes(incident_zip)
+    run = triage([root / "evidence"], root / "result" / "out")
+    names = summary.names_of({"a.zip": "CANARY 資料.zip"})
+    rows = [summary.finding_row(f, names) for f in summary.most_severe(run.findings)]
+    told = summary.summarise(run, None, names.names, [("壊れた.zip", Text("壊れています", "damaged"))], 2)
+    from zoneinfo import ZoneInfo
+
+    for lang in ("ja", "en"):
+        svg = draw_spread(run.case.story, Words(lang), ZoneInfo("Asia/Tokyo"))
+        (root / "result" / f"spread.{lang}.svg").write_text(svg)
+    assert timeline_store.keep(root / "result" / "out", root / "result", names.of)
+    (root / "result" / folder.PAGE).write_bytes(folder.lines(rows))
+    return Path(root / "result"), {**told, "has_spread": True, "has_timeline": True}, signs.of(run, summary.answer(told))
+
+
+@pytest.fixture
+def analysed(consult, made):
+    """A case with that result."""
+    def make(what="ファイルが開けません", **fields):
+        from hikeshi_desk.analysis import folder
+        from hikeshi_desk.analysis.models import Analysis, Sign, State
+
+        place, told, signs = made
+        case = consult(what, **{"incident": "ransomware", **fields})
+        run = uuid.uuid4()
+        shutil.copytree(place, folder.of(run))
+        Analysis.objects.create(case=case, state=State.DONE, result=run, summary=copy.deepcopy(told), finished_at=case.opened_at,
+                                files=0, words=1)
+        Sign.objects.bulk_create([Sign(case=case, kind=kind, key=key) for kind, key in signs])
+        return case
+    return make

@@ -2,63 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 
 from hikeshi_desk.analysis import folder, service
-from hikeshi_desk.analysis.models import Analysis, Sign, State
+from hikeshi_desk.analysis.models import Analysis, State
 from hikeshi_desk.audit.models import Entry
-from hikeshi_desk.cases.models import Case, Message
+from hikeshi_desk.cases.models import Message
 
 pytestmark = pytest.mark.django_db
 LOG = b"2026-10-09T01:02:03+09:00 host sshd[1]: Failed password for root from 203.0.113.7 port 4242 ssh2\n"
 RESULTS = ("findings/", "findings.jsonl", "report/", "report.pdf", "spread.svg")
-
-
-@pytest.fixture(scope="session")
-def made(incident_zip, tmp_path_factory):
-    """One result of triage for all tests of this file: folder and summary are copied, not made again."""
-    from pathlib import Path
-
-    from hikeshi.model.text import Text
-    from hikeshi.report.spread import draw_spread
-    from hikeshi.report.words import Words
-    from hikeshi.triage.run import triage
-    from hikeshi_desk.analysis import signs, summary
-
-    root = tmp_path_factory.mktemp("made")
-    (root / "evidence").mkdir()
-    (root / "evidence" / "a.zip").write_bytes(incident_zip)
-    run = triage([root / "evidence"], root / "result" / "out")
-    names = summary.names_of({"a.zip": "CANARY 資料.zip"})
-    rows = [summary.finding_row(f, names) for f in summary.most_severe(run.findings)]
-    told = summary.summarise(run, None, names.names, [("壊れた.zip", Text("壊れています", "damaged"))], 2)
-    from zoneinfo import ZoneInfo
-
-    for lang in ("ja", "en"):
-        svg = draw_spread(run.case.story, Words(lang), ZoneInfo("Asia/Tokyo"))
-        (root / "result" / f"spread.{lang}.svg").write_text(svg)
-    (root / "result" / folder.PAGE).write_bytes(folder.lines(rows))
-    return Path(root / "result"), {**told, "has_spread": True}, signs.of(run, summary.answer(told))
-
-
-@pytest.fixture
-def analysed(consult, made):
-    """A case with that result."""
-    def make(what="ファイルが開けません", **fields) -> Case:
-        import shutil
-        import uuid
-
-        place, told, signs = made
-        case = consult(what, **{"incident": "ransomware", **fields})
-        run = uuid.uuid4()
-        shutil.copytree(place, folder.of(run))
-        Analysis.objects.create(case=case, state=State.DONE, result=run, summary=copy.deepcopy(told), finished_at=case.opened_at,
-                                files=0, words=1)
-        Sign.objects.bulk_create([Sign(case=case, kind=kind, key=key) for kind, key in signs])
-        return case
-    return make
 
 
 def page_of(client, case) -> str:
