@@ -22,6 +22,7 @@ from hikeshi.trace.parts import Parts
 from hikeshi.trace.rows import MINUTE, SECOND, Rows, moment, when
 from hikeshi.trace.sessions import Sessions
 from hikeshi.trace.signals import METHODS, SIGNALS
+from hikeshi.trace.travel import travel
 
 _SEED_SCORE = 5
 Encrypted = Sequence[tuple[str | None, RecordRef, str | None]]
@@ -61,7 +62,7 @@ def build_story(
     ]
     _begin(infection, ways)
     _listed(infection, who, sightings, flows)
-    infection.run()
+    travel(infection)
     ciphered = _encrypted(infection, encrypted)
     entry.confirm(ways, infection)
     _accounts_of_ways(infection, ways)
