@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hikeshi.events.schema import BY_NAME
 from hikeshi.events.table import Codes, Column, EventTable, Rows
 from hikeshi.events.time import NO_TIME
 
@@ -81,6 +82,10 @@ class Columns:
     def payload(self) -> list[View]:
         """Every field and the message: where keywords are looked for."""
         views = [self.view(name) for name in self.table.fields]
+        if "winlog.channel" not in self.table.columns:
+            # Other logs' own words are in ECS columns, too.
+            views += [self.view(f"@{name}") for name in self.table.columns
+                      if name not in _NOT_SAID and BY_NAME[name].type == "string"]
         return [v for v in (*views, self.view("@message")) if v is not None]
 
     def _make(self, key: str) -> View | None:
@@ -88,13 +93,13 @@ class Columns:
             return self._plain(self.table.columns.get(key[1:]))
         if key[0] == "?":
             own, _, column = key[1:].partition("@")
-            return self._merged([self.view(own), self.view(f"@{column}")])
+            return self.merged([self.view(own), self.view(f"@{column}")])
         if key[0] == "=":
             return DERIVED[key[1:]](self)
         names = self._spellings.get(plain_name(key), [])
         exact = [n for n in names if n == key]
         others = [n for n in names if n != key]
-        return self._merged([self._plain(self.table.fields[n]) for n in (*exact, *others)])
+        return self.merged([self._plain(self.table.fields[n]) for n in (*exact, *others)])
 
     def _plain(self, column: Column | None) -> View | None:
         if column is None or not column.values:
@@ -104,7 +109,7 @@ class Columns:
             values = [str(v) for v in values]
         return View(values, column.codes, column.rows, self.table.row_count)
 
-    def _merged(self, views: list[View | None]) -> View | None:
+    def merged(self, views: list[View | None]) -> View | None:
         """One column of several: a row takes the first that has a value."""
         present = [v for v in views if v is not None]
         if len(present) < 2:
@@ -176,6 +181,35 @@ def _application_path(path: str) -> str:
     return f"C:\\{rest}" if mark and volume.isdigit() else path
 
 
+def _url(text: str) -> tuple[str, str, str]:
+    """Host, path and query of a URL, of a path, or of CONNECT's host:port."""
+    head, mark, rest = text.partition("://")
+    if mark and "/" not in head and "?" not in head:
+        host, slash, rest = rest.partition("/")
+        host, question, query = host.partition("?")
+        path = f"/{rest}" if slash else f"?{query}" if question else ""
+    elif text[:1] in ("/", "?", "*") or not text:
+        host, path = "", text
+    else:
+        host, slash, rest = text.partition("/")
+        path = f"/{rest}" if slash else ""
+    host = host.rpartition("@")[2]
+    name, colon, port = host.rpartition(":")
+    host = name if colon and port.isdigit() else host
+    path, _, query = path.partition("?")
+    return host.strip("[]").lower(), path, query
+
+
+def _url_extension(text: str) -> str | None:
+    last = _url(text)[1].rpartition("/")[2]
+    return last.rpartition(".")[2] if "." in last else None
+
+
+def _url_host(columns: Columns) -> View | None:
+    named = columns.combine(("@url.full",), lambda text: _url(text)[0] or None)
+    return columns.merged([named, columns.view("@destination.domain"), columns.view("@destination.ip")])
+
+
 def _event_time(columns: Columns) -> View | None:
     """The record's own time to the minute, as text."""
     times = columns.table.times
@@ -193,6 +227,11 @@ DERIVED: dict[str, Callable[[Columns], View | None]] = {
     "outbound": lambda c: c.combine(("Direction",), _outbound),
     "application_path": lambda c: c.combine(("Application",), _application_path),
     "event_time": _event_time,
+    "url_host": _url_host,
+    "url_path": lambda c: c.combine(("@url.full",), lambda text: _url(text)[1] or None),
+    "url_query": lambda c: c.combine(("@url.full",), lambda text: _url(text)[2] or None),
+    "url_path_query": lambda c: c.combine(("@url.full",), lambda text: "?".join(filter(None, _url(text)[1:])) or None),
+    "url_extension": lambda c: c.combine(("@url.full",), _url_extension),
 }
 NEEDED: dict[str, tuple[str, ...]] = {
     "registry_path": ("ObjectName", "ObjectValueName"),
@@ -200,4 +239,9 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "outbound": ("Direction",),
     "application_path": ("Application",),
     "event_time": (),
+    "url_host": ("url.full", "destination.domain", "destination.ip"),
+    "url_path": ("url.full",), "url_query": ("url.full",), "url_path_query": ("url.full",),
+    "url_extension": ("url.full",),
 }
+_NOT_SAID = frozenset(("message", "event.dataset", "event.timezone", "event.category", "log.file.path",
+                       "event.original_time"))

@@ -38,12 +38,13 @@ from hikeshi.detect.logsource import LogSources, Place, load_log_sources
 from hikeshi.detect.plan import Base, make_plan
 from hikeshi.detect.rules import ParsedRule, RuleInfo, RuleSet
 from hikeshi.errors import Location, RuleError
+from hikeshi.events.schema import NAMES
 from hikeshi.knowledge import cache as cache_files
 
 # Part of the cache key, with the text of the modules below: a cache is never older than the code.
 ENGINE_VERSION = 1
 _COMPILER = ("compile.py", "regex.py", "rules.py", "logsource.py", "logsource.toml", "correlation.py", "dialect.py",
-             "plan.py")
+             "plan.py", "logs.toml")
 
 ANYWHERE, START, END, WHOLE = range(4)
 KEYWORDS = "*"
@@ -95,6 +96,11 @@ class CompiledRules:
         """What is worked out over the hits of all files, see `plan.Plan`."""
         found: list[dict[str, Any]] = self.program.get("correlations", [])
         return found
+
+    @property
+    def reads_texts(self) -> bool:
+        """Does some rule speak of logs other than Windows event logs?"""
+        return any(c[:1] == "#" for channels, _ in self.program["specs"] for c in channels)
 
     @property
     def quiet(self) -> frozenset[int]:
@@ -233,7 +239,8 @@ class _Program:
 
     def field_keys(self, number: int, name: str) -> list[list[int]]:
         """Where a rule's field lies: [spec, key] for each place of the rule."""
-        return [[spec, _Binder(self, place).key(name)] for spec, place in self._places_of[number]]
+        return [[spec, binder.column(home)] for spec, place in self._places_of[number]
+                for binder in (_Binder(self, place),) for home in place.homes(name)]
 
     def add(self, parsed: ParsedRule, number: int) -> str | None:
         """Compile one rule; gives the reason if it is not applicable."""
@@ -256,7 +263,8 @@ class _Program:
                 binder = _Binder(self, place)
                 tree = self.either([binder.tree(t) for t in trees])
                 for name, texts in place.require.items():
-                    tree = self.both([binder.literals(self.key(name), [(WHOLE, t) for t in texts]), tree])
+                    tree = self.both([binder.literals(self.key(name), [
+                        (START, t[:-1]) if t[-1:] == "*" else (WHOLE, t) for t in texts]), tree])
                 spec = self.specs.setdefault((place.channels, place.codes), len(self.specs))
                 variants.append([number, spec, tree, self.clauses(tree)])
                 homes.append((spec, place))
@@ -340,20 +348,22 @@ class _Binder:
         self.place = place
 
     def key(self, name: str) -> int:
-        """The column of a rule's field in this place."""
-        if name in self.place.derive:
-            return self.program.key(f"={self.place.derive[name]}")
-        own = self.place.map.get(name, name)
+        """The column of a rule's field in this place; the best one where several may hold it."""
+        return self.column(self.place.homes(name)[0])
+
+    def column(self, own: str) -> int:
+        """The column of a record's field."""
+        sources = self.program.sources
         if own[:1] in _PREFIXES:
             return self.program.key(own)
-        if not self.place.windows:
-            return self.program.key(EVENT_TIME if own in TIME_FIELDS else own)
         if own in TIME_FIELDS:
             return self.program.key(EVENT_TIME)
-        if own in self.program.sources.system:
-            return self.program.key(f"@{self.program.sources.system[own]}")
-        if own in self.program.sources.payload_first:
-            return self.program.key(f"?{own}@{self.program.sources.payload_first[own]}")
+        if not self.place.windows:
+            return self.program.key(f"?{own}@{own}" if own in NAMES else own)
+        if own in sources.system:
+            return self.program.key(f"@{sources.system[own]}")
+        if own in sources.payload_first:
+            return self.program.key(f"?{own}@{sources.payload_first[own]}")
         return self.program.key(own)
 
     def tree(self, item: Any) -> Any:
@@ -394,11 +404,21 @@ class _Binder:
 
         if isinstance(value, t.SigmaExpansion):
             return self.merged([self.value(name, v) for v in value.values])
+        if name is None:
+            return self.value_in(self.program.key(KEYWORDS), None, "", value)
+        homes = self.place.homes(name)
+        if isinstance(value, t.SigmaNull) or (isinstance(value, t.SigmaExists) and not value.exists):
+            return self.program.both([self.value_in(self.column(home), name, home, value) for home in homes])
+        return self.merged([self.value_in(self.column(home), name, home, value) for home in homes])
+
+    def value_in(self, key: int, name: str | None, home: str, value: Any) -> Any:
+        """A value looked for in one column; `name` is the rule's field, `home` the record's."""
+        from sigma import types as t
+
         if name is None and not isinstance(value, t.SigmaString | t.SigmaNumber | t.SigmaRegularExpression):
             raise _Unsupported(f"a keyword search for {type(value).__name__.removeprefix('Sigma')} values")
-        key = self.program.key(KEYWORDS) if name is None else self.key(name)
         if isinstance(value, t.SigmaString):
-            return self.string(key, name, value)
+            return self.string(key, name, home, value)
         if isinstance(value, t.SigmaTimestampPart):
             return self.part(key, value, "EQ")
         if isinstance(value, t.SigmaNumber):
@@ -432,7 +452,7 @@ class _Binder:
 
     # Strings ------------------------------------------------------------------------------
 
-    def string(self, key: int, name: str | None, value: Any) -> Any:
+    def string(self, key: int, name: str | None, home: str, value: Any) -> Any:
         from sigma.types import Placeholder, SigmaCasedString, SpecialChars
 
         cased = isinstance(value, SigmaCasedString)
@@ -449,9 +469,9 @@ class _Binder:
             elif not isinstance(part, str):
                 raise _Unsupported("a string with an unknown part")
             variants = [[*v, piece] for v in variants]
-        return self.merged([self.text(key, name, _tidy(v), cased) for v in variants])
+        return self.merged([self.text(key, name, home, _tidy(v), cased) for v in variants])
 
-    def text(self, key: int, name: str | None, parts: list[Any], cased: bool) -> Any:
+    def text(self, key: int, name: str | None, home: str, parts: list[Any], cased: bool) -> Any:
         if name is None and parts != [MULTI]:
             # A keyword is looked for anywhere in the record's values.
             parts = _tidy([MULTI, *parts, MULTI])
@@ -464,8 +484,8 @@ class _Binder:
         lines = self.program.key("Data") == key
         if plain and not cased:
             text = inner[0]
-            translated = self.place.values.get(self.place.map.get(name or "", name or ""), {}).get(text.casefold())
-            wanted = [(mode, text)] if translated is None or mode != WHOLE else [(mode, text), (WHOLE, translated)]
+            translated = self.place.called(home, text.casefold()) if mode == WHOLE else ()
+            wanted = [(mode, text), *((WHOLE, other) for other in translated)]
             if lines:
                 wanted += _line_forms(mode, text)
             return self.literals(key, wanted)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hikeshi.detect.columns import Columns
-from hikeshi.events.table import Rows
+from hikeshi.events.table import EventTable, Rows
 
 Mask = npt.NDArray[np.bool_]
 Spec = tuple[Collection[str], Collection[str]]
@@ -42,6 +42,13 @@ class Places:
         """For each of the rows, whether it is of the spec's log source."""
         mask: Mask = self.fits[spec][self.of_row[rows]]
         return mask
+
+
+def spoken_of(table: EventTable, specs: Sequence[Spec]) -> int:
+    """How many rows some spec fits."""
+    places = Places(Columns(table), table.row_count, specs)
+    fits = places.fits.any(axis=0)
+    return int(fits[places.of_row].sum())
 
 
 def _logs(columns: Columns, row_count: int) -> tuple[npt.NDArray[np.int32], list[str]]:

@@ -12,14 +12,16 @@ from hikeshi.events.table import EventTable
 from hikeshi.events.time import NO_TIME, format_utc
 
 _COLUMNS = (("record_id", "winlog.record_id"), ("event_id", "event.code"), ("channel", "winlog.channel"),
-            ("host", "host.name"), ("path", "log.file.path"))
+            ("host", "host.name"), ("path", "log.file.path"), ("line", "log.line"),
+            ("dataset", "event.dataset"))
 
 
 def result_rows(table: EventTable, matches: Iterable[Match], *, path: str | None = None) -> Iterator[dict[str, Any]]:
     """One dict per rule and row, in rule order, then row order.
 
     Keys: rule_id, rule_title, rule_author, level, file (base name), path, record_id, event_id
-    (a number where it is one), channel, host, timestamp (UTC, ISO 8601), tactics, techniques.
+    (a number where it is one), channel, host, timestamp (UTC, ISO 8601), tactics, techniques; for a
+    line of a text log also line and dataset.
     The file is the table's column log.file.path, or `path`.
     """
     chosen = list(matches)
@@ -40,6 +42,8 @@ def result_rows(table: EventTable, matches: Iterable[Match], *, path: str | None
             "event_id": int(code) if code and code.isascii() and code.isdigit() else code,
             "channel": cells["channel"][index], "host": cells["host"][index], "timestamp": _stamp(time),
         }
+        if cells["line"][index] is not None and cells["record_id"][index] is None:
+            about[row] |= {"line": cells["line"][index], "dataset": cells["dataset"][index]}
     for match in chosen:
         rule = match.rule
         head = {"rule_id": rule.id, "rule_title": rule.title, "rule_author": rule.author, "level": rule.level}

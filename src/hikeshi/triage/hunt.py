@@ -24,6 +24,7 @@ import orjson
 from hikeshi.detect.compile import CompiledRules, Narrowed, Skipped, compile_rules, from_plain
 from hikeshi.detect.hits import HitWriter
 from hikeshi.detect.match import Match, Matcher, read_names
+from hikeshi.detect.place import spoken_of
 from hikeshi.detect.result import result_rows
 from hikeshi.detect.rules import LEVELS, load_rules
 from hikeshi.errors import ChildError, HikeshiError, RuleError
@@ -386,7 +387,8 @@ class _Job:
         self._take_rejects(report, self._batch.rejects)
 
     def read_text(self, source: Source) -> None:
-        """Windows events that were exported as text; any other text is only named."""
+        """Windows events that were exported as text, and logs that some rule speaks of; any other text is
+        only named."""
         # The text formats cost a child its start-up time: only where there is a text.
         from hikeshi.parse.registry import detect_format, parse_source
 
@@ -394,7 +396,8 @@ class _Job:
             name, _ = detect_format(source)
         except HikeshiError:
             name = ""
-        if name not in _EXPORTS:
+        other = name not in _EXPORTS
+        if other and (name in ("", "text") or not self._context.compiled.reads_texts):
             self.others.append(source.name)
             return
         self.flush()            # what was read before comes first
@@ -404,11 +407,16 @@ class _Job:
             for table in parse_source(source, zone=zone, zone_assumed=not source.zone_hint, format=name,
                                       batch_rows=_EXPORT_ROWS):
                 self._take_rejects(report, table.rejects)
-                if "winlog.channel" in table.columns:
-                    report["events"] += table.row_count
+                seen = table.row_count if "winlog.channel" in table.columns else spoken_of(
+                    table, self._context.matcher.specs)
+                if seen:
+                    report["events"] += seen
                     self._match(table)
         except HikeshiError as error:
             report["error"] = error.what
+        if other and not report["events"] and not report["error"]:
+            del self.files[source.name]         # no rule speaks of what this log holds
+            self.others.append(source.name)
 
     def _take_rejects(self, report: dict[str, Any], rejects: list[Reject]) -> None:
         report["rejected"] += len(rejects)
