@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver, resolve
 
-from serving import one_row
+from serving import one_row, wait_for_analysis
 
 Error = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").Error
 # Not pages: pictures, files, what a program asks for; or shown once, to one person.
-_NO_PAGE = re.compile(r"\.(svg|jsonl|pdf|png|json|csv|zip)$|/logo/|/download/")
+_NO_PAGE = re.compile(r"\.(svg|jsonl|pdf|png|json|csv|zip|timesketch)$|/logo/|/download/")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
          "resultTypes": ["violations"]}
 DARK = {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
@@ -117,6 +117,8 @@ def test_no_page_of_the_desk_has_an_accessibility_violation(office, consultee, a
 
     newest = one_row(desk, "SELECT id FROM cases_case ORDER BY serial DESC LIMIT 1")
     inside = Walk(office, language, shots)
+    office.goto(f"/desk/case/{mine.case}/")
+    wait_for_analysis(office, f"/desk/case/{mine.case}/")  # its pages too
     inside.go([f"/desk/case/{mine.case}/?template=analysis", f"/desk/case/{uuid.UUID(str(newest[0]))}/opinion/",
                *[path for path in paths if path.startswith("/desk/")]])
     inside.go([f"/desk/case/{mine.case}/relay/?to=asker"])
@@ -140,10 +142,13 @@ def test_no_page_of_the_desk_has_an_accessibility_violation(office, consultee, a
     assert inside.wrong + outside.wrong == []
     met = {*inside.seen, *outside.seen, "cases:phone-receipt", "accounts:link"}
     missed = {name for name, entry, path in routes() if name not in met and not _NO_PAGE.search(path)}
+    assert not [name for name in missed if name.split(":")[0] == "analysis" and name not in FILES | NEEDS_A_PACK], missed
     # What needs a passkey (tests/desk/accounts/test_passkeys.py), and files.
     assert {name for name in missed if name.split(":")[0] in ("consult", "cases", "accounts")} <= KNOWN_MISSED, missed
 
 
+FILES = {"analysis:timeline-file", "analysis:key-file"}
+NEEDS_A_PACK = {"analysis:pack-waiting"}
 KNOWN_MISSED = {"accounts:passkey", "accounts:passkey-remove", "consult:file"}
 
 
