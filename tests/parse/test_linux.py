@@ -135,6 +135,14 @@ def test_accounts_and_commands(app, body, wanted):
     assert {k: cells.get(k) for k in wanted} == wanted
 
 
+def test_a_directory_account_is_a_name_and_its_domain():
+    cells = one("pam_winbind(sshd:account): user 't.mori@corp.example' granted access")
+    assert (cells["user.name"], cells["user.domain"], cells["user.email"]) == ("t.mori", "corp.example", "t.mori@corp.example")
+    cells = one("pam_unix(sshd:account): user 't.mori@pc7' granted access")
+    assert cells["user.name"] == "t.mori@pc7"
+    assert "user.domain" not in cells
+
+
 def test_a_message_of_another_program_is_mere_syslog():
     cells = one("Accepted password for u1 from 203.0.113.9 port 5000", "mydaemon[4]")
     assert cells["event.dataset"] == "syslog"

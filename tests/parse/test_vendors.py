@@ -352,3 +352,15 @@ def test_exchange_tracking_and_windows_firewall(read):
     ).rows[0]
     has(row, event_dataset="windows.firewall", source_ip="10.1.2.3", destination_ip="192.0.2.7", destination_port=443, event_outcome="success")
     assert row["@timestamp"] == "2024-09-10T11:26:40Z"
+
+
+@pytest.mark.parametrize(("said", "name", "domain"), [
+    ("t.mori@corp.example", "t.mori", "corp.example"), ("CORP\\t.mori", "t.mori", "CORP"), ("t.mori", "t.mori", None),
+    ("t.mori@192.0.2.9", "t.mori@192.0.2.9", None), ("a@b@corp.example", "a@b@corp.example", None), ("@corp.example", "@corp.example", None),
+    ("t.mori@corp", "t.mori@corp", None)])
+def test_palo_alto_json_has_directory_accounts(read, said, name, domain):
+    record = {"TimeReceived": "2024-09-10T11:26:40.000000Z", "DeviceSN": "0011", "LogType": "THREAT", "SourceUser": said,
+              "SourceAddress": "10.1.2.3", "DestinationAddress": "192.0.2.7"}
+    row = read(json.dumps(record) + "\n").rows[0]
+    has(row, user_name=name, user_domain=domain, source_ip="10.1.2.3")
+    assert said in row.values()  # whole too, for the sweep

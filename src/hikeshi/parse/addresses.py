@@ -111,6 +111,17 @@ def account(text: str) -> tuple[str | None, str | None]:
     return text, None
 
 
+# What Windows and directories call a user principal name; an address behind the @ is none.
+_PRINCIPAL = re.compile(r"([^\s@\\/:=,;<>()\"']{1,256})@((?:[\w-]+\.)+[^\W\d_][\w-]*)")
+
+
+def directory_account(text: str) -> tuple[str | None, str | None]:
+    """Like account(), for logs whose accounts are a directory's: there name@domain is a name and its domain."""
+    name, domain = account(text)
+    match = _PRINCIPAL.fullmatch(name) if name and not domain and len(name) <= 512 else None
+    return (match[1], match[2]) if match else (name, domain)
+
+
 def url_host(url: str) -> tuple[str | None, int | None]:
     """Host and port of a URL, or of the `host:port` of a CONNECT; (None, None) for a mere path."""
     match = _URL.match(url) or _CONNECT.match(url)

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from hikeshi.events.time import NO_TIME
-from hikeshi.parse.addresses import account, ip, port, put_host
+from hikeshi.parse.addresses import directory_account, ip, port, put_host
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.syslog import Header, header_cells, timed
 
@@ -321,11 +321,14 @@ def _fill(cells: dict[str, Any], found: tuple[re.Match[str], str, str | None, st
         number = port(part.get("to_port", ""))
         if number is not None:
             cells["destination.port"] = number
-    user, domain = account(part.get("user", "").rstrip("."))
+    said = part.get("user", "").rstrip(".")
+    user, domain = directory_account(said)
     if user:
         cells["user.name"] = user
         if domain:
             cells["user.domain"] = domain
+        if "@" in said and domain:
+            cells["user.email"] = said  # whole, for the sweep
     if "refusal" in part and part["refusal"].strip():
         cells["event.action"], cells["event.outcome"] = "command-refused", "failure"
         cells["reason"] = part["refusal"].strip(" ;")

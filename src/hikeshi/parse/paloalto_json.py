@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hikeshi.parse.addresses import ip, put_host
+from hikeshi.parse.addresses import directory_account, ip, put_host
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.flat import flatten
 from hikeshi.parse.names import finish, map_record
@@ -56,9 +56,10 @@ def read(value: Mapping[str, Any], context: Context) -> Event:
                 break
     # The schema has the name and the domain of an account apart from the whole.
     name = record.get("SourceUserName") or record.get("SourceUserInfo.Name") or record.get("UserName")
-    if name:
-        cells["user.name"] = name.rpartition("\\")[2].partition("@")[0] or name
-        domain = record.get("SourceUserDomain") or record.get("SourceUserInfo.Domain") or name.partition("@")[2]
+    short, domain = directory_account(name or record.get("SourceUser") or "")
+    if short:
+        cells["user.name"] = short
+        domain = record.get("SourceUserDomain") or record.get("SourceUserInfo.Domain") or domain
         if domain:
             cells["user.domain"] = domain
     asked = record.get("DNSRequest") or record.get("DNSQuestion") or record.get("Domain")
