@@ -56,8 +56,11 @@ def read(value: Mapping[str, Any], context: Context) -> Event:
                 break
     # The schema has the name and the domain of an account apart from the whole.
     name = record.get("SourceUserName") or record.get("SourceUserInfo.Name") or record.get("UserName")
-    short, domain = directory_account(name or record.get("SourceUser") or "")
+    said = name or record.get("SourceUser") or ""
+    short, domain = directory_account(said)
     if short:
+        if domain and "@" in said:
+            cells["user.email"] = said  # whole, for the sweep
         cells["user.name"] = short
         domain = record.get("SourceUserDomain") or record.get("SourceUserInfo.Domain") or domain
         if domain:
