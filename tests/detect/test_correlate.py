@@ -65,7 +65,7 @@ def found(tmp_path, files, events, *, batches=1, **options):
         if writer.rows:
             paths.append(writer.path)
     correlator = Correlator(rules, paths, **options)
-    rows = list(correlator.findings())
+    rows = [row for _, row in correlator.findings()]
     assert not rules.skipped, rules.skipped
     return [(r["rule_title"], tuple(r["group"].values()), [e["record_id"] for e in r["records"]], r["count"])
             for r in rows], correlator
@@ -206,7 +206,7 @@ def test_a_field_is_read_where_its_rules_log_has_it(tmp_path):
     table = builder.build()
     writer.add(table, Matcher(rules).match(table))
     writer.close()
-    (row,) = Correlator(rules, [writer.path]).findings()
+    ((_, row),) = Correlator(rules, [writer.path]).findings()
     assert row["group"] == {"ProcessId": "0x1"}
     assert [r["record_id"] for r in row["records"]] == [0, 1]
 

@@ -31,20 +31,25 @@ _WIDTH = 69  # beside the count
               help="The lowest level to report. 報告する最低レベル")
 @click.option("--skipped", "all_skipped", is_flag=True,
               help="List every rule that was not applied, and why. 適用しなかったルールの一覧")
+@click.option("--site", type=click.Path(path_type=Path, dir_okay=False),
+              help="This site's levels, exceptions and placeholders (TOML or YAML). 現場ごとの調整")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.option("--no-cache", is_flag=True, help="Compile the rules anew and store nothing. キャッシュを使わない")
 @click.pass_context
 def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, ...], as_json: bool, level: str,
-            all_skipped: bool, workers: int | None, no_cache: bool) -> None:
+            all_skipped: bool, site: Path | None, workers: int | None, no_cache: bool) -> None:
     """Match Windows event logs against Sigma rules. イベントログの検知
 
     EVIDENCE: files, folders or archives. Exit code 0 nothing found, 1 found, 3 an event log could not be read.
     """
+    from hikeshi.detect.site import NO_SITE, load_site
     from hikeshi.knowledge.cache import cache_folder
     from hikeshi.triage.hunt import Hunt
 
+    decided = load_site(site) if site else NO_SITE
+
     with progress(printing=as_json) as advance:
-        hunt = Hunt(evidence, rules or (own_rules(),), workers=workers, level=level,
+        hunt = Hunt(evidence, rules or (own_rules(),), workers=workers, level=level, site=decided,
                     cache=None if no_cache else cache_folder("rules"), on_progress=advance)
         _pass_on(hunt.lines(), as_json=as_json)
     summary = hunt.summary
@@ -140,6 +145,7 @@ def _say_summary(summary: HuntSummary, *, all_skipped: bool) -> None:
     for narrowed in summary.filters:
         say(f"filter    {plain(narrowed.title)}: narrows {count(narrowed.rules, 'rule')}")
     _say_correlations(summary)
+    _say_site(summary)
     other = f", {summary.other_files:,} other files not looked at" if summary.other_files else ""
     say(f"events    {summary.events:,} in {len(read):,} event logs, {summary.rejected:,} damaged places, "
         f"{summary.seconds:.1f} s{other}")
@@ -165,6 +171,14 @@ def _say_correlations(summary: HuntSummary) -> None:
                          ("beyond the first 100,000 findings of a correlation", sum(c.more for c in counts))):
         if number:
             say(f"          {number:,} left out: {what}")
+
+
+def _say_site(summary: HuntSummary) -> None:
+    for use in summary.site:
+        done = use.problem or count(use.rules, "rule") + (f", {count(use.hits, 'hit')} set aside" if use.hits else "")
+        say(f"site      {plain(use.what)}: {plain(done)} ({plain(use.reason)})")
+    if summary.switched_off:
+        say(f"site      {count(summary.switched_off, 'hit')} of rules that the site switched off")
 
 
 def _say_rule_errors(summary: HuntSummary) -> None:

@@ -340,6 +340,21 @@ class _Program:
         return (min(len(self.literal_list[n][2]) for n in clause), -len(clause))
 
 
+def key_name(sources: LogSources, place: Place, own: str) -> str:
+    """The key of a record's field in one place, see columns.py."""
+    if own[:1] in _PREFIXES:
+        return own
+    if own in TIME_FIELDS:
+        return EVENT_TIME
+    if not place.windows:
+        return f"?{own}@{own}" if own in NAMES else own
+    if own in sources.system:
+        return f"@{sources.system[own]}"
+    if own in sources.payload_first:
+        return f"?{own}@{sources.payload_first[own]}"
+    return own
+
+
 class _Binder:
     """Translates one rule's condition for one place."""
 
@@ -353,18 +368,7 @@ class _Binder:
 
     def column(self, own: str) -> int:
         """The column of a record's field."""
-        sources = self.program.sources
-        if own[:1] in _PREFIXES:
-            return self.program.key(own)
-        if own in TIME_FIELDS:
-            return self.program.key(EVENT_TIME)
-        if not self.place.windows:
-            return self.program.key(f"?{own}@{own}" if own in NAMES else own)
-        if own in sources.system:
-            return self.program.key(f"@{sources.system[own]}")
-        if own in sources.payload_first:
-            return self.program.key(f"?{own}@{sources.payload_first[own]}")
-        return self.program.key(own)
+        return self.program.key(key_name(self.program.sources, self.place, own))
 
     def tree(self, item: Any) -> Any:
         from sigma import conditions as c

@@ -106,8 +106,11 @@ class Correlator:
     _offsets: list[tuple[int, int]] = field(default_factory=list)          # first firing number, entry
     _fired: int = 0
 
-    def findings(self, levels: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
-        """One dict per finding, correlation by correlation, then by time. See docs/hunting.md for its keys."""
+    def findings(self, levels: Iterable[str] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Number of the correlation and one dict per finding, correlation by correlation, then by time.
+
+        docs/hunting.md tells the keys.
+        """
         wanted = None if levels is None else frozenset(levels)
         for number, entry in enumerate(self.compiled.correlations):
             drafts = self._work_out(number, entry)
@@ -115,7 +118,8 @@ class Correlator:
             if entry["quiet"] or (wanted is not None and info.level not in wanted):
                 continue
             self.counts[number].findings = len(drafts)
-            yield from self._rows(drafts)
+            for row in self._rows(drafts):
+                yield number, row
 
     # From files to events -------------------------------------------------------------------
 
@@ -238,7 +242,8 @@ class Correlator:
             "event_id": None, "channel": None, "host": hosts[0] if len(hosts) == 1 else None, "hosts": hosts,
             "timestamp": format_utc(draft.fired), "first": format_utc(draft.first), "last": format_utc(draft.last),
             "group": dict(zip(entry["group"], draft.group, strict=True)), "count": draft.count, "records": records,
-            "tactics": list(info.tactics), "techniques": list(info.techniques)}
+            "tactics": list(info.tactics), "techniques": list(info.techniques),
+            **({"tuned": info.tuned, "own_level": info.own_level} if info.tuned else {})}
 
     def _record(self, row: Mapping[str, Any]) -> dict[str, Any]:
         path, code = row["path"] or "", row["code"]

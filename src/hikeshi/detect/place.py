@@ -47,7 +47,7 @@ class Places:
 def spoken_of(table: EventTable, specs: Sequence[Spec]) -> int:
     """How many rows some spec fits."""
     places = Places(Columns(table), table.row_count, specs)
-    fits = places.fits.any(axis=0)
+    fits: Mask = np.logical_or.reduce(places.fits, axis=0)
     return int(fits[places.of_row].sum())
 
 

@@ -21,7 +21,8 @@ def result_rows(table: EventTable, matches: Iterable[Match], *, path: str | None
 
     Keys: rule_id, rule_title, rule_author, level, file (base name), path, record_id, event_id
     (a number where it is one), channel, host, timestamp (UTC, ISO 8601), tactics, techniques; for a
-    line of a text log also line and dataset.
+    line of a text log also line and dataset; where the site gave the rule another level, tuned
+    (its reason) and own_level.
     The file is the table's column log.file.path, or `path`.
     """
     chosen = list(matches)
@@ -47,7 +48,9 @@ def result_rows(table: EventTable, matches: Iterable[Match], *, path: str | None
     for match in chosen:
         rule = match.rule
         head = {"rule_id": rule.id, "rule_title": rule.title, "rule_author": rule.author, "level": rule.level}
-        tail = {"tactics": list(rule.tactics), "techniques": list(rule.techniques)}
+        tail: dict[str, Any] = {"tactics": list(rule.tactics), "techniques": list(rule.techniques)}
+        if rule.tuned:
+            tail |= {"tuned": rule.tuned, "own_level": rule.own_level}
         for row in match.rows.tolist():
             yield {**head, **about[row], **tail}
 

@@ -43,6 +43,8 @@ class RuleInfo:
     status: str = ""
     falsepositives: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()       # titles of the filters that narrow it
+    tuned: str = ""                     # why the site gave it another level; `own_level` is the rule's
+    own_level: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import orjson
 
 from hikeshi.detect.compile import CompiledRules, from_plain
 from hikeshi.detect.correlate import CorrelationCount, Correlator
+from hikeshi.detect.site import OFF, Aside, Expected, SiteUse
 from hikeshi.errors import HikeshiError
 from hikeshi.events.time import parse_iso
 from hikeshi.evidence.sandbox import Limits, Task, run
@@ -39,14 +40,18 @@ class CorrelationRun:
     tables: Sequence[Path]
     spool: Path
     levels: Sequence[str]
+    exceptions: tuple[Sequence[Expected], Sequence[SiteUse]] = ((), ())
     results: tuple[Correlated, ...] = ()
     error: HikeshiError | None = None
     cpu_s: float = 0.0
+    set_aside: Sequence[int] = ()       # findings the site expects, by exception
+    switched_off: int = 0               # findings of correlations it switched off
 
     def lines(self) -> Iterator[bytes]:
         """Findings as JSON Lines, correlation by correlation, then by time."""
         out = self.spool / "correlations.jsonl"
-        setup = {"rules": orjson.dumps(self.compiled.to_plain()), "levels": list(self.levels)}
+        setup = {"rules": orjson.dumps(self.compiled.to_plain()), "levels": list(self.levels),
+                 "site": self.exceptions}
         task = Task("correlations", [[str(p) for p in self.tables], str(out)])
         for outcome in run("hikeshi.triage.correlate:work_out", [task], setup="hikeshi.triage.correlate:prepare",
                            setup_argument=setup, workers=1, limits=Limits(cpu_s=3600, wall_s=7200),
@@ -54,8 +59,9 @@ class CorrelationRun:
             self.cpu_s += outcome.cpu_s
             self.error = outcome.error
             if outcome.error is None:
+                answers, self.set_aside, self.switched_off = outcome.value
                 self.results = tuple(Correlated(r["rule"], CorrelationCount(**r["count"]), r["first"], r["last"],
-                                                tuple(r["hosts"])) for r in outcome.value)
+                                                tuple(r["hosts"])) for r in answers)
         if self.error is None:
             with open(out, "rb") as file:
                 yield from file
@@ -71,32 +77,53 @@ def as_detections(rows: Iterable[Mapping[str, Any]], sha256: Mapping[str, str]) 
                 for r in records[:RECORDS_KEPT]])
 
 
-def prepare(argument: Mapping[str, Any]) -> tuple[CompiledRules, tuple[str, ...]]:
-    return from_plain(orjson.loads(argument["rules"])), tuple(argument["levels"])
+@dataclass(frozen=True, slots=True)
+class _Context:
+    compiled: CompiledRules
+    levels: tuple[str, ...]
+    aside: Aside
 
 
-def work_out(context: tuple[CompiledRules, tuple[str, ...]], argument: Sequence[Any]) -> list[dict[str, Any]]:
-    """In the child: write the findings, give back the figures."""
-    compiled, levels = context
+def prepare(argument: Mapping[str, Any]) -> _Context:
+    compiled = from_plain(orjson.loads(argument["rules"]))
+    return _Context(compiled, tuple(argument["levels"]), Aside(compiled, *argument["site"]))
+
+
+def work_out(context: _Context, argument: Sequence[Any]) -> tuple[list[dict[str, Any]], list[int], int]:
+    """In the child: write the findings, give back the figures, what the site expects, what it switched off."""
+    compiled = context.compiled
     tables, out = argument
     correlator = Correlator(compiled, [Path(p) for p in tables])
-    spans: dict[str, tuple[int, int]] = {}
-    hosts: dict[str, set[str]] = {}
+    told: dict[int, _Told] = {}
+    off = 0
     with open(out, "wb") as file:
-        for row in correlator.findings(levels):
+        for number, row in correlator.findings((*context.levels, OFF)):
+            rule = compiled.correlations[number]["rule"]
+            if row["level"] == OFF or context.aside.finding(row, rule):
+                off += row["level"] == OFF
+                correlator.counts[number].findings -= 1
+                continue
             file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
-            key = row["rule_id"] + row["rule_title"]
-            began, ended = parse_iso(row["first"], UTC), parse_iso(row["last"], UTC)
-            first, last = spans.get(key, (began, ended))
-            spans[key] = min(first, began), max(last, ended)
-            held = hosts.setdefault(key, set())
-            if len(held) < _HOSTS_KEPT:
-                held.update(row["hosts"])
+            told.setdefault(number, _Told()).add(row)
     answers = []
     for number, count in sorted(correlator.counts.items()):
-        rule = compiled.correlations[number]["rule"]
-        info = compiled.rules[rule]
-        key = info.id + info.title
-        answers.append({"rule": rule, "count": asdict(count), "first": spans[key][0] if key in spans else None,
-                        "last": spans[key][1] if key in spans else None, "hosts": sorted(hosts.get(key, ()))})
-    return answers
+        one = told.get(number, _Told())
+        answers.append({"rule": compiled.correlations[number]["rule"], "count": asdict(count), "first": one.first,
+                        "last": one.last, "hosts": sorted(one.hosts)})
+    return answers, context.aside.hits, off
+
+
+@dataclass(slots=True)
+class _Told:
+    """When and where one correlation's findings were."""
+
+    first: int | None = None
+    last: int | None = None
+    hosts: set[str] = field(default_factory=set)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        began, ended = parse_iso(row["first"], UTC), parse_iso(row["last"], UTC)
+        self.first = began if self.first is None else min(self.first, began)
+        self.last = ended if self.last is None else max(self.last, ended)
+        if len(self.hosts) < _HOSTS_KEPT:
+            self.hosts.update(row["hosts"])

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from hikeshi.detect.match import Match, Matcher, read_names
 from hikeshi.detect.place import spoken_of
 from hikeshi.detect.result import result_rows
 from hikeshi.detect.rules import LEVELS, load_rules
+from hikeshi.detect.site import NO_SITE, OFF, Aside, Expected, Site, SiteUse, tuned
 from hikeshi.errors import ChildError, HikeshiError, RuleError
 from hikeshi.events.table import Column, EventTable, Reject
 from hikeshi.events.time import NO_TIME, parse_zone
@@ -95,6 +96,8 @@ class HuntSummary:
     filters: list[Narrowed] = field(default_factory=list)
     correlations: list[Correlated] = field(default_factory=list)
     correlation_error: str = ""
+    site: list[SiteUse] = field(default_factory=list)
+    switched_off: int = 0               # hits of rules that the site switched off
     protection: str = ""
     cpu_s: float = 0.0
     seconds: float = 0.0
@@ -125,13 +128,15 @@ class Hunt:
     """One run: iterate over `lines()` for the hits, then read `summary`."""
 
     def __init__(self, paths: Sequence[Path], rules: Sequence[Path], *, workers: int | None = None,
-                 level: str = "informational", cache: Path | None = None,
+                 level: str = "informational", cache: Path | None = None, site: Site = NO_SITE,
                  on_progress: Callable[[str, int, int], None] | None = None) -> None:
-        """`level`: the lowest level reported. `cache`: where compiled rules are kept, or None.
+        """`level`: the lowest level reported. `cache`: where compiled rules are kept, or None. `site`: what
+        this site decided about rules.
 
         `on_progress(what, done, total)` counts bytes of event logs.
         """
         self._paths, self._rules, self._workers, self._cache = list(paths), list(rules), workers, cache
+        self._site = site
         self._levels = LEVELS[LEVELS.index(level):]
         self._on_progress = on_progress or (lambda what, done, total: None)
         self.summary = HuntSummary()
@@ -142,7 +147,9 @@ class Hunt:
         Raises UsageError or RuleError before the first line, InputError if a path is missing.
         """
         started = time.monotonic()
-        compiled = compile_rules(load_rules(self._rules), cache=self._cache)
+        compiled, self.summary.site = tuned(
+            compile_rules(load_rules(self._rules), cache=self._cache, placeholders=self._site.placeholders),
+            self._site, datetime.now(UTC).date())
         self._describe_rules(compiled)
         with tempfile.TemporaryDirectory(prefix="hikeshi-hunt-") as folder:
             work = Path(folder)
@@ -163,6 +170,10 @@ class Hunt:
         summary.skipped, summary.rule_errors = compiled.skipped, compiled.errors
         summary.rules_from_cache, summary.filters = compiled.from_cache, compiled.filters
 
+    def _exceptions(self) -> tuple[tuple[Expected, ...], list[SiteUse]]:
+        """The site's exceptions, and their lines in the summary."""
+        return self._site.exceptions, self.summary.site[len(self._site.tunings):]
+
     def _name_other(self, source: Source) -> None:
         """A file called .evtx that is none deserves a line; a text file beside the logs doesn't."""
         if source.name.lower().endswith(".evtx"):
@@ -174,7 +185,8 @@ class Hunt:
     def _hunt(self, logs: list[Source], compiled: CompiledRules, spool: Path) -> Iterator[bytes]:
         if not logs:
             return
-        setup = {"rules": orjson.dumps(compiled.to_plain()), "levels": self._levels, "spool": str(spool)}
+        setup = {"rules": orjson.dumps(compiled.to_plain()), "levels": self._levels, "spool": str(spool),
+                 "site": self._exceptions()}
         total, done = sum(s.size for s in logs), 0
         by_name = {s.name: s for s in logs}
         waiting: dict[int, dict[str, Any]] = {}
@@ -194,11 +206,12 @@ class Hunt:
 
     def _correlate(self, compiled: CompiledRules, tables: list[Path], spool: Path) -> Iterator[bytes]:
         """What only shows over the hits of all files, at the end."""
-        work = CorrelationRun(compiled, tables, spool, self._levels)
+        work = CorrelationRun(compiled, tables, spool, self._levels, exceptions=self._exceptions())
         yield from work.lines()
         self.summary.cpu_s += work.cpu_s
         self.summary.correlation_error = work.error.what if work.error else ""
         self.summary.correlations = list(work.results)
+        self._add_site(work.set_aside, work.switched_off)
         for one in work.results:
             if one.count.findings:
                 info = compiled.rules[one.rule]
@@ -242,6 +255,8 @@ class Hunt:
 
     def _account(self, answer: dict[str, Any], by_name: Mapping[str, Source]) -> Iterator[bytes]:
         """Add an answer to the summary and pass its lines on."""
+        for numbers, off in answer["site"]:
+            self._add_site(numbers, off)
         for name in answer["others"]:
             self._name_other(by_name[name])
         for told in answer["files"]:
@@ -258,6 +273,11 @@ class Hunt:
             with open(name, "rb") as file:
                 yield from file
             Path(name).unlink()
+
+    def _add_site(self, numbers: Sequence[int], off: int) -> None:
+        self.summary.switched_off += off
+        for use, number in zip(self._exceptions()[1], numbers, strict=False):
+            use.hits += number
 
     def _add_report(self, report: FileReport) -> None:
         """The parts of a file follow each other: together they are one report."""
@@ -304,12 +324,13 @@ def _lost(piece: Piece, error: HikeshiError) -> dict[str, Any]:
     source, part = piece
     what = " ".join((error.what if isinstance(error, ChildError) else str(error)).split())
     where = "" if part is None else f"bytes {part.offset:,} to {min(part.end, source.size):,}: "
-    return {"files": [_report(source.name, error=where + what)], "rules": [], "spools": [], "others": [], "tables": []}
+    return {"files": [_report(source.name, error=where + what)], "rules": [], "spools": [], "others": [], "tables": [],
+            "site": []}
 
 
 def _joined(answers: list[dict[str, Any]]) -> dict[str, Any]:
     return {key: [item for answer in answers for item in answer[key]]
-            for key in ("files", "rules", "spools", "others", "tables")}
+            for key in ("files", "rules", "spools", "others", "tables", "site")}
 
 
 def _report(name: str, **values: Any) -> dict[str, Any]:
@@ -327,6 +348,7 @@ class _Context:
     columns: frozenset[str]
     levels: frozenset[str]
     spool: Path
+    exceptions: tuple[tuple[Expected, ...], list[SiteUse]]
 
 
 def prepare(argument: Mapping[str, Any]) -> _Context:
@@ -337,7 +359,7 @@ def prepare(argument: Mapping[str, Any]) -> _Context:
     # A keyword may stand in any field; the System part is read only where a rule or a hit names it.
     want = None if matcher.keyword_specs else named
     return _Context(compiled, matcher, want, named | _SCHEMA_COLUMNS, frozenset(argument["levels"]),
-                    Path(argument["spool"]))
+                    Path(argument["spool"]), argument["site"])
 
 
 def hunt_files(context: _Context, argument: Sequence[Any]) -> dict[str, Any]:
@@ -355,7 +377,8 @@ def hunt_files(context: _Context, argument: Sequence[Any]) -> dict[str, Any]:
         job.flush()
     kept.close()
     return {"files": list(job.files.values()), "rules": list(job.rules.values()), "spools": [str(path)],
-            "others": job.others, "tables": [str(kept.path)] if kept.rows else []}
+            "others": job.others, "tables": [str(kept.path)] if kept.rows else [],
+            "site": [(job.aside.hits, job.switched_off)]}
 
 
 class _Job:
@@ -364,6 +387,8 @@ class _Job:
     def __init__(self, context: _Context, out: Any, kept: HitWriter) -> None:
         self._context, self._out, self._kept = context, out, kept
         self._silent = {id(context.matcher.rules[n]) for n in context.compiled.quiet}
+        self.aside = Aside(context.compiled, *context.exceptions)
+        self.switched_off = 0
         self._batch = EvtxBatch(want=context.want, columns=context.columns)
         self._starts: list[tuple[int, str]] = []
         self.files: dict[str, dict[str, Any]] = {}
@@ -438,8 +463,9 @@ class _Job:
         self._match(table)
 
     def _match(self, table: EventTable) -> None:
-        found = self._context.matcher.match(table)
+        found = self.aside(table, self._context.matcher.match(table))
         self._kept.add(table, found)
+        self.switched_off += sum(len(m.rows) for m in found if m.rule.level == OFF and id(m.rule) not in self._silent)
         matches = [m for m in found if m.rule.level in self._context.levels and id(m.rule) not in self._silent]
         if not matches:
             return
