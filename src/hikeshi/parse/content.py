@@ -13,13 +13,14 @@ from typing import Any
 from hikeshi.parse.addresses import account, host_port, ip, port, put_host
 from hikeshi.parse.context import Context
 from hikeshi.parse.names import finish, outcome
-from hikeshi.parse.stamps import Stamp, stamp
+from hikeshi.parse.stamps import Stamp, same_moment, stamp
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]{1,10}://[^\s/]\S*\Z", re.IGNORECASE)
 _NAME = re.compile(r"(?=.{4,253}\Z)(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}\.?\Z")
 _FILE = re.compile(
     r"\.(?:exe|dll|txt|pdf|docx?|xlsx?|pptx?|zip|js|html?|png|jpe?g|gif|log|csv|ps1|bat|cmd|sys|php|aspx?)\.?\Z", re.I
 )
+_TUNNEL = re.compile(r"[\w.-]+:\d{1,5}\Z")
 _METHOD = frozenset({"GET", "POST", "PUT", "HEAD", "CONNECT", "DELETE", "OPTIONS", "PATCH", "PROPFIND", "TRACE"})
 _AGENT = re.compile(r"(?:Mozilla/|curl/|Wget/|python-|Go-http|Java/|okhttp|Microsoft[- ]|Dalvik/|WinHTTP)")
 _PERSON = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+\Z|[A-Za-z0-9_.-]{1,32}\\[\w.$@-]{1,64}\Z")
@@ -38,8 +39,11 @@ def guess(values: Sequence[str], context: Context) -> tuple[Stamp | None, dict[s
         text = value.strip().strip('"')
         if not text or text == "-":
             continue
-        if when is None and len(text) >= 10 and (found := stamp(text, context)):
-            when = found
+        if len(text) >= 10 and (found := stamp(text, context)):
+            # A time that names its zone says more than one before it that doesn't.
+            if when is None or (when.zone == context.zone_label != found.zone and not text.isdigit()
+                                and same_moment(when.time, found.time)):
+                when = found
             continue
         if _endpoint(cells, text):
             ends.append(number)
@@ -58,6 +62,16 @@ _STRUCTURED = re.compile(
 )
 
 
+# The family of NCSA's log: client, who by ident, user, time in brackets, request in quotes.
+_NCSA = re.compile(r'\S+ \S+ (\S+) \[[^\]]{8,40}\] "[A-Z]{3,10} ')
+
+
+def user_by_place(text: str) -> str | None:
+    """The user of a line that has one where NCSA's log has it."""
+    match = _NCSA.match(text)
+    return match[1] if match and match[1] != "-" else None
+
+
 def split(text: str) -> list[str]:
     """The values of a line of them, between commas or spaces; empty for a sentence."""
     if text.count(",") < 5:
@@ -66,7 +80,8 @@ def split(text: str) -> list[str]:
             for m in _WORD.finditer(text[:4000])
         ]
         shaped = sum(quoted or _STRUCTURED.match(word) is not None for word, quoted in words)
-        return [word for word, _ in words] if len(words) >= 6 and shaped * 10 >= len(words) * 8 else []
+        enough = shaped * 10 >= len(words) * 8 or _NCSA.match(text) is not None
+        return [word for word, _ in words] if len(words) >= 6 and enough else []
     try:
         return next(csv.reader([text], skipinitialspace=True), [])
     except csv.Error:
@@ -113,6 +128,10 @@ def _by_look(cells: dict[str, Any], text: str) -> bool:
     column = _HASHES.get(len(text))
     if column and re.fullmatch(r"[0-9A-Fa-f]+", text):
         return bool(cells.setdefault(column, text.lower()) == text.lower())
+    if cells.get("http.request.method") == "CONNECT" and "url.full" not in cells and _TUNNEL.match(text):
+        put_host(cells, "destination", text)
+        cells["url.full"] = text
+        return True
     if text.lower() in _PROTOCOLS:
         return bool(cells.setdefault("network.protocol", text.lower()) == text.lower())
     found = outcome(text)

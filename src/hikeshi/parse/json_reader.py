@@ -82,6 +82,7 @@ def json_event(body: str, header: Header | None, context: Context) -> Event | No
             if time == outer.time and "event.timezone" in outer.cells:
                 cells["event.timezone"] = outer.cells["event.timezone"]
             return Event(time, cells)
+    jsonlines.add_by_sentence(outer.cells, value)
     return outer
 
 

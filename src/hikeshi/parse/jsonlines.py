@@ -15,6 +15,7 @@ from hikeshi.parse.flat import flatten, load
 from hikeshi.parse.keyvalue import with_header
 from hikeshi.parse.names import add_by_hint, map_record
 from hikeshi.parse.pieces import Piece
+from hikeshi.parse.prose import add_who_and_where
 from hikeshi.parse.syslog import Header
 
 _LONGEST_ITEM = 32 << 20
@@ -60,6 +61,23 @@ def parse_object(value: dict[str, Any], header: Header | None, context: Context)
         event.cells[name] = text
         event.cells.pop(f"{name} (own)", None)
     return with_header(event, header, context)
+
+
+_SAYS = re.compile(r"(?:^|[._])?(?:\w*(?:message|description|summary|detail|details|text|msg))\Z", re.IGNORECASE)
+
+
+def add_by_sentence(cells: dict[str, Any], value: dict[str, Any]) -> None:
+    """Who and from where, out of the record's own sentence, where no value of a name says it."""
+    if "source.ip" in cells and "user.name" in cells:
+        return
+    for name, text in flatten(value).items():
+        if text.count(" ") >= 3 and _SAYS.search(name) and len(text) < 4000:
+            said: dict[str, Any] = {}
+            add_who_and_where(said, text)
+            for column, value in said.items():
+                if column not in cells:
+                    cells[column] = value
+                    cells[CONFIDENCE] = "low"
 
 
 def _dataset(record: dict[str, str]) -> str:

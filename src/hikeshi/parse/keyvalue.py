@@ -43,8 +43,18 @@ def pairs(text: str) -> tuple[dict[str, str], str]:
         else:
             match = _KEY.search(text, at)
             value = (text[at : match.start()] if match else text[at:]).strip(" \t,;|\r\n")
+            if "]" in value and (end := _outer_end(text, at, value)) is not None:
+                value = value[:end]
         found[key] = f"{found[key]},{value}" if key in found and found[key] != value else value
     return found, lead
+
+
+def _outer_end(text: str, at: int, value: str) -> int | None:
+    """Where the bracket closes that was open before the value began: "[user=u1] logged on"."""
+    if text.count("[", 0, at) <= text.count("]", 0, at):
+        return None
+    end = value.index("]")
+    return end if "[" not in value[:end] else None
 
 
 def claims(body: str, header: Header | None) -> bool:

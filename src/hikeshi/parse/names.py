@@ -17,7 +17,7 @@ from hikeshi.events.schema import BY_NAME
 from hikeshi.events.time import NO_TIME
 from hikeshi.parse.addresses import account, host_port, ip, port, put_host, url_host, whole
 from hikeshi.parse.context import Context, Event
-from hikeshi.parse.stamps import Stamp, own_zone, stamp
+from hikeshi.parse.stamps import Stamp, own_zone, same_moment, stamp
 
 _NOT_WORD = re.compile(r"[\W_]+")
 _REQUEST = re.compile(r"([A-Z_]{3,20}) (\S+)(?: HTTP/[\d.]+)?\Z")
@@ -123,6 +123,8 @@ def map_record(
         else:
             if names:
                 cells["event.original_time"] = record[names[0]]
+    if when is not None and when.zone == context.zone_label:
+        when = _with_own_zone(record, when, context)
     for target, keys in targets.items():
         put = _PUT.get(target, _put_text)
         for name in keys:
@@ -143,6 +145,25 @@ def map_record(
     if when.note:
         cells["time.note"] = when.note
     return Event(when.time, cells)
+
+
+_SAYS_TIME = re.compile(r"(?:time|timestamp|epoch|_ts|date)\Z", re.IGNORECASE)
+
+
+@lru_cache(maxsize=10_000)
+def _time_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if _SAYS_TIME.search(name))
+
+
+def _with_own_zone(record: Mapping[str, str], when: Stamp, context: Context) -> Stamp:
+    """The same moment as the record writes it a second time, as an epoch or with an offset: no zone to assume."""
+    for name in _time_names(tuple(record)):
+        value = record[name].strip()
+        if len(value) >= 10 and _ZONED.search(value):
+            other = stamp(value, context)
+            if other and other.zone != context.zone_label and same_moment(when.time, other.time):
+                return other
+    return when
 
 
 def _by_endpoint(targets: dict[str, tuple[str, ...]], record: Mapping[str, str]) -> None:
@@ -177,6 +198,9 @@ def _put_host(cells: dict[str, Any], target: str, value: str) -> bool:
     if target in ("source", "destination") and " " in value:
         return False
     before = len(cells)
+    value = value.strip()
+    if value.endswith(("/32", "/128")):  # a network of one
+        value = value.rpartition("/")[0]
     host, _ = host_port(value.split(",", 1)[0])
     if ip(host) is None and not _NAME.match(host):
         return False

@@ -18,21 +18,39 @@ _PLACE = (
     r"(?:[:#](\d{1,5})\b|/(\d{3,5})\b|,? port[ =](\d{1,5}))?"
 )
 _SOURCE = re.compile(
-    r"\b(?:from|client(?: ip)?(?: address)?|source(?: ip)?(?: address)?|rhost|remote(?: host| ip| address)?|"
-    r"src(?:ip)?|rip|raddr|peer|IP address|originating from|accepted|closed by|reset by)(?: @0x[0-9a-f]+)?" + _PLACE,
+    r"\b(?:from|client(?:[ _-]?ip)?(?:[ _-]?address)?|initiated by|source(?: ip)?(?: address)?|rhost|"
+    r"remote(?: host| ip| address)?|src(?:ip)?|rip|raddr|peer|IP address|originating from|accepted|closed by|reset by|"
+    r"(?<=> )IP(?= ?<))(?: @0x[0-9a-f]+)?" + _PLACE,
+    re.IGNORECASE,
+)
+# Who was called, said so plainly that no source need stand beside it.
+_CALLED = re.compile(
+    r"(?:\bv?server(?: ip)?(?: address)?\s?[=:]|\bserver(?: ip)? address|\b(?:connect(?:ed|ing|ion)?|TLS|relayed|"
+    r"forwarded|tunnel(?:led)?)\b[^,;:<>\[]{0,30}? (?:to|for)|"
+    r"^(?:[0-9A-Za-z]+: )?host(?= [\w.-]+\[[^\]]+\] said))" + _PLACE,
     re.IGNORECASE,
 )
 _TARGET = re.compile(r"\b(?:to|destination(?: ip)?(?: address)?|dst(?:ip)?)" + _PLACE, re.IGNORECASE)
 _USERS = (
     re.compile(r"\b(?:user(?:name)?|account|login)\s?[=:]?\s?['\"<\[]([^'\"<>\]\s]{1,64})['\">\]]", re.IGNORECASE),
-    re.compile(r"\b(?:username|user|login|acct)=([\w.@\\$-]{1,64})"),
+    re.compile(r"\b(?:username|uname|user|login|acct)=([\w.@\\$-]{1,64})"),
+    # "user = admin", "Uname: admin": only where the statement ends there.
+    re.compile(
+        r"\b(?:user ?name|uname|user|login) ?[=:] ?([\w.@\\$-]{1,64})(?=\s*(?:[,;)\]]|\.?\s*\Z| - ))", re.IGNORECASE
+    ),
     re.compile(r"\bfor user ([\w.@\\$-]{1,64})"),
     re.compile(r"\bfor (?:(?:invalid|illegal) user )?([\w.@\\$-]{1,64}) from \S*\d"),
     re.compile(r"\b(?:invalid|illegal|authenticating|unknown) user ([\w.@\\$-]{1,64})(?: |\Z)", re.IGNORECASE),
     re.compile(r"\[user(?:name)?: ?([\w.@\\$-]{1,64})\]", re.IGNORECASE),
     re.compile(r"\bby user ([\w.@\\$-]{1,64})"),
     re.compile(r"\b[Uu]ser ([\w.@\\$-]{1,64}) (?:from|logged|at|has logged|authenticated|failed|was|connected)\b"),
+    re.compile(r"\b[Uu]ser ([\w.@\\$-]{1,64}) (?:[-:|]|IP|client) "),
 )
+# "opened for 'root@192.0.2.1'": who and from where in one word.
+_WHO_AT = re.compile(r"\b(?:for|by|of|user|session) ['\"<]?([\w.$\\-]{1,64})@((?:\d{1,3}\.){3}\d{1,3})(?![\w.])")
+# "for outside:192.0.2.1/5000 to inside:10.0.0.5/443": both with their port, maybe the translated pair behind.
+_PAIR = r"(?:[A-Za-z][\w.-]{0,60}:)?((?:\d{1,3}\.){3}\d{1,3})[:/](\d{1,5})"
+_FROM_TO = re.compile(rf"(?<![\w.:/]){_PAIR}(?: ?\([^()]{{1,80}}\)){{0,2}} to {_PAIR}(?![\w.])")
 # "192.0.2.1:5000 -> 192.0.2.7:443", with the port behind a colon or a slash.
 _FLOW = re.compile(
     r"(?<![\w.])((?:\d{1,3}\.){3}\d{1,3})(?:[:/(](\d{1,5})\)?)? ?(?:-+>|=+>|→|»|>) ?"
@@ -53,6 +71,7 @@ _NAMED = re.compile(
 # "192.0.2.1:65244 TLS: …" and "… root 192.0.2.1 port 33398": only a client has a port of its own there.
 _LEADING = re.compile(r"(?<![\w.:>])(?<!\bto )(?<!\bat )((?:\d{1,3}\.){3}\d{1,3}):(\d{4,5})(?= [A-Z]|\Z)")
 _WITH_PORT = re.compile(r"(?<![\w.:])((?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]*:[0-9A-Fa-f:]+) port (\d{4,5})\b")
+_REQUEST = re.compile(r"\brequest:? ['\"]([A-Z]{3,10}) (\S{1,2000}) HTTP/\d")
 _TO_PORT = re.compile(r"\bto port (\d{1,5})\b")
 _LONGEST = 4000
 
@@ -74,7 +93,9 @@ def add_who_and_where(cells: dict[str, object], message: str) -> None:
         cells.setdefault("dns.question.name", name.rstrip(".").lower())
         if address := ip(client):
             cells.setdefault("source.ip", address)
-    flow = _FLOW.search(text)
+    flow = _FLOW.search(text) or _FROM_TO.search(text)
+    if flow and flow.re is _FROM_TO and int(flow[2]) <= 32 and int(flow[4]) <= 32:  # networks with their masks
+        flow = None
     if flow and "source.ip" not in cells and ip(flow[1]) and ip(flow[3]):
         for side, address, number in (("source", flow[1], flow[2]), ("destination", flow[3], flow[4])):
             cells[f"{side}.ip"] = address
@@ -92,6 +113,14 @@ def add_who_and_where(cells: dict[str, object], message: str) -> None:
         number = port(found[2] or found[3] or found[4] or "")
         if number is not None:
             cells.setdefault(f"{side}.port", number)
+    called = _CALLED.search(text) if "destination.ip" not in cells else None
+    if called and (address := ip(called[1])) and address != cells.get("source.ip"):
+        cells["destination.ip"] = address
+        if (number := port(called[2] or called[3] or called[4] or "")) is not None:
+            cells.setdefault("destination.port", number)
+    if "source.ip" not in cells and (who := _WHO_AT.search(text)) and ip(who[2]):
+        cells["source.ip"] = who[2]
+        cells.setdefault("user.name", who[1].rpartition("\\")[2])
     if "source.ip" not in cells and "destination.ip" not in cells and (named := _NAMED.search(text)) and ip(named[1]):
         cells["source.ip"] = ip(named[1])
     if "source.ip" not in cells:
@@ -103,6 +132,9 @@ def add_who_and_where(cells: dict[str, object], message: str) -> None:
                 break
     if "source.ip" in cells and "destination.port" not in cells and (to := _TO_PORT.search(text)):
         cells["destination.port"] = port(to[1])
+    if "url.full" not in cells and (request := _REQUEST.search(text)):
+        cells["url.full"] = request[2]
+        cells.setdefault("http.request.method", request[1])
     if "user.name" not in cells:
         said = next((m[1] for p in _USERS if (m := p.search(text))), None)
         name, domain = account(said) if said else (None, None)

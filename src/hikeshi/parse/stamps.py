@@ -24,6 +24,16 @@ class Stamp(NamedTuple):
     note: str | None = None
 
 
+_QUARTER, _DELAY, _FARTHEST = 900_000_000, 60_000_000, 26 * 3_600_000_000
+
+
+def same_moment(read: int, other: int) -> bool:
+    """Whether two times of a record may be one moment, the first read with a wrong zone: zones are quarters of an
+    hour apart, at most 26 hours, and a device takes up to a minute between two stamps."""
+    apart = abs(read - other)
+    return apart <= _FARTHEST and min(apart % _QUARTER, -apart % _QUARTER) <= _DELAY
+
+
 MONTHS = {
     m: i + 1 for i, m in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"])
 }

@@ -9,6 +9,7 @@ import re
 from typing import NamedTuple
 
 from hikeshi.events.time import NO_TIME
+from hikeshi.parse.addresses import ip, port
 from hikeshi.parse.content import guess
 from hikeshi.parse.content import split as split_values
 from hikeshi.parse.context import CONFIDENCE, Context, Event
@@ -85,12 +86,18 @@ def split(line: str) -> tuple[Header | None, str]:
     return Header(when_match[1], host, app[1] if app else None, app[2] if app else None, priority), body
 
 
+_CLIENT = re.compile(r"((?:\d{1,3}\.){3}\d{1,3}):([1-6]?\d{4})\Z", re.ASCII)
+
+
 def header_cells(header: Header | None, context: Context) -> tuple[Stamp | None, dict[str, object]]:
     """Time and columns of a header."""
     if header is None:
         return None, {}
     cells: dict[str, object] = {}
-    if header.host:
+    if header.host and (client := _CLIENT.match(header.host)) and ip(client[1]):
+        # A program that writes its own times puts the client where a relay puts the machine.
+        cells["source.ip"], cells["source.port"] = client[1], port(client[2])
+    elif header.host:
         cells["observer.name"] = header.host
     if header.app:
         cells["process.name"] = header.app
