@@ -26,6 +26,8 @@ _WIDTH = 69  # beside the count
 @click.argument("evidence", nargs=-1, required=True, type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--rules", multiple=True, type=click.Path(path_type=Path),
               help="Folder or file of Sigma rules; may be repeated. [default: Hikeshi's own] ルール")
+@click.option("--pack", "packs", multiple=True,
+              help="An imported rule pack (hikeshi rules list); may be repeated. 取り込んだルール集")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per rule and record. JSON Lines形式")
 @click.option("--level", type=click.Choice(_LEVELS[::-1]), default="informational", show_default=True,
               help="The lowest level to report. 報告する最低レベル")
@@ -36,12 +38,14 @@ _WIDTH = 69  # beside the count
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.option("--no-cache", is_flag=True, help="Compile the rules anew and store nothing. キャッシュを使わない")
 @click.pass_context
-def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, ...], as_json: bool, level: str,
-            all_skipped: bool, site: Path | None, workers: int | None, no_cache: bool) -> None:
+def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, ...], packs: tuple[str, ...],
+            as_json: bool, level: str, all_skipped: bool, site: Path | None, workers: int | None,
+            no_cache: bool) -> None:
     """Match Windows event logs against Sigma rules. イベントログの検知
 
     EVIDENCE: files, folders or archives. Exit code 0 nothing found, 1 found, 3 an event log could not be read.
     """
+    from hikeshi.cli.rules import rule_paths
     from hikeshi.detect.site import NO_SITE, load_site
     from hikeshi.knowledge.cache import cache_folder
     from hikeshi.triage.hunt import Hunt
@@ -49,7 +53,7 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, .
     decided = load_site(site) if site else NO_SITE
 
     with progress(printing=as_json) as advance:
-        hunt = Hunt(evidence, rules or (own_rules(),), workers=workers, level=level, site=decided,
+        hunt = Hunt(evidence, rule_paths(rules, packs), workers=workers, level=level, site=decided,
                     cache=None if no_cache else cache_folder("rules"), on_progress=advance)
         _pass_on(hunt.lines(), as_json=as_json)
     summary = hunt.summary

@@ -64,6 +64,7 @@ class Skipped:
     title: str
     path: str
     reason: str
+    logsource: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,19 +191,20 @@ def _compile(ruleset: RuleSet, sources: LogSources, placeholders: Mapping[str, S
             base.append(Base(info, parsed.names[:1] if parsed.inner else parsed.names, parsed.inner))
         else:
             loaded += parsed.inner
-            skipped.append(Skipped(info.id, info.title, info.path, problem))
+            skipped.append(Skipped(info.id, info.title, info.path, problem, info.logsource))
             program.refused.update(dict.fromkeys(parsed.names, problem))
     plan = make_plan(base, waiting, program.field_keys, program.refused)
     program.correlations, program.wanted, program.quiet = plan.correlations, plan.wanted, sorted(plan.quiet)
-    skipped += [Skipped(p.info.id, p.info.title, p.info.path, reason) for p, reason in plan.reasons]
+    skipped += [Skipped(p.info.id, p.info.title, p.info.path, reason, p.info.logsource) for p, reason in plan.reasons]
     rules = [*(b.info for b in base), *plan.infos]
     for one in ruleset.filters:
         if one.problem is not None or not one.narrowed:
             loaded += 1
             skipped.append(Skipped(one.info.id, one.info.title, one.info.path,
-                                   one.problem or "a filter that fits no loaded rule"))
+                                   one.problem or "a filter that fits no loaded rule", one.info.logsource))
     narrowed = [Narrowed(f.info.id, f.info.title, f.info.path, f.narrowed)
                 for f in ruleset.filters if f.problem is None and f.narrowed]
+    program.inner = [n for n, b in enumerate(base) if b.inner]
     applicable = sum(not b.inner for b in base) + len(plan.infos)
     return CompiledRules(loaded, applicable, skipped, list(ruleset.errors), rules, program.to_plain(), digest,
                          keys=frozenset(program.keys), filters=narrowed)
@@ -228,6 +230,7 @@ class _Program:
         self.correlations: list[dict[str, Any]] = []
         self.wanted: dict[str, dict[str, list[list[int]]]] = {}
         self.quiet: list[int] = []
+        self.inner: list[int] = []                              # the events behind aggregations
         self.refused: dict[str, str] = {}                       # name of a rule -> why it is not applicable
         self._places_of: list[list[tuple[int, Place]]] = []    # by rule
 
@@ -235,7 +238,7 @@ class _Program:
         return {"keys": list(self.keys), "literals": [list(x) for x in self.literal_list], "atoms": self.atom_list,
                 "specs": [[list(channels), list(codes)] for channels, codes in self.specs],
                 "variants": self.variants, "correlations": self.correlations, "wanted": self.wanted,
-                "quiet": self.quiet}
+                "quiet": self.quiet, "inner": self.inner}
 
     def field_keys(self, number: int, name: str) -> list[list[int]]:
         """Where a rule's field lies: [spec, key] for each place of the rule."""

@@ -17,6 +17,7 @@ import yaml
 from hikeshi.detect.correlation import Correlation, read_correlation
 from hikeshi.detect.dialect import Unreadable, is_hayabusa, plain_detection, split_aggregation
 from hikeshi.errors import Location, RuleError
+from hikeshi.knowledge.rulepack import SUFFIX, read_rule_pack
 
 _SUFFIXES = (".yml", ".yaml")
 # The largest rule known is 40 kB; a rule file of megabytes is a mistake or an attack.
@@ -45,6 +46,7 @@ class RuleInfo:
     filters: tuple[str, ...] = ()       # titles of the filters that narrow it
     tuned: str = ""                     # why the site gave it another level; `own_level` is the rule's
     own_level: str = ""
+    logsource: str = ""                 # "windows/process_creation/", "correlation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +143,10 @@ class RuleSet:
 
 
 def load_rules(paths: Iterable[Path | str]) -> RuleSet:
-    """The rule files under the given files and folders, in path order.
+    """The rule files under the given files and folders, in path order; `*.hkrules` is a rule pack.
 
-    A file that can't be read is an error in the set; a path that does not exist raises RuleError.
+    A file that can't be read is an error in the set; a path that does not exist raises RuleError, a pack
+    that was changed KnowledgeError.
     """
     ruleset = RuleSet([])
     for given in paths:
@@ -151,6 +154,10 @@ def load_rules(paths: Iterable[Path | str]) -> RuleSet:
         if not root.exists():
             raise RuleError("no such rule file or folder", source=Location(str(root)),
                             hint="give a folder with Sigma rules (.yml)")
+        if root.suffix == SUFFIX and root.is_file():
+            pack = read_rule_pack(root)
+            ruleset.files += [RuleFile(f"{pack.info.name}/{path}", data) for path, data in pack.files]
+            continue
         found = sorted(p for p in root.rglob("*") if p.suffix.lower() in _SUFFIXES) if root.is_dir() else [root]
         for path in found:
             if not path.is_file():
@@ -361,7 +368,17 @@ def _info(document: dict[str, Any], path: str) -> RuleInfo:
         description=_text(document.get("description")),
         status=_text(document.get("status")),
         falsepositives=tuple(_text(f) for f in (false if isinstance(false, list) else [false])),
+        logsource=_log_source(document),
     )
+
+
+def _log_source(document: dict[str, Any]) -> str:
+    if "correlation" in document:
+        return "correlation"
+    given = document.get("logsource")
+    if not isinstance(given, dict):
+        return ""
+    return "/".join(_text(given.get(key)).lower() for key in ("product", "category", "service"))
 
 
 def _text(value: Any) -> str:

@@ -109,7 +109,7 @@ def trusted() -> tuple[Trusted, ...]:
 
 def trust(public: str) -> None:
     """Take this signer's packs from now on. Raises OutputError."""
-    _write(_folder() / "trusted" / f"{key_id(public)}.pub", written(public))
+    write_private(_folder() / "trusted" / f"{key_id(public)}.pub", written(public))
 
 
 def distrust(one: str) -> bool:
@@ -124,7 +124,7 @@ def install(raw: bytes, pack: Pack, *, older: bool = False) -> None:
     """Make a checked pack (`raw` are its bytes) the one in use, whole or not at all. Raises as check_trust does."""
     check_trust(pack, older=older)
     _unusable.pop(pack.id, None)
-    _write(_folder() / _CURRENT, raw)
+    write_private(_folder() / _CURRENT, raw)
 
 
 def check_trust(pack: Pack, *, older: bool = False) -> None:
@@ -215,7 +215,7 @@ def _folder() -> Path:
     return folder
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """The old file or the new one, never a part; ours alone to write."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
