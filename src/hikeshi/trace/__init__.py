@@ -1,10 +1,8 @@
-"""The intrusion story: from events to entry, spread, exfiltration and what to do.
-
-digest(source, table) runs in the parsing child and keeps what matters; build_story joins
-all digests in the parent.
-"""
+"""The intrusion as far as the evidence tells it: how they came in, how far, what they took."""
 
 from hikeshi.trace.digest import Digest, Gathered, digest
+from hikeshi.trace.known import Known, read_known
+from hikeshi.trace.places import Places, read_places
 from hikeshi.trace.story import build_story
 
-__all__ = ["Digest", "Gathered", "build_story", "digest"]
+__all__ = ["Digest", "Gathered", "Known", "Places", "build_story", "digest", "read_known", "read_places"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from hikeshi.model.text import Text
-from hikeshi.trace.infection import NOBODY, Foreign, Infection
+from hikeshi.trace.blame import Blame
+from hikeshi.trace.infection import Foreign, Infection
 from hikeshi.trace.network import is_address, public
-from hikeshi.trace.rows import DAY, HOUR, MINUTE, SECOND
+from hikeshi.trace.rows import DAY, HOUR
 from hikeshi.trace.sessions import Session
 from hikeshi.trace.signals import SIGNALS
 from hikeshi.trace.spread import Mark
-
-_SELF = frozenset(("0x3e7", "0x3e4", "0x3e5", "", "0x0"))
 
 
 class Backward:
@@ -18,16 +17,18 @@ class Backward:
 
     def __init__(self, state: Infection) -> None:
         self.state = state
+        self.blame = Blame(state)
 
     def run(self, host: str, marks: list[Mark]) -> bool:
         """Find the session behind a strong signal, then the ones behind that."""
         changed = False
         for mark in sorted(marks, key=lambda m: m.time):
-            number = self._session_behind(mark)
+            number = self.blame.session(mark)
             if number is None:
                 continue
             session = self.state.sessions.get(number)
-            if number in self.state.accepted or session.source == host:
+            known = self.state.is_known(session.start, (session.source, session.address), session.account, session.rows)
+            if known or number in self.state.accepted or session.source == host:
                 continue
             changed |= self._accept_backward(session, mark)
         if not changed:
@@ -67,6 +68,8 @@ class Backward:
             )
         elif is_address(source) and public(source):
             self.state.start_from([Foreign(source, session.start, 2**61)])
+        elif not self.state.who.ours(source):
+            self.state.start_from([Foreign(source, session.start - 12 * HOUR, session.start + 5 * DAY)])
         elif not is_address(source) or source not in self.state.who.logged:
             self._trace_source(session, said)
         return True
@@ -96,35 +99,3 @@ class Backward:
                 best, chosen = rank, before
         if best is not None:
             self._accept_backward(chosen, Mark(time, source, "remote_exec_client", session.account, session.rows[0]))
-
-    def _session_behind(self, mark: Mark) -> int | None:
-        logon_id = self.state.rows.text("logon_id", mark.row)
-        into = self.state.sessions.into(mark.host)
-        if not len(into):
-            return None
-        start, end = self.state.sessions.start[into], self.state.sessions.end[into]
-        near = into[(start <= mark.time + 5 * SECOND) & (end >= mark.time - 12 * HOUR) & (start >= mark.time - 2 * DAY)]
-        if logon_id not in _SELF:
-            for number in near.tolist()[::-1]:
-                if any(self.state.rows.text("logon_id", r) == logon_id for r in self.state.sessions.get(number).rows):
-                    return int(number)
-        candidates = []
-        for number in near.tolist():
-            session = self.state.sessions.get(number)
-            if mark.account and mark.account not in NOBODY and not mark.account.endswith("$"):
-                # An account that anybody uses every day from there needs the logon id to be blamed.
-                if session.account == mark.account and not self.state.sessions.habitual(number):
-                    candidates.append((session.kind != "network", session.start, number))
-            elif abs(session.start - mark.time) <= MINUTE or abs(session.end - mark.time) <= MINUTE:
-                method, _, odd = self.state.around.method(session)
-                if method is not None and odd and not self.state.sessions.habitual(number):
-                    candidates.append((True, session.start, number))
-            elif (
-                session.kind != "network"
-                and session.account in self.state.accounts
-                and session.start <= mark.time
-                and not self.state.sessions.habitual(number)
-            ):
-                # What ran as the system was started by somebody: an account known to be the attacker's sat there.
-                candidates.append((False, session.start, number))
-        return max(candidates)[2] if candidates else None

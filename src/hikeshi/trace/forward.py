@@ -6,7 +6,7 @@ import heapq
 
 from hikeshi.model.text import Text
 from hikeshi.trace.identity import account_name
-from hikeshi.trace.infection import Infection
+from hikeshi.trace.infection import NOBODY, Infection
 from hikeshi.trace.network import public
 from hikeshi.trace.programs import remote_target
 from hikeshi.trace.rows import MINUTE
@@ -46,6 +46,10 @@ class Forward:
         reached = []
         for number in numbers[(start >= since - MINUTE) & (start <= until)].tolist():
             session = self.state.sessions.get(number)
+            if self.state.is_known(session.start, (host, session.address), session.account, session.rows):
+                continue
+            if outside and not public(host) and not self.state.who.lent(host) and self.state.sessions.habitual(number):
+                continue  # a device's own service account goes on working
             method, rows, odd = self.state.around.method(session)
             if method is None and not outside and self.state.sessions.seen_before(host, session.account, since):
                 self.state.explain(
@@ -79,6 +83,8 @@ class Forward:
             )
             if self.state.hold_host(session.destination, session.start, said, session.rows):
                 reached.append((session.start, session.destination))
+            if session.destination not in self.state.hosts:
+                continue
             self.state.hosts[session.destination].last = max(self.state.hosts[session.destination].last, session.end)
             if host in self.state.hosts:
                 self.state.hosts[host].last = max(self.state.hosts[host].last, session.end)
@@ -110,6 +116,10 @@ class Forward:
                 f"侵害された{host}から{session.destination}を操作しました",
                 f"controlled {session.destination} from the compromised machine {host}",
             )
+        if session.kind != "network" and self._started_here(session, host):
+            return Text(
+                f"侵害された{host}で起動された接続です", f"was opened by a program on the compromised machine {host}"
+            )
         fresh = not self.state.sessions.seen_before(host, account, since)
         if fresh and self._stolen(host, account, session.start, since):
             return Text(
@@ -119,6 +129,18 @@ class Forward:
         if session.kind in ("rdp", "ssh") and len(self.state.failures_before(session)) >= 5:
             return Text(f"{host}からの多数の失敗のあとに成功しました", f"succeeded after many failures from {host}")
         return None
+
+    def _started_here(self, session: Session, host: str) -> bool:
+        """Whether an account that is held, or the system, started a client there that aims at this session's goal."""
+        for row in self.state.around.near("process", host, session.start - 2 * MINUTE, session.start + MINUTE):
+            aim = remote_target(self.state.rows.text("detail", row))
+            actor = account_name(self.state.rows.text("account", row))
+            held = self.state.accounts.get(actor)
+            if aim is None or self.state.who.at(aim[0], session.start) != session.destination:
+                continue
+            if actor in NOBODY or actor.endswith("$") or (held is not None and held.first <= session.start + MINUTE):
+                return True
+        return False
 
     def _stolen(self, host: str, account: str, time: int, since: int) -> bool:
         if any(m.name in _CREDENTIALS and m.time <= time for m in self.state.marks_of.get(host, ())):

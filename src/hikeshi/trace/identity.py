@@ -8,6 +8,7 @@ lent out is the outsider's, whatever name the client claims.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from bisect import bisect_right
 from collections import defaultdict
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hikeshi.trace.joining import names_of_addresses
 from hikeshi.trace.network import is_address, public
 from hikeshi.trace.outside import address_values, public_values
 from hikeshi.trace.rows import DAY, HOUR, SECOND, Rows, text_column
@@ -62,6 +64,8 @@ class Identity:
             self._lease_of[lease.address].append(lease)
         self._seen: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
         self._addresses: dict[str, set[str]] = defaultdict(set)
+        self._networks: set[str] = set()  # networks in which machines of ours are known
+        self.claims: dict[str, tuple[str, ...]] = {}  # names told only by their bearers, not believed
         written = set(rows.texts["host"].values)
         if spans is not None and spans.num_rows:
             written.update(text_column(spans.column("host")).values)
@@ -70,6 +74,11 @@ class Identity:
         self._learn(rows)
         if flows is not None and flows.num_rows:
             self._learn_destinations(flows)
+        self._drop_claims(rows)
+        lent = {lease.address for lease in self.leases}
+        for address, name in names_of_addresses(rows, host_name, account_name, set(self._seen) | lent).items():
+            self._seen[address].append((0, name, 2))
+            self._addresses[name].add(address)
         for seen in self._seen.values():
             seen.sort()
         self._single = {a: s[0][1] for a, s in self._seen.items() if len({n for _, n, _ in s}) == 1}
@@ -103,6 +112,26 @@ class Identity:
                 seen.append((time, name, weight))
                 if weight > 1:
                     self._addresses[name].add(address)
+
+    def _drop_claims(self, rows: Rows) -> None:
+        """A name that only its bearer tells is not believed where nothing of ours is known: an attacker's
+        own machine claims one too. Known are names of our logs, and networks in which machines are known."""
+        sure = {a for a, seen in self._seen.items() if any(w >= 3 for _, _, w in seen)}
+        networks = {_network(a) for a in sure}
+        known = {n for seen in self._seen.values() for _, n, w in seen if w >= 3} | self.logged
+        known |= {host_name(v) for v in rows.texts["account"].values if v.endswith("$")}
+        self._networks = networks
+        if not networks:
+            return
+        for address, seen in list(self._seen.items()):
+            if address in sure or _network(address) in networks:
+                continue
+            kept = [s for s in seen if s[1] in known]
+            if kept:
+                self._seen[address] = kept
+            else:
+                del self._seen[address]
+                self.claims[address] = tuple(sorted({n for _, n, _ in seen}))
 
     def _learn_destinations(self, flows: pa.Table) -> None:
         """Machines named as destinations beside their inside address, as Sysmon does."""
@@ -180,6 +209,12 @@ class Identity:
             return self._single[address]
         return address if address not in self._seen else None
 
+    def ours(self, address: str) -> bool:
+        """Whether an inside address is a machine's of ours: named, or beside named ones (in the same /24)."""
+        if not is_address(address) or address in self._seen:
+            return True
+        return not self._networks or _network(address) in self._networks
+
     def knows(self, host: str) -> bool:
         """Whether any log tells of a machine of this name."""
         return host in self.logged or host in self._addresses
@@ -192,6 +227,11 @@ class Identity:
         if is_address(host):
             return (host,)
         return tuple(sorted(self._addresses.get(host, ()), key=lambda a: (":" in a, a)))
+
+
+def _network(address: str) -> str:
+    """The /24 of an IPv4 address, the /64 of an IPv6 one."""
+    return str(ipaddress.ip_network(f"{address.split('%')[0]}/{64 if ':' in address else 24}", strict=False))
 
 
 def _telling(rows: Rows) -> npt.NDArray[np.int64]:

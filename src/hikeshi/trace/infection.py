@@ -17,6 +17,7 @@ import numpy as np
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.text import Text
 from hikeshi.trace.identity import Identity, host_name
+from hikeshi.trace.known import Known
 from hikeshi.trace.marks import find_marks
 from hikeshi.trace.rows import HOUR, MINUTE, Rows
 from hikeshi.trace.sessions import Session, Sessions
@@ -59,10 +60,14 @@ class Foreign:
 class Infection:
     """What is held, touched, connected and explained; travel.py, forward.py and backward.py fill it."""
 
-    def __init__(self, rows: Rows, who: Identity, sessions: Sessions) -> None:
+    def __init__(self, rows: Rows, who: Identity, sessions: Sessions, known: Known | None = None) -> None:
+        """`known`: what the company says is its own doing; it is explained, never held."""
         self.rows, self.who, self.sessions = rows, who, sessions
+        self.known = known or Known()
+        self.explained: dict[str, tuple[Text, tuple[RecordRef, ...]]] = {}
         self.around = Surroundings(rows, who)
-        self.marks, self.routine = find_marks(rows, who)
+        marks, self.routine = find_marks(rows, who)
+        self.marks = [m for m in marks if not self.is_known(m.time, (m.host,), m.account, [m.row])]
         self.marks_of: dict[str, list[Mark]] = defaultdict(list)
         for mark in self.marks:
             self.marks_of[mark.host].append(mark)
@@ -72,15 +77,28 @@ class Infection:
         self.foreign: list[Foreign] = []
         self.edges: dict[tuple[str, str, str, str], Edge] = {}
         self.accepted: set[int] = set()
-        self.explained: dict[str, tuple[Text, tuple[RecordRef, ...]]] = {}
         self.untraced: dict[str, int] = {}
         self.doubtful: set[tuple[str, str, str, str]] = set()
+
+    def is_known(self, time: int, hosts: tuple[str, ...], account: str, rows: Iterable[int]) -> bool:
+        """Whether the company's own list covers this; then it is told as explained."""
+        own = self.known.covers(time, hosts=hosts, account=account) if self.known else None
+        if own is None:
+            return False
+        why = own.why or own.value
+        self.explain(
+            own.value, Text(f"会社の申告した作業です: {why}", f"the company names it as its own work: {why}"), rows
+        )
+        return True
 
     # Where it starts
 
     def hold_host(self, host: str, time: int, reason: Text | None, rows: Iterable[int]) -> bool:
         """Note a held machine; True if it is new or held from earlier than known."""
         known = self.hosts.get(host)
+        rows = list(rows)
+        if known is None and self.is_known(time, (host,), "", rows):
+            return False
         if known is None:
             known = self.hosts[host] = Hold(host, time, time)
             known.add(time, reason, rows)
@@ -90,7 +108,8 @@ class Infection:
         return earlier
 
     def hold_account(self, account: str, time: int, reason: Text, rows: Iterable[int], kind: str = "") -> None:
-        if account in NOBODY or account.endswith("$") or not account:
+        rows = list(rows)
+        if account in NOBODY or account.endswith("$") or not account or self.is_known(time, (), account, rows):
             return
         known = self.accounts.setdefault(account, Hold(account, time, time))
         known.add(time, reason, rows)

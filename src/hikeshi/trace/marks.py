@@ -12,6 +12,7 @@ from hikeshi.trace.rows import DAY, Rows
 from hikeshi.trace.signals import SIGNALS
 from hikeshi.trace.spread import Mark
 
+_BY_ACTOR = frozenset(("service", "task", "run_key", "account_enabled", "group_member"))
 # Services' own identities: nobody can sign on with them.
 _VIRTUAL = frozenset(("iis apppool", "nt service", "nt authority", "nt virtual machine", "window manager"))
 
@@ -33,9 +34,7 @@ def find_marks(rows: Rows, who: Identity) -> tuple[list[Mark], dict[tuple[str, s
             continue
         host, time = host_name(rows.text("host", row)), int(rows.time[row])
         what = f"{rows.text('object', row).lower()}|{rows.text('detail', row).lower()}"
-        account = account_name(
-            rows.text("actor" if rows.text("kind", row) in ("service", "task", "run_key") else "account", row)
-        )
+        account = account_name(rows.text("actor" if rows.text("kind", row) in _BY_ACTOR else "account", row))
         aim = remote_target(rows.text("detail", row)) if rows.text("kind", row) == "process" else None
         if aim and name != "remote_exec_client":
             host = who.at(aim[0], time)  # the command runs there

@@ -7,6 +7,7 @@ largest upload stays.
 from __future__ import annotations
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 from hikeshi.events.table import Column
 from hikeshi.events.time import NO_TIME
 from hikeshi.evidence.source import Source
+from hikeshi.trace.programs import command_signal
 from hikeshi.trace.slices import (
     Collector,
     Slice,
@@ -66,6 +68,9 @@ def collect(out: Collector, rows: Slice) -> tuple[list[pa.Table], list[pa.Table]
     """Put logons into `out`; returns flows and web requests."""
     _vpn(out, rows)
     _ssh(out, rows)
+    _commands(out, rows)
+    _device(out, rows)
+    _remote_tools(out, rows)
     dataset = rows.col("event.dataset")
     has_url = rows.col("url.full").codes >= 0
     # A web server writes the path, a proxy the whole address; only their names tell nothing for sure.
@@ -127,9 +132,85 @@ def _vpn(out: Collector, rows: Slice) -> None:
         account=part.col("user.name", "user"),
         domain=part.col("user.domain"),
         source=part.col("source.ip", "remip"),
-        target=part.col("tunnelip", "assigned_ip", "client.nat.ip"),
+        target=first_of((part.col("tunnelip", "assigned_ip", "client.nat.ip"), _assigned(part))),
         detail=part.col("action", "event.action"),
         status=part.col("reason", "event.outcome"),
+    )
+
+
+_ASSIGNED = re.compile(r"(?:IPv4 Address|assigned (?:ip|address)\S*)\s*[:=]?\s*<?(\d+\.\d+\.\d+\.\d+)", re.I)
+
+
+def _assigned(rows: Slice) -> Column:
+    """The inside address a VPN session got, where only the sentence tells it."""
+    if not len(rows):
+        return empty(0)
+    return mapped(rows.col("message"), lambda t: m[1] if (m := _ASSIGNED.search(t[:600])) else None)
+
+
+def _commands(out: Collector, rows: Slice) -> None:
+    """What was typed on ESXi and Linux, if it shows a signal."""
+    wanted = matches(rows.col("event.dataset"), lambda d: d == "esxi" or d.startswith("linux"))
+    part = rows.keep(wanted & (rows.col("process.command_line").codes >= 0))
+    if not len(part):
+        return
+    signal = mapped(part.col("process.command_line"), command_signal)
+    part = part.keep(signal.codes >= 0)
+    out.add(
+        "process",
+        part,
+        account=part.col("user.name"),
+        object=part.col("process.name"),
+        detail=part.col("process.command_line"),
+        signal=Column(signal.values, signal.codes[signal.codes >= 0]),
+    )
+
+
+def _device(out: Collector, rows: Slice) -> None:
+    """Somebody administers a firewall or VPN device: sign-ons from outside, administrators that are added."""
+    known = matches(rows.col("event.dataset"), lambda d: d.startswith(("fortinet", "paloalto", "sonicwall", "cisco")))
+    if not known.any():
+        return
+    part = rows.keep(known)
+    what = by_group((part.col("logdesc", "event.action"), part.col("cfgpath"), part.col("action"), part.col("status")),
+                    _device_act)  # fmt: skip
+    part = part.keep(what.codes >= 0)
+    out.add(
+        "device_admin",
+        part,
+        host=first_of((part.col("observer.name"), part.col("host.name"))),
+        account=first_of((part.col("cfgobj"), part.col("user.name", "user"))),
+        source=part.col("source.ip", "srcip"),
+        detail=part.col("ui"),
+        object=Column(what.values, what.codes[what.codes >= 0]),
+    )
+
+
+def _device_act(what: str, path: str, action: str, status: str) -> str | None:
+    if path in ("system.admin", "system.api-user", "user.local") and action.lower() == "add":
+        return "admin_added"
+    said = what.lower()
+    if "admin" in said and ("login" in said or "logon" in said) and status.lower() in ("success", ""):
+        return None if "fail" in said or "logout" in said else "admin_login"
+    return None
+
+
+def _remote_tools(out: Collector, rows: Slice) -> None:
+    """Sessions of AnyDesk, TeamViewer and their like that came in; the machine is the folder the log lies in."""
+    tool = matches(rows.col("event.dataset"), lambda d: d.startswith(("anydesk", "teamviewer", "screenconnect")))
+    if not tool.any():
+        return
+    incoming = matches(rows.col("event.action"), lambda a: a in ("incoming-session", "remote-address"))
+    part = rows.keep(tool & incoming)
+    folders = out.source.name.replace("\\", "/").split("/")[:-1]
+    out.add(
+        "tool_session",
+        part,
+        host=part.col("host.name") if part.col("host.name").values else (folders[0] if folders else ""),
+        source=part.col("source.ip"),
+        target=part.col("remote.id"),
+        account=part.col("user.name"),
+        object=mapped(part.col("event.dataset"), lambda d: d.split(".")[0]),
     )
 
 

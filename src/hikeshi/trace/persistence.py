@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from hikeshi.model.case import Persistence
-from hikeshi.trace.entry import Way
 from hikeshi.trace.identity import account_name, host_name
 from hikeshi.trace.infection import Hold, Infection
 from hikeshi.trace.rows import DAY, MINUTE, moment, when
+from hikeshi.trace.way import Way
 
 # A service that is one shell command is a way to run it, not a way to come back.
 _ONE_SHOT = re.compile(r"^\"?(?:%comspec%|(?:c:\\windows\\system32\\)?cmd(?:\.exe)?)\"?\s.*?/c\b", re.I)

@@ -73,6 +73,13 @@ _WEB = frozenset(
         "apache.exe",
     )
 )
+# What a program nobody suspects starts when an attacker speaks through it.
+_STARTED = ("encoded_command", "download", "script_host")
+_INSTALLED = re.compile(r"[a-z]:\\(?:program files(?: \(x86\))?|programdata)\\[^\\]+\\", re.I)
+_STARTERS = _SHELLS | frozenset(  # browsers and tools for programming start scripts as they are told
+    ("msedge.exe", "chrome.exe", "firefox.exe", "code.exe", "devenv.exe", "git.exe", "python.exe", "node.exe",
+     "java.exe", "javaw.exe", "conhost.exe", "windowsterminal.exe", "pwsh_ise.exe")
+)  # fmt: skip
 # Office starts these itself, and web servers compile pages: not by themselves a sign.
 _ADMIN_SHARE = re.compile(r"\\\\(?:127\.0\.0\.1|localhost)\\(?:admin\$|c\$)|\\\\\.\\pipe\\\w+ ?pipe", re.I)
 _ENCODED = re.compile(r"(?:^|\s)[-/\u2013]e(?:c|n|nc|nco|ncod|ncode|ncoded|ncodedc\w*)?\s+[\"']?[a-z0-9+/=]{24,}", re.I)
@@ -149,6 +156,11 @@ REMOTE_TOOL = re.compile(
 _TUNNEL = re.compile(
     r"\b(?:ngrok|chisel|frpc|plink|cloudflared|ligolo|gost|socat|revsocks|stunnel|iodine)\b|"
     r"netsh(?:\.exe)?\"?\s.*portproxy\s+add|ssh(?:\.exe)?\"?\s.*\s-R\s",
+    re.I,
+)
+_VM_KILL = re.compile(
+    r"esxcli\s+vm\s+process\s+kill|vim-cmd\s+vmsvc/(?:power\.off|snapshot\.removeall|destroy)|"
+    r"esxcli\s+system\s+(?:settings.*execInstalledOnly|syslog.*(?:reload|set))|/vmfs/volumes\S*\s*$",
     re.I,
 )
 _ARCHIVER = re.compile(
@@ -233,6 +245,11 @@ def program_signal(image: str, command: str, parent: str) -> str | None:
     if above == "sqlservr.exe" and shell:
         return "sql_child"
     by_command = command_signal(text)
+    if (shell and by_command in _STARTED) or (shell and _HIDDEN_COMMAND.search(text)):
+        if REMOTE_TOOL.search(above):
+            return "remote_tool_child"
+        if _INSTALLED.match(parent) and above not in _STARTERS and by_command in _STARTED:
+            return "vendor_child"
     if by_command in ("lsass_dump", "credential_dump", "shadow_delete", "remote_shell", "attack_script"):
         return by_command
     if _PSEXEC_NAMES.search(above):
@@ -249,6 +266,8 @@ def program_signal(image: str, command: str, parent: str) -> str | None:
         return "winrm_host"
     if name == "mstsc.exe":
         return "rdp_client"
+    if shell and name not in ("ping.exe", "rundll32.exe") and REMOTE_TOOL.search(above):
+        return "remote_tool_child"
     if name.endswith(".exe") and REMOTE_TOOL.search(name):
         return "remote_tool"
     return None
@@ -271,6 +290,7 @@ _BY_COMMAND: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("credential_dump", _CREDENTIAL),
     ("shadow_delete", _SHADOW),
     ("remote_shell", _ADMIN_SHARE),
+    ("vm_kill", _VM_KILL),
     ("attack_script", _ATTACK_SCRIPT),
     ("log_clear", _LOG_CLEAR),
     ("defence_off", _DEFENCE),
@@ -360,6 +380,12 @@ _WEB_FILE = re.compile(
     r"\.(?:aspx?|ashx|asmx|php\d?|phtml|jspx?|cfm)$",
     re.I,
 )
+# What arrives by mail and starts something, where Outlook and Explorer put it.
+_MAIL_FILE = re.compile(
+    r"\\(?:content\.outlook|inetcache\\content|temp1_[^\\]+|temporary internet files|7zo[^\\]*|rar\$[^\\]*)\\.*"
+    r"\.(?:lnk|js|jse|vbs|vbe|wsf|hta|iso|img|vhdx?|zip|rar|7z|one|xlsm|docm|xls|doc|chm|html?)$",
+    re.I,
+)
 _ARCHIVE_FILE = re.compile(r"\.(?:7z|zip|rar|cab|tar|tgz)(?:\.\d{3})?$", re.I)
 _PROGRAM_FILE = re.compile(r"\.(?:exe|dll|ps1|bat|cmd|vbs|js|hta|scr|msi)$", re.I)
 
@@ -371,6 +397,8 @@ def file_signal(path: str, by: str) -> str | None:
     last = path.rsplit("\\", 1)[-1]
     if _NOTE.search(last) and _NOTE_STRONG.search(last):
         return "ransom_note"
+    if _MAIL_FILE.search(path):
+        return "mail_file"
     if _ARCHIVE_FILE.search(path):
         return "archive" if ODD_FOLDER.search(path) else None
     if (

@@ -12,19 +12,34 @@ from hikeshi.model.evidence import RecordRef
 from hikeshi.model.finding import Confidence, Finding
 from hikeshi.model.sighting import Sighting
 from hikeshi.model.text import Text
-from hikeshi.trace import c2, entry, exfiltration, gaps, next_steps, persistence, timeline
+from hikeshi.trace import (
+    c2,
+    entry,
+    exfiltration,
+    gaps,
+    next_steps,
+    persistence,
+    timeline,
+    ways_logon,
+    ways_program,
+    ways_web,
+)
+from hikeshi.trace.blame import Blame
 from hikeshi.trace.digest import Digest
 from hikeshi.trace.flows import Flows
 from hikeshi.trace.identity import Identity, account_name, host_name
 from hikeshi.trace.infection import Hold, Infection
+from hikeshi.trace.known import Known
 from hikeshi.trace.network import public
 from hikeshi.trace.parts import Parts
+from hikeshi.trace.places import Places
 from hikeshi.trace.rows import MINUTE, SECOND, Rows, moment, when
 from hikeshi.trace.sessions import Sessions
 from hikeshi.trace.signals import METHODS, SIGNALS
 from hikeshi.trace.travel import travel
+from hikeshi.trace.way import Way
 
-_SEED_SCORE = 5
+_SEED_SCORE, _MAIL_SCORE = 5, 4
 Encrypted = Sequence[tuple[str | None, RecordRef, str | None]]
 
 
@@ -35,12 +50,16 @@ def build_story(
     sightings: Sequence[Sighting] = (),
     encrypted: Encrypted = (),
     notes: Sequence[str] = (),
+    known: Known | None = None,
+    places: Places | None = None,
 ) -> Story:
     """The intrusion as far as the evidence tells it; empty evidence gives an empty story.
 
     detections  findings of rules: severe ones on machines the story does not hold become unexplained
     encrypted   (host or None, the file, family or None) for each encrypted file or ransom note
     notes       remarks that came with the evidence, read for what they say about clocks
+    known       what the company says is its own doing: explained, never accused
+    places      where networks are, for logons from new and impossible places
     The order of the digests does not matter.
     """
     whole = Digest.merge(digests).without_copies()
@@ -52,14 +71,19 @@ def build_story(
         rows = Rows(whole.events, {c.host: c.seconds * SECOND for c in clocks})
         who = Identity(rows, whole.flows, whole.spans)
         sessions = Sessions(rows, who)
-    infection = Infection(rows, who, sessions)
+    infection = Infection(rows, who, sessions, known)
     flows = Flows(whole.flows, who)
+    blamed = Blame(infection).of_marks()
     ways = [
-        *entry.vpn_ways(rows, who),
-        *entry.exposed_ways(rows, sessions),
-        *entry.mail_ways(infection),
-        *entry.web_ways(whole.web, infection, who),
+        *ways_logon.vpn_ways(infection, blamed, places or Places()),
+        *ways_logon.exposed_ways(infection, blamed),
+        *ways_logon.device_ways(infection, blamed),
+        *ways_program.mail_ways(infection),
+        *ways_program.tool_ways(infection),
+        *ways_program.supplier_ways(infection),
+        *ways_web.web_ways(whole.web, infection, who),
     ]
+    ways = [w for w in ways if not infection.is_known(w.time, (w.host or "", w.source or ""), w.account or "", w.rows)]
     _begin(infection, ways)
     _listed(infection, who, sightings, flows)
     travel(infection)
@@ -78,20 +102,23 @@ def build_story(
     return _story(infection, who, ways, parts, ciphered, clocks, detections, encrypted)
 
 
-def _begin(infection: Infection, ways: list[entry.Way]) -> None:
+def _begin(infection: Infection, ways: list[Way]) -> None:
     """Ways that are sure enough by themselves start the spread; the others wait until a trace leads to them."""
     for way in ways:
-        if way.kind == "mail_attachment" and way.host:
+        sure = way.score >= _SEED_SCORE
+        if way.kind in ("web_shell", "remote_tool", "supplier") and not sure:
+            continue
+        if way.kind == "supplier":
+            for mark in ways_program.vendor_marks(infection, way):
+                infection.hold_host(mark.host, mark.time, SIGNALS[mark.name].says, [mark.row])
+        elif way.kind in ("mail_attachment", "remote_tool") and way.host and (sure or way.score >= _MAIL_SCORE):
             infection.hold_host(way.host, way.time, way.reasons[0], way.rows)
-        elif way.kind == "web_shell" and way.host and way.score >= _SEED_SCORE:
-            infection.hold_host(
-                way.host,
-                way.time,
-                Text(f"{way.source}がWebシェルで操作しました", f"{way.source} controlled it through a web shell"),
-                way.rows,
-            )
-            infection.hosts[way.host].refs.update(way.refs)
-        elif way.score >= _SEED_SCORE and way.inside:
+        elif way.kind == "web_shell" and way.host:
+            said = Text(f"{way.source}がWebシェルで操作しました", f"{way.source} controlled it through a web shell")
+            infection.hold_host(way.host, way.time, said, way.rows)
+            if way.host in infection.hosts:
+                infection.hosts[way.host].refs.update(way.refs)
+        elif sure and way.inside:
             infection.start_from(way.inside)
 
 
@@ -113,6 +140,8 @@ def _listed(infection: Infection, who: Identity, sightings: Sequence[Sighting], 
             ),
             (),
         )
+        if client not in infection.hosts:
+            continue
         infection.hosts[client].refs.update(c2.places([sighting]))
 
 
@@ -150,7 +179,7 @@ def _encrypted(infection: Infection, encrypted: Encrypted) -> list[Host]:
     return out
 
 
-def _accounts_of_ways(infection: Infection, ways: list[entry.Way]) -> None:
+def _accounts_of_ways(infection: Infection, ways: list[Way]) -> None:
     """The account of a way that is sure enough is held, also where no machine's log confirms it."""
     for way in ways:
         if way.account and (way.leads or way.score >= _SEED_SCORE):
@@ -210,7 +239,7 @@ def _host(infection: Infection, hold: Hold) -> Host:
 def _story(
     infection: Infection,
     who: Identity,
-    ways: list[entry.Way],
+    ways: list[Way],
     parts: Parts,
     ciphered: list[Host],
     clocks: list[ClockOffset],
@@ -305,7 +334,7 @@ def _signed_on(infection: Infection) -> dict[str, set[str]]:
 
 
 def _unexplained(
-    infection: Infection, held: set[str], detections: Sequence[Finding], ways: list[entry.Way], encrypted: Encrypted
+    infection: Infection, held: set[str], detections: Sequence[Finding], ways: list[Way], encrypted: Encrypted
 ) -> list[Remark]:
     """Signals on machines that are not held, and strong rule findings the story has no place for."""
     rows = infection.rows
@@ -407,7 +436,7 @@ def _noise(rows: Rows) -> list[Remark]:
     ]
 
 
-def _explained(infection: Infection, ways: list[entry.Way]) -> list[Remark]:
+def _explained(infection: Infection, ways: list[Way]) -> list[Remark]:
     rows = infection.rows
     out = [
         Remark(subject=subject, reason=reason, confidence="medium", records=refs)

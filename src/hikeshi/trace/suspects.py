@@ -45,6 +45,8 @@ class Suspects:
             for number in into[(start <= time + 10 * SECOND) & (end >= time - 2 * MINUTE)].tolist():
                 session = self.state.sessions.get(number)
                 key = (session.source, host, session.account)
+                if self.state.is_known(session.start, (session.source, session.address), session.account, session.rows):
+                    continue
                 if session.kind != "network" or key in done or self.state.sessions.habitual(number):
                     continue
                 method, rows, odd = self.state.around.method(session)
@@ -76,7 +78,7 @@ class Suspects:
         else:
             return
         source = self.state.who.at(address, time)
-        if source == host:
+        if source == host or self.state.is_known(time, (source, address), account, [row]):
             return
         self.state.doubtful.add((source, host, account, method))
         self.state.edge(time, time, source, host, account, method, {row})

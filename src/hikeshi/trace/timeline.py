@@ -6,11 +6,11 @@ from hikeshi.model.case import TimelineEntry
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.finding import Confidence
 from hikeshi.model.text import Text
-from hikeshi.trace.entry import Way
 from hikeshi.trace.infection import Infection
 from hikeshi.trace.parts import Parts
 from hikeshi.trace.rows import HOUR, MINUTE, moment, when
 from hikeshi.trace.signals import METHODS, SIGNALS
+from hikeshi.trace.way import Way
 
 _ENTRY = {
     "vpn_credential": Text("{source}から{account}のVPN接続が成功しました。", "{account} opened the VPN from {source}."),
@@ -29,6 +29,21 @@ _ENTRY = {
         "On {host} a document opened by {account} started a command.",
     ),
     "remote_tool": Text("{host}で遠隔操作ソフトが動き始めました。", "A remote access tool began to run on {host}."),
+    "remote_maintenance": Text(
+        "{source}から{host}へ、保守用の{account}で直接ログオンしました。",
+        "{account}, an account for maintenance, signed on to {host} straight from {source}.",
+    ),
+    "supplier": Text(
+        "{host}で製品の更新プログラムが隠されたコマンドを起動しました。",
+        "On {host} a product's own updater started hidden commands.",
+    ),
+    "vulnerability": Text(
+        "{source}から境界の機器の管理画面に入られました。", "A device at the border was administered from {source}."
+    ),
+    "unknown": Text(
+        "どの機器かわからない{source}から{host}へ、{account}が入りました。",
+        "{account} came to {host} from {source}, an address of no known machine.",
+    ),
 }
 _PERSISTENCE = {
     "service": Text("サービス", "service"),

@@ -310,6 +310,25 @@ def _password_set(out: Collector, rows: Slice) -> None:
     _account_event("password_set", out, rows)
 
 
+def _policy(out: Collector, rows: Slice) -> None:
+    """5136: a group policy object was changed."""
+    part = rows.keep(matches(rows.col("ObjectClass"), lambda c: c.lower() == "grouppolicycontainer"))
+    out.add(
+        "policy_change",
+        part,
+        bucket_s=_MINUTES_10,
+        account=mapped(part.col("SubjectUserName"), name),
+        object=part.col("ObjectDN"),
+    )
+
+
+_PRIVILEGED = re.compile(
+    r"(?:domain|enterprise|schema|group policy|dns)\s?admins|administrators|(?:backup|account|server|print) operators|"
+    r"organization management|.*管理者",
+    re.I,
+)
+
+
 def _account_event(kind: str, out: Collector, rows: Slice) -> None:
     out.add(
         kind,
@@ -318,6 +337,7 @@ def _account_event(kind: str, out: Collector, rows: Slice) -> None:
         domain=rows.col("TargetDomainName"),
         actor=mapped(rows.col("SubjectUserName"), name),
         object=rows.col("TargetSid"),
+        signal="account_enabled" if kind == "account_enabled" else empty(len(rows)),
         logon_id=mapped(rows.col("SubjectLogonId"), str.lower),
     )
 
@@ -332,6 +352,7 @@ def _group_member(out: Collector, rows: Slice) -> None:
         target=rows.col("TargetUserName"),
         actor=mapped(rows.col("SubjectUserName"), name),
         logon_id=mapped(rows.col("SubjectLogonId"), str.lower),
+        signal=mapped(rows.col("TargetUserName"), lambda g: "privileged_group" if _PRIVILEGED.fullmatch(g) else None),
     )
 
 
@@ -633,6 +654,7 @@ _HANDLERS: dict[str, _Handler] = {
             "4771": _preauth_failure,
             "4776": _ntlm,
             "4778": _reconnect,
+            "5136": _policy,
             "5140": _share,
             "5145": _share,
             "4697": _service,

@@ -11,7 +11,7 @@ from hikeshi.evidence.source import Source
 from hikeshi.model.case import Case, Identification
 from hikeshi.parse.registry import parse_source
 from hikeshi.parse.windows import add_ecs_columns
-from hikeshi.trace import Digest, Gathered, build_story, digest
+from hikeshi.trace import Digest, Gathered, build_story, digest, read_known
 
 _ZONE = ZoneInfo("Asia/Tokyo")
 
@@ -39,5 +39,5 @@ def tell(folder: Path, known: Path | None = None) -> dict[str, Any]:
         for table in parse_source(source, zone=_ZONE, zone_assumed=True):
             add_ecs_columns(table)
             parts.append(digest(source, table))
-    story = build_story([Digest.merge(parts)], notes=notes)
+    story = build_story([Digest.merge(parts)], notes=notes, known=read_known(known) if known else None)
     return Case(Identification(confidence="low", verdict="unknown"), story).to_dict()

@@ -369,6 +369,11 @@ def edge_device_tools(inc: Incident) -> None:
     _look_around(inc)
 
 
+def _told_as(method: str) -> str:
+    """The remote shell that calls itself psexec leaves a service of its own, not PsExec's."""
+    return "service" if method == "psexec_service" else method
+
+
 def vpn_tools(inc: Incident) -> None:
     """Over the VPN, but never a desktop: tools on the attacker's own machine with an administrator's password.
 
@@ -380,10 +385,10 @@ def vpn_tools(inc: Incident) -> None:
     inc.rng.shuffle(methods)
     session, records = inc.do.from_outside(tunnel, host, inc.admin, time, methods[0], workstation=inc.workstation)
     inc.story.entry("unknown", time, records, source=tunnel, account=inc.admin, host=host)
-    inc.story.spread(tunnel, host, inc.admin, methods[0], time, records)
+    inc.story.spread(tunnel, host, inc.admin, _told_as(methods[0]), time, records)
     for method in methods[1:3]:
         target = inc.server()
         moment = inc.wait(200, 900)
         _, more = inc.do.from_outside(tunnel, target, inc.admin, moment, method, workstation=inc.workstation)
-        inc.story.spread(tunnel, target, inc.admin, method, moment, more)
+        inc.story.spread(tunnel, target, inc.admin, _told_as(method), moment, more)
     inc.settle(host, inc.admin, session)
