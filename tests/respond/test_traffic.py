@@ -40,6 +40,42 @@ def test_what_a_device_did(result_of: ResultOf, row: dict[str, Any], verdict: st
     assert [c[1] for c in contacts(result_of([row]))] == [verdict]
 
 
+def sysmon(code: str = "3", **more: Any) -> dict[str, Any]:
+    went = {"destination.ip": "192.0.2.1", "destination.port": 443, "source.ip": "10.0.0.5"} if code == "3" else {
+        "dns.question.name": "evil.example"}
+    return {"at": AT, "event.dataset": "windows.sysmon", "winlog.channel": "Microsoft-Windows-Sysmon/Operational",
+            "event.provider": "Microsoft-Windows-Sysmon", "event.code": code, "host.name": "PC-A.corp.local", "user.name": "mori",
+            "event.action": "connection" if code == "3" else "name-queried", **went, **more}
+
+
+@pytest.mark.parametrize(("row", "expected"), [
+    (sysmon(), [("endpoint", "unknown", "pc-a", "mori")]), (sysmon("22"), [("endpoint", "unknown", "pc-a", "mori")]),
+    (sysmon(**{"winlog.channel": "ForwardedEvents"}), [("endpoint", "unknown", "pc-a", "mori")]),
+    (sysmon(**{"host.name": None}), [("endpoint", "unknown", "10.0.0.5", "mori")]),
+    # Near misses: another event, another program's event 3, an inside destination, a connection from outside.
+    (sysmon("1", **{"destination.ip": "192.0.2.1", "source.ip": "10.0.0.5"}), []),
+    (sysmon(**{"winlog.channel": "Application", "event.provider": "Other"}), []), (sysmon(**{"destination.ip": "10.0.0.9"}), []),
+    (sysmon("22", **{"dns.question.name": "wpad"}), []), (sysmon(**{"host.name": None, "source.ip": "198.51.100.9"}), [])])
+def test_a_machines_own_word_is_a_contact(result_of: ResultOf, row: dict[str, Any], expected: list[Any]) -> None:
+    device = ("firewall", "allowed", "10.0.0.5", None)
+    assert contacts(result_of([row, flow()])) == sorted([*expected, device])
+
+
+def test_a_machines_own_word_reveals_but_proves_no_gap(result_of: ResultOf) -> None:
+    later = {"at": "2026-11-03T00:00:00Z"}
+    rows = [web(**{"destination.domain": "evil.example"}), flow(**later, **{"destination.ip": "192.0.2.9"}), sysmon("22", **later), sysmon(**later)]
+    result = load_result([result_of(rows)])
+    targets = [t for t in map(target, ("evil.example", "192.0.2.1")) if t]
+    with traffic(result.tables, Plan(), targets) as logs:
+        told = simulate(logs)
+        assert told.everything.requests == {"endpoint": 2, "firewall": 1, "proxy": 1}
+        assert next(t for t in told.targets if t.value == "evil.example").use.hosts == 2
+        since = logs.span()[0] + 10  # type: ignore[index]
+        found = verify(logs, {("evil.example", "proxy"): since, ("evil.example", "dns"): since}, result)
+    assert found.passing == ()
+    assert [a.host for a in found.attempts] == ["pc-a"]
+
+
 @pytest.mark.parametrize("row", [
     flow(**{"destination.ip": "10.9.9.9"}), flow(**{"source.ip": "198.51.100.1"}), flow(**{"destination.ip": "224.0.0.1"}),
     web(**{"destination.domain": "wiki.corp", "destination.ip": None, "url.full": "http://wiki.corp/"}),

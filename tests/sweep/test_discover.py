@@ -121,3 +121,22 @@ def test_hostile_values_break_nothing():
     rows = [(0, "x" * 5000, "a..b", {"source.bytes": 2**63 - 1}), (0, "10.0.0.1", "[::]", {}), (0, "10.0.0.1", "例え.jp", {"duration": "1e999"}),
             (0, "10.0.0.1", "n.example", {"duration": "nan", "time-taken": "-5"})]
     assert isinstance(discover(contacts(*rows).gathered(), infected={"x" * 5000}), list)
+
+
+def test_events_of_the_machine_itself_go_by_its_name():
+    def table(*rows):
+        builder = TableBuilder()
+        for number, cells in enumerate(rows):
+            builder.add(number * 1_000_000, {"winlog.channel": "Microsoft-Windows-Sysmon/Operational", "host.name": "PC-A", **cells})
+        return builder.build()
+
+    def clients(contacts):
+        return {contacts.gathered().clients[c] for c in contacts.gathered().columns["client"].tolist()}
+
+    went = {"source.ip": "10.0.0.5", "destination.ip": "203.0.113.9"}
+    contacts = Contacts()
+    contacts.add(Source(Path("a"), "a", "b" * 64, 1), table(went, {"dns.question.name": "evil.example"}))
+    assert clients(contacts) == {"pc-a"}
+    contacts = Contacts()
+    contacts.add(Source(Path("a"), "a", "b" * 64, 1), table({**went, "winlog.channel": "Security"}))
+    assert clients(contacts) == {"10.0.0.5"}

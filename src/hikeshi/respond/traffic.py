@@ -5,11 +5,12 @@ whatever the logs' size. Destinations are judged once per distinct (name, addres
 
 Table `contact`: t (UTC microseconds), client (address or name), host (by DHCP lease, else the client), usr, place,
 port, kind, verdict, sent, got (bytes), device, path, line, url (only where URL targets need it).
-  kind     proxy, firewall, dns
+  kind     proxy, firewall, dns; endpoint: what Sysmon on the machine itself says (connections, names asked for)
   verdict  allowed; denied (the device refused it); failed (a gateway error: nobody answered); challenge (the proxy
-           asked for a password first); unknown (a name was asked for, the log doesn't say with which answer)
+           asked for a password first); unknown (a name was asked for, the log doesn't say with which answer; a
+           machine's own word that it went somewhere, which no device in between confirms)
 Table `place`: id, name, ip, shown, target ids and systems are in `place_target` and `place_system`.
-Events of Windows machines themselves are not contacts: no device in between decided anything.
+Other events of Windows machines themselves are not contacts. A machine's own events go by its name, not by a lease.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _COLUMNS = {
     "event.dataset": "VARCHAR",
     "event.action": "VARCHAR",
     "event.outcome": "VARCHAR",
+    "event.code": "VARCHAR",
+    "event.provider": "VARCHAR",
     "winlog.channel": "VARCHAR",
     "host.name": "VARCHAR",
     "source.ip": "VARCHAR",
@@ -62,7 +65,13 @@ _DENIED = (
     "(den(y|ied)|block|drop|reject|refus|reset-(both|client|server)|sinkhole|forbid|prevent|quarantin|discard"
     "|nxdomain|rewrit|拒否|遮断|破棄)"
 )
-_KIND = """CASE WHEN coalesce("dns.question.name", '') <> '' AND "url.full" IS NULL THEN 'dns'
+# Sysmon on the machine: 3 a connection, 22 a name asked for.
+_ENDPOINT = """coalesce("winlog.channel" IS NOT NULL AND "event.code" IN ('3', '22')
+  AND ("event.provider" = 'Microsoft-Windows-Sysmon'
+    OR "winlog.channel" = 'Microsoft-Windows-Sysmon/Operational'), false)"""
+_CONTACT = f"""(("winlog.channel" IS NULL OR {_ENDPOINT}) AND coalesce("event.dataset", '') NOT ILIKE '%dhcp%')"""
+_KIND = f"""CASE WHEN {_ENDPOINT} THEN 'endpoint'
+  WHEN coalesce("dns.question.name", '') <> '' AND "url.full" IS NULL THEN 'dns'
   WHEN "url.full" IS NOT NULL OR "http.request.method" IS NOT NULL
     OR regexp_matches("event.dataset", '(proxy|squid|zscaler|bluecoat|skyhigh|webgateway|filter)') THEN 'proxy'
   ELSE 'firewall' END"""
@@ -73,7 +82,8 @@ _IP = f"""CASE WHEN ({_KIND}) = 'dns' THEN '' ELSE coalesce("destination.ip", ''
 # A device that doesn't name itself goes by its log, without the endings that rotation gives it.
 _LOG = r"""regexp_replace(regexp_replace("log.file.path", '!.*$', ''),
   '([.](gz|bz2|xz|zst|zip|[0-9]+)|[-_.][0-9]{8})+$', '')"""
-_CLIENT = """lower(coalesce(nullif("source.ip", ''), "source.domain", ''))"""
+_CLIENT = f"""lower(coalesce(CASE WHEN {_ENDPOINT} THEN nullif("host.name", '') END,
+  nullif("source.ip", ''), "source.domain", ''))"""
 
 
 class Traffic:
@@ -175,7 +185,7 @@ def _fill(made: Traffic) -> None:
         _leases(made, listed)
     link.execute(f"""CREATE TABLE seen AS SELECT row_number() OVER () AS id, name, ip FROM (
         SELECT DISTINCT {_NAME} AS name, {_IP} AS ip FROM event
-        WHERE "winlog.channel" IS NULL AND "event.dataset" NOT ILIKE '%dhcp%') WHERE name <> '' OR ip <> ''""")
+        WHERE {_CONTACT}) WHERE name <> '' OR ip <> ''""")
     _places(made)
     _clients(made)
     _contacts(made)
@@ -256,11 +266,11 @@ def _contacts(made: Traffic) -> None:
           coalesce("destination.bytes", 0) AS got,
           coalesce(nullif("observer.name", ''), {_LOG}, '') AS device, "log.file.path" AS path,
           "log.line" AS line, "url.full" AS url
-        FROM event WHERE "winlog.channel" IS NULL AND "@timestamp" IS NOT NULL
-          AND coalesce("event.dataset", '') NOT ILIKE '%dhcp%')
+        FROM event WHERE {_CONTACT} AND "@timestamp" IS NOT NULL)
       SELECT b.t, b.client, coalesce(CASE WHEN b.t < l.until THEN l.host END, i.shown) AS host, b.usr, p.id AS place,
         b.port, b.kind,
-        CASE WHEN b.kind = 'dns' THEN CASE WHEN regexp_matches(b.action, '{_DENIED}') THEN 'denied' ELSE 'unknown' END
+        CASE WHEN b.kind = 'endpoint' THEN 'unknown'
+          WHEN b.kind = 'dns' THEN CASE WHEN regexp_matches(b.action, '{_DENIED}') THEN 'denied' ELSE 'unknown' END
           WHEN b.status = 407 THEN 'challenge'
           WHEN regexp_matches(b.action, '{_DENIED}') OR (b.kind = 'firewall' AND b.outcome = 'failure') THEN 'denied'
           WHEN b.kind = 'proxy' AND b.status IN (502, 503, 504) THEN 'failed' ELSE 'allowed' END AS verdict,

@@ -85,6 +85,17 @@ class Gathered:
     left_out: int = 0
 
 
+_CLIENTS = ("source.ip", "source.domain", "host.name")
+# A machine's own word goes by its name: names asked for come without an address.
+_CLIENTS_OWN = ("host.name", "source.ip")
+_SYSMON = "Microsoft-Windows-Sysmon/Operational"
+
+
+def _is_own(table: EventTable) -> bool:
+    channel = table.columns.get("winlog.channel")
+    return channel is not None and channel.values == [_SYSMON] and not (channel.dense(table.row_count) < 0).any()
+
+
 @dataclass(slots=True)
 class Contacts:
     """Collects contacts table by table."""
@@ -98,7 +109,7 @@ class Contacts:
 
     def add(self, source: Source, table: EventTable) -> None:
         """The rows with a client, an outside destination and a time."""
-        clients, client_codes = _texts(table, ("source.ip", "source.domain", "host.name"))
+        clients, client_codes = _texts(table, _CLIENTS_OWN if _is_own(table) else _CLIENTS)
         places, place_codes = _texts(table, ("destination.domain", "dns.question.name", "destination.ip"))
         outside = np.array([_outside(p) for p in places] + [False])
         rows = np.flatnonzero((client_codes >= 0) & outside[place_codes] & (table.times != NO_TIME))
