@@ -109,3 +109,39 @@ class PackUse(models.Model):
 
     class Meta:
         ordering = ["-began_at", "-pk"]
+
+
+class Lesson(models.Model):
+    """What a finished case taught, in words that name nobody of it. `family` and `way` (attribution.KINDS) say where
+    it belongs; `family_key` is the family's sign. Readers and partners see released ones, without the case.
+
+    `override` is why it was released although something in it looked like a name. A released one is not changed any
+    more: it is withdrawn, and a new one written.
+    """
+
+    class State(models.TextChoices):
+        DRAFT = "draft", "下書き"
+        RELEASED = "released", "公開"
+        WITHDRAWN = "withdrawn", "取り下げ"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(Case, models.CASCADE, related_name="lessons")
+    title = models.CharField(max_length=200)
+    body = models.TextField()
+    title_en = models.CharField(max_length=200, blank=True)
+    body_en = models.TextField(blank=True)
+    family = models.CharField(max_length=120, blank=True)
+    family_key = models.CharField(max_length=200, blank=True, db_index=True)
+    way = models.CharField(max_length=32, blank=True)
+    state = models.CharField(max_length=9, choices=State.choices, default=State.DRAFT, db_index=True)
+    written_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    written_at = models.DateTimeField()
+    released_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    released_at = models.DateTimeField(null=True, blank=True)
+    override = models.CharField(max_length=500, blank=True)
+    withdrawn_by = models.ForeignKey(User, models.SET_NULL, null=True, blank=True, related_name="+")
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_for = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-written_at", "pk"]

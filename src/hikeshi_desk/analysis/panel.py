@@ -13,7 +13,7 @@ from hikeshi.report.words import Words
 from hikeshi_desk.accounts.access import Viewer
 from hikeshi_desk.accounts.models import Role
 from hikeshi_desk.accounts.texts import text
-from hikeshi_desk.analysis import attribution, change, groups, warm
+from hikeshi_desk.analysis import attribution, change, groups, lessons, warm
 from hikeshi_desk.analysis.about import About, about
 from hikeshi_desk.analysis.about import reads as about_reads
 from hikeshi_desk.analysis.change import by_words
@@ -110,6 +110,7 @@ class Panel:
     findings: Sequence[Row]
     findings_in_all: int
     has_timeline: bool
+    lessons: Sequence[tuple[object, str]]
     not_read: Sequence[Mapping[str, str]]
     not_read_more: int
     read_words: str
@@ -167,6 +168,8 @@ def _panel(case: Case, row: Analysis, viewer: Viewer, *, desk: bool) -> Panel:
                 for level in SEVERITIES if told.get("levels", {}).get(level)],
         findings=[finding(one) for one in told.get("top", [])], findings_in_all=counts.get("findings", 0),
         has_timeline=bool(told.get("has_timeline")),
+        lessons=[(one.pk, one.title_en if language() == "en" and one.title_en else one.title)
+                 for one in together.rows(case, viewer, "analysis_lessons", lessons.reads(case, viewer))],
         not_read=[{"name": plain(one["name"]), "why": plain(said(one))} for one in told.get("not_read", [])],
         not_read_more=max(0, counts.get("not_read", 0) - len(told.get("not_read", []))),
         read_words=text("analysis.read", given=f"{counts.get('given', 0):,}", files=f"{counts.get('files', 0):,}",

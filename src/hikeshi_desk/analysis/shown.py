@@ -32,9 +32,10 @@ def reads(case: Case, viewer: Viewer) -> dict[str, QuerySet[Any]]:
 
 def reads_of_panel(case: Case, viewer: Viewer) -> dict[str, QuerySet[Any]]:
     """All that the case page's panel asks for."""
-    from hikeshi_desk.analysis import about, groups
+    from hikeshi_desk.analysis import about, groups, lessons
 
-    return {**reads(case, viewer), "analysis_ways": about.reads(case), "analysis_group": groups.reads(case, viewer)}
+    return {**reads(case, viewer), "analysis_ways": about.reads(case), "analysis_group": groups.reads(case, viewer),
+            "analysis_lessons": lessons.reads(case, viewer)}
 
 
 def answer_for(row: Analysis, viewer: Viewer) -> dict[str, Any]:

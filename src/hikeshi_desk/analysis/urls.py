@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from hikeshi_desk.analysis import knowledge_views, timeline_views, views
+from hikeshi_desk.analysis import knowledge_views, lesson_views, timeline_views, views
 
 app_name = "analysis"
 _CASE = "case/<uuid:case_id>/analysis/"
@@ -24,6 +24,12 @@ urlpatterns = [
     path(f"{_CASE}timeline/logons/", timeline_views.logons, name="logons"),
     path(f"{_CASE}timeline/values/", timeline_views.values, name="values"),
     path(f"{_CASE}timeline.<str:form>", timeline_views.saved, name="timeline-file"),
+    path(f"{_CASE}lesson/", lesson_views.write, name="lesson-write"),
+    path("knowledge/lessons/", lesson_views.lessons, name="lessons"),
+    path("knowledge/lesson/<uuid:lesson_id>/", lesson_views.one, name="lesson"),
+    path("knowledge/lesson/<uuid:lesson_id>/change/", lesson_views.change, name="lesson-change"),
+    path("knowledge/lesson/<uuid:lesson_id>/release/", lesson_views.release, name="lesson-release"),
+    path("knowledge/lesson/<uuid:lesson_id>/withdraw/", lesson_views.withdraw, name="lesson-withdraw"),
     path("knowledge/", knowledge_views.page, name="knowledge"),
     path("knowledge/families/", knowledge_views.families, name="families"),
     path("knowledge/family/<str:family_id>/", knowledge_views.family, name="family"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ _COMPANY = (
     "株式会社", "有限会社", "合同会社", "合資会社", "一般社団法人", "一般財団法人", "公益財団法人", "独立行政法人",
     "国立大学法人", "学校法人", "医療法人", "(株)", "(有)",
     "co.,ltd.", "co., ltd.", "inc.", "corporation", "ltd.")
+# Parts of names that name nobody.
+_GENERAL = frozenset((
+    "inc", "ltd", "co", "corp", "company", "group", "the", "and", "hospital", "city", "office", "university", "school",
+    "bank", "center", "centre", "holdings", "グループ", "病院", "支店", "本社", "事務所", "担当", "情報",
+    "情報システム"))
 _SHORTEST_DIGITS = 7  # fewer digits are no phone number
 
 
@@ -103,9 +109,22 @@ def relay(case: Case, by: User, *, to: Party | None, body: str, override: str = 
 
 def hits(case: Case, body: str, to: Party | None) -> list[Hit]:
     """What in the text names a side other than the one it goes to. Widths, case, spaces and [.] hide nothing."""
+    return found_in(body, _names(case, to))
+
+
+def naming(case: Case, body: str) -> list[Hit]:
+    """What in the text names anybody of the case: who asked, for whom, every party. For words that leave it.
+
+    A name of several words counts by each of them too: "Yamada Taro" is known by "Yamada".
+    """
+    return found_in(body, [pair for one in (*_asker_names(case), *_names(case, None)) for pair in _with_parts(*one)])
+
+
+def found_in(body: str, names: Iterable[tuple[str, str]]) -> list[Hit]:
+    """Which of these words (kind, words) stand in the text, however they are written."""
     found: dict[str, Hit] = {}
     plain, digits = _plain(body), _digits(body)
-    for kind, words in _names(case, to):
+    for kind, words in names:
         looked = _digits(words) if kind == "phone" else _plain(words)
         if kind == "phone":
             is_there = any(len(run) >= _SHORTEST_DIGITS and run in digits for run in looked.split("|"))
@@ -114,6 +133,14 @@ def hits(case: Case, body: str, to: Party | None) -> list[Hit]:
         if is_there:
             found.setdefault(f"{kind}:{looked}", Hit(kind, words))
     return list(found.values())
+
+
+def _with_parts(kind: str, words: str) -> Iterable[tuple[str, str]]:
+    yield kind, words
+    parts = re.split(r"[\s\u30fb・,、]+", unicodedata.normalize("NFKC", words).strip())
+    if kind in ("name", "organisation") and len(parts) > 1:
+        yield from ((kind, part) for part in parts
+                    if _plain(part) not in _GENERAL and len(_plain(part)) >= (3 if part.isascii() else 2))
 
 
 def _names(case: Case, to: Party | None) -> Iterable[tuple[str, str]]:

@@ -69,9 +69,18 @@ TABLE: dict[str, tuple[object, set[str]]] = {
     **{f"analysis:{act}": (WORKING, ACT) for act in ("again", "ask", "confirm", "actor", "way", "withdraw")},
     **{f"analysis:{page}": (READING, PAGE) for page in (
         "knowledge", "families", "family", "known-actor", "changed", "pack-file", "key-file")},
+    **{f"analysis:{page}": (READING, PAGE) for page in ("lessons", "lesson")},
+    "analysis:lesson-write": (WORKING, FORM), "analysis:lesson-change": (WORKING, FORM),
+    "analysis:lesson-release": (LEAD, FORM), "analysis:lesson-withdraw": (LEAD, ACT),
     "analysis:pack-waiting": (LEAD, PAGE),
     **{f"analysis:{act}": (LEAD, ACT) for act in (
         "pack-bring", "pack-use", "pack-drop", "pack-undo", "key-trust", "key-distrust")},
+    **{f"respond:{page}": (WORKING | {Role.AUDITOR, Role.READER}, PAGE) for page in ("overview", "measures", "history")},
+    **{f"respond:{page}": (WORKING, PAGE) for page in ("plan", "blocklist")}, "respond:do-approve": (LEAD, ACT),
+    **{f"respond:do-{act}": (WORKING, ACT) for act in (
+        "begin", "propose", "mark", "take_back", "add", "withdraw", "restore", "ask", "unask", "set_plan", "decide",
+        "withdraw_decision")},
+    "consult:report": (EVERYBODY, ACT),
     "mail:public-key": (EVERYBODY, PAGE),
     **{f"mail:{page}": (WORKING, PAGE) for page in ("quarantine", "raw", "keys")},
     **{f"mail:{act}": (WORKING, ACT) for act in (
