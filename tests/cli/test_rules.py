@@ -138,13 +138,13 @@ def test_a_pack_travels_signed_and_needs_a_known_signer(home, capsys, monkeypatc
 def test_names_that_point_outside_are_refused_and_nothing_is_written_there(home, capsys):
     given = archive(home / "evil.zip", {"../../evil.yml": rule("Evil", 7), "/abs.yml": rule("Abs", 8),
                                         "C:\\x.yml": rule("Drive", 9), "ok.yml": rule("Fine", 1)})
-    before = {p for p in home.parent.rglob("*.yml")}
+    before = set(home.parent.rglob("*.yml"))
     assert main(["rules", "import", given, "--name", "x"]) == 0
     assert "refused" in capsys.readouterr().err
     (one,) = listed(capsys)
     assert one["files"] == 1
     assert sum(one["left_out"].values()) == 3
-    assert {p for p in home.parent.rglob("*.yml")} == before
+    assert set(home.parent.rglob("*.yml")) == before
 
 
 def test_a_bomb_is_refused(home, capsys):

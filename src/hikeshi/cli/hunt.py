@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,8 @@ from hikeshi.cli.progress import progress
 from hikeshi.errors import RuleError
 
 if TYPE_CHECKING:
+    from hikeshi.detect.explain import Item
+    from hikeshi.triage.explain import Told
     from hikeshi.triage.hunt import HuntSummary, RuleCount
 
 _LEVELS = ("critical", "high", "medium", "low", "informational")
@@ -35,15 +37,21 @@ _WIDTH = 69  # beside the count
               help="List every rule that was not applied, and why. 適用しなかったルールの一覧")
 @click.option("--site", type=click.Path(path_type=Path, dir_okay=False),
               help="This site's levels, exceptions and placeholders (TOML or YAML). 現場ごとの調整")
+@click.option("--coverage", "covered", is_flag=True,
+              help="Before the hunt: the rules by log source, and where each is looked for. ログの種類ごとのルール数")
+@click.option("--explain", nargs=2, metavar="RULE RECORD",
+              help="Instead of a hunt: which part of a rule (id or title) holds for one record (its number, or "
+                   "FILE:NUMBER). 一致・不一致の理由")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.option("--no-cache", is_flag=True, help="Compile the rules anew and store nothing. キャッシュを使わない")
 @click.pass_context
 def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, ...], packs: tuple[str, ...],
-            as_json: bool, level: str, all_skipped: bool, site: Path | None, workers: int | None,
-            no_cache: bool) -> None:
-    """Match Windows event logs against Sigma rules. イベントログの検知
+            as_json: bool, level: str, all_skipped: bool, site: Path | None, covered: bool,
+            explain: tuple[str, str] | None, workers: int | None, no_cache: bool) -> None:
+    """Match event logs against Sigma rules. ログの検知
 
-    EVIDENCE: files, folders or archives. Exit code 0 nothing found, 1 found, 3 an event log could not be read.
+    EVIDENCE: files, folders or archives: Windows event logs and, where a rule speaks of them, proxy, web,
+    DNS, firewall, VPN, Linux and cloud logs. Exit code 0 nothing found, 1 found, 3 a log could not be read.
     """
     from hikeshi.cli.rules import rule_paths
     from hikeshi.detect.site import NO_SITE, load_site
@@ -51,6 +59,10 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, .
     from hikeshi.triage.hunt import Hunt
 
     decided = load_site(site) if site else NO_SITE
+    if explain:
+        ctx.exit(_explain(evidence, rule_paths(rules, packs), explain, decided.placeholders, as_json=as_json))
+    if covered:
+        _print_coverage(rule_paths(rules, packs), decided.placeholders, no_cache=no_cache)
 
     with progress(printing=as_json) as advance:
         hunt = Hunt(evidence, rule_paths(rules, packs), workers=workers, level=level, site=decided,
@@ -68,6 +80,74 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, .
         ctx.exit(1)
     unread = summary.unreadable or summary.not_read or not summary.files
     ctx.exit(3 if unread or (summary.rejected and not summary.events) else 0)
+
+
+def _print_coverage(paths: tuple[Path, ...], placeholders: Mapping[str, Sequence[str]], *, no_cache: bool) -> None:
+    """The rules that are searched, on standard error: the hits on standard output stay what they are."""
+    from hikeshi.cli.rules import coverage_lines
+    from hikeshi.detect.compile import compile_rules
+    from hikeshi.detect.coverage import coverage
+    from hikeshi.detect.rules import load_rules
+    from hikeshi.knowledge.cache import cache_folder
+
+    compiled = compile_rules(load_rules(paths), cache=None if no_cache else cache_folder("rules"),
+                             placeholders=placeholders)
+    for line in coverage_lines(coverage(compiled)):
+        say(line)
+
+
+def _explain(evidence: tuple[Path, ...], paths: tuple[Path, ...], asked: tuple[str, str],
+             placeholders: Mapping[str, Sequence[str]], *, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from hikeshi.cli.output import say_not_read, write_json_lines
+    from hikeshi.model.text import Text
+    from hikeshi.triage.explain import explain_record
+
+    found = explain_record(evidence, paths, *asked, placeholders)
+    say_not_read([(name, Text(why, why)) for name, why in found.not_read])
+    if as_json:
+        write_json_lines(asdict(told) for told in found.told)
+    else:
+        for told in found.told:
+            _print_told(told)
+    for title, reason in found.reasons.items():
+        say(f"適用できません not applicable: {plain(title)}: {plain(reason)}")
+    if not found.told:
+        say(f"記録がありません。 No record {plain(asked[1])} in the evidence.")
+        return 3 if found.not_read else 0
+    return int(any(e.fires for told in found.told for e in told.explanations))
+
+
+_YES, _NO = "○", "×"
+
+
+def _print_told(told: Told) -> None:
+    print(f"{plain(told.file)}  記録 record {told.record}  {told.time}  {plain(told.host)}  {plain(told.log)}")
+    for one in told.explanations:
+        print(f"\n{_YES if one.fires else _NO} {plain(one.title)}: "
+              f"{'一致します fires' if one.fires else '一致しません does not fire'}")
+        print(f"  {_YES if one.of_this_log else _NO} ログの種類 log source: {plain(one.place)}")
+        print(f"  条件 condition: {plain(one.condition)}")
+        for selection in one.selections:
+            mark = " (除外フィルター filter)" if selection.of_filter else ""
+            print(f"  {_YES if selection.holds else _NO} {plain(selection.name)}{mark}")
+            for number, items in enumerate(selection.alternatives):
+                if number:
+                    print("      または or")
+                for item in items:
+                    _print_item(item)
+    print()
+
+
+def _print_item(item: Item) -> None:
+    held = "値なし no such field" if item.found is None else plain(item.found)
+    name = plain(item.name) or "キーワード keyword"
+    called = "" if not item.column or item.column == item.name.partition("|")[0] else f" ({plain(item.column)})"
+    needed = " すべて必要 all needed" if item.all and len(item.values) > 1 else ""
+    print(f"    {_YES if item.holds else _NO} {name}{called}{needed}" + ("" if not item.name else f" = {held}"))
+    for value in item.values:
+        print(f"        {_YES if value.holds else _NO} {plain(value.wanted)}")
 
 
 def own_rules() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,14 +102,14 @@ def list_(as_json: bool) -> None:
         except KnowledgeError as error:
             found.append((name, None, error.what))
     if as_json:
-        write_json_lines({"name": name, "problem": problem or None, **(_told(pack) if pack else {})}
-                         for name, pack, problem in found)
+        write_json_lines({"name": name, "problem": problem or None, **(_told(held) if held else {})}
+                         for name, held, problem in found)
         return
     if not found:
         click.echo("取り込んだルール集はありません。 No rule pack is imported.")
-    for name, pack, problem in found:
-        if pack is not None:
-            _print_pack(pack)
+    for name, held, problem in found:
+        if held is not None:
+            _print_pack(held)
         else:
             click.echo(f"{plain(name)}  使えません not usable: {plain(problem)}")
 
@@ -162,7 +162,8 @@ def coverage_(rules: tuple[Path, ...], packs: tuple[str, ...], site: Path | None
     elif as_markdown:
         click.echo(markdown(rows))
     else:
-        print_coverage(rows)
+        for line in coverage_lines(rows):
+            click.echo(line)
     sys.stdout.flush()
     _say_totals(compiled)
 
@@ -175,13 +176,14 @@ def rule_paths(rules: Iterable[Path], packs: Iterable[str]) -> tuple[Path, ...]:
     return (*rules, *map(installed_path, packs)) or (own_rules(),)
 
 
-def print_coverage(rows: Iterable[CoverageRow]) -> None:
-    print(f"{'rules':>7} {'applied':>8}  log source (product/category/service): where it is looked for")
+def coverage_lines(rows: Iterable[CoverageRow]) -> Iterator[str]:
+    """The table for people, line by line."""
+    yield f"{'rules':>7} {'applied':>8}  log source (product/category/service): where it is looked for"
     for row in rows:
         where = f": {'; '.join(row.answered_by)}" if row.answered_by else ""
-        print(fitted(f"{row.loaded:>7,} {row.applicable:>8,}  {plain(row.logsource) or '(none)'}{plain(where)}", 120))
+        yield fitted(f"{row.loaded:>7,} {row.applicable:>8,}  {plain(row.logsource) or '(none)'}{plain(where)}", 120)
         for reason, number in row.reasons.most_common(3):
-            print(fitted(f"{'':17} {number:,} not: {plain(reason)}", 120))
+            yield fitted(f"{'':17} {number:,} not: {plain(reason)}", 120)
 
 
 def _row(row: CoverageRow) -> dict[str, object]:

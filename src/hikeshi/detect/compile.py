@@ -168,7 +168,7 @@ def _digest(ruleset: RuleSet, placeholders: Mapping[str, Sequence[str]]) -> str:
 
 def _compile(ruleset: RuleSet, sources: LogSources, placeholders: Mapping[str, Sequence[str]],
              digest: str) -> CompiledRules:
-    program = _Program(sources, placeholders)
+    program = Program(sources, placeholders)
     skipped: list[Skipped] = []
     known: dict[str, str] = {}
     base: list[Base] = []
@@ -210,11 +210,11 @@ def _compile(ruleset: RuleSet, sources: LogSources, placeholders: Mapping[str, S
                          keys=frozenset(program.keys), filters=narrowed)
 
 
-class _Unsupported(Exception):
+class Unsupported(Exception):
     """Why a rule can't be applied; becomes a Skipped entry."""
 
 
-class _Program:
+class Program:
     """Collects atoms, literals and places, each once."""
 
     def __init__(self, sources: LogSources, placeholders: Mapping[str, Sequence[str]]) -> None:
@@ -239,6 +239,10 @@ class _Program:
                 "specs": [[list(channels), list(codes)] for channels, codes in self.specs],
                 "variants": self.variants, "correlations": self.correlations, "wanted": self.wanted,
                 "quiet": self.quiet, "inner": self.inner}
+
+    def binder(self, place: Place) -> _Binder:
+        """Translates conditions for one place."""
+        return _Binder(self, place)
 
     def field_keys(self, number: int, name: str) -> list[list[int]]:
         """Where a rule's field lies: [spec, key] for each place of the rule."""
@@ -271,7 +275,7 @@ class _Program:
                 spec = self.specs.setdefault((place.channels, place.codes), len(self.specs))
                 variants.append([number, spec, tree, self.clauses(tree)])
                 homes.append((spec, place))
-        except _Unsupported as reason:
+        except Unsupported as reason:
             return str(reason)
         except (SigmaError, RecursionError) as error:
             return f"not a valid rule: {' '.join(str(error).split())[:300] or type(error).__name__}"
@@ -361,7 +365,7 @@ def key_name(sources: LogSources, place: Place, own: str) -> str:
 class _Binder:
     """Translates one rule's condition for one place."""
 
-    def __init__(self, program: _Program, place: Place) -> None:
+    def __init__(self, program: Program, place: Place) -> None:
         self.program = program
         self.place = place
 
@@ -386,7 +390,7 @@ class _Binder:
             return self.value(item.field, item.value)
         if isinstance(item, c.ConditionValueExpression):
             return self.value(None, item.value)
-        raise _Unsupported(f"condition of an unknown kind ({type(item).__name__})")
+        raise Unsupported(f"condition of an unknown kind ({type(item).__name__})")
 
     def merged(self, parts: list[Any]) -> Any:
         """An OR whose literals of one column are one atom: the usual list of values."""
@@ -423,7 +427,7 @@ class _Binder:
         from sigma import types as t
 
         if name is None and not isinstance(value, t.SigmaString | t.SigmaNumber | t.SigmaRegularExpression):
-            raise _Unsupported(f"a keyword search for {type(value).__name__.removeprefix('Sigma')} values")
+            raise Unsupported(f"a keyword search for {type(value).__name__.removeprefix('Sigma')} values")
         if isinstance(value, t.SigmaString):
             return self.string(key, name, home, value)
         if isinstance(value, t.SigmaTimestampPart):
@@ -444,17 +448,17 @@ class _Binder:
             if isinstance(value.number, t.SigmaTimestampPart):
                 return self.part(key, value.number, value.op.name)
             if not isinstance(value.number, t.SigmaNumber):
-                raise _Unsupported("a comparison with something else than a number")
+                raise Unsupported("a comparison with something else than a number")
             return self.program.atom(["cmp", key, value.op.name, value.number.number])
         if isinstance(value, t.SigmaFieldReference):
             mode = (ANYWHERE if value.starts_with and value.ends_with else START if value.starts_with
                     else END if value.ends_with else WHOLE)
             return self.program.atom(["ref", key, self.key(value.field), mode, False])
-        raise _Unsupported(f"{type(value).__name__.removeprefix('Sigma')} values are not supported")
+        raise Unsupported(f"{type(value).__name__.removeprefix('Sigma')} values are not supported")
 
     def part(self, key: int, value: Any, comparison: str) -> int:
         if self.program.is_keywords(key):
-            raise _Unsupported("a part of a time without a field")
+            raise Unsupported("a part of a time without a field")
         return self.program.atom(["part", key, value.timestamp_part.name, comparison, value.number])
 
     # Strings ------------------------------------------------------------------------------
@@ -474,7 +478,7 @@ class _Binder:
             elif part == SpecialChars.WILDCARD_SINGLE:
                 piece = SINGLE
             elif not isinstance(part, str):
-                raise _Unsupported("a string with an unknown part")
+                raise Unsupported("a string with an unknown part")
             variants = [[*v, piece] for v in variants]
         return self.merged([self.text(key, name, home, _tidy(v), cased) for v in variants])
 
@@ -533,14 +537,14 @@ class _Binder:
             texts = ([re2_escape(v) for v in self.placeholder(part.name)] if isinstance(part, Placeholder)
                      else [part] if isinstance(part, str) else None)
             if texts is None:
-                raise _Unsupported("a placeholder in a pattern with wildcards")
+                raise Unsupported("a placeholder in a pattern with wildcards")
             variants = [v + text for v in variants for text in texts]
         return variants
 
     def placeholder(self, name: str) -> Sequence[str]:
         values = self.program.placeholders.get(name)
         if values is None:
-            raise _Unsupported(f"needs values for the placeholder %{name}%")
+            raise Unsupported(f"needs values for the placeholder %{name}%")
         return values
 
     def pattern(self, key: int, pattern: str, value: Any) -> Any:
@@ -556,7 +560,7 @@ class _Binder:
         except re2.error as error:
             text = error.args[0] if error.args else ""
             text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
-            raise _Unsupported(f"a regular expression RE2 can't run: {text}") from error
+            raise Unsupported(f"a regular expression RE2 can't run: {text}") from error
         found = regex.needs(pattern)
         literals = sorted(self.program.literal(key, ANYWHERE, text) for text in found.any_of)
         counts = {t: n for t, n in found.counts.items() if n > 1 or t not in found.any_of}
