@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
@@ -25,6 +26,8 @@ from hikeshi.report.words import Language, Words
 
 _LISTS = frozenset({"explained", "not_read", "evidence", "records"})  # names of files and people, not prose
 _OWN_WORDS = frozenset({"entry", "spread", "c2", "findings", "family", "unknown"})  # of what a missing entry means
+# A reader's sentence with how often it was said.
+_COUNTED = re.compile(r"(.*)( \([\d,]+\))", re.DOTALL)
 _ROOM = 64  # of some 125 narrow signs on a line of A4
 MAX_ROWS = 200  # of any table; everything is in the JSON files beside the report
 
@@ -570,8 +573,8 @@ class _Builder:
 
     def _problem(self, sentence: str) -> str:
         """A reader's sentence in the report's language where we have it; a count in brackets stays."""
-        said, bracket, count = sentence.rpartition(" (")
-        return self.w.of("problem", said) + bracket + count if bracket else self.w.of("problem", sentence)
+        counted = _COUNTED.fullmatch(sentence)
+        return self.w.problem(counted[1]) + counted[2] if counted else self.w.problem(sentence)
 
     def _evidence_table(self) -> Block | None:
         return self._table(

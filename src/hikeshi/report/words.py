@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from importlib.resources import files
@@ -24,6 +25,17 @@ def all_words() -> dict[str, Text]:
     return {key: Text(entry["ja"], entry["en"]) for key, entry in table.items()}
 
 
+@cache
+def _problems() -> tuple[tuple[re.Pattern[str], Text], ...]:
+    """Readers' sentences, {name} standing for any words, and how they read in both languages."""
+    out = []
+    for key, entry in all_words().items():
+        if key.startswith("problem_"):
+            pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.{1,200}?)", re.escape(key.removeprefix("problem_")))
+            out.append((re.compile(pattern, re.DOTALL), entry))
+    return tuple(out)
+
+
 class Words:
     """`w("key", name=value)` gives the word; an unknown kind or method is shown as it is."""
 
@@ -40,6 +52,14 @@ class Words:
     def of(self, group: str, value: str) -> str:
         entry = all_words().get(f"{group}_{value}") or all_words().get(value)
         return str(getattr(entry, self.language)) if entry else value
+
+    def problem(self, sentence: str) -> str:
+        """What a reader says of damage; sentences without an entry stay as they are."""
+        for pattern, entry in _problems():
+            if match := pattern.fullmatch(sentence):
+                told = str(getattr(entry, self.language))
+                return re.sub(r"\{(\w+)\}", lambda m: match[m[1]], told)
+        return sentence
 
     def text(self, text: Text) -> str:
         return str(getattr(text, self.language))
