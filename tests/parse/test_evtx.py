@@ -12,7 +12,8 @@ from hikeshi.events.table import EventTable
 from hikeshi.events.time import NO_TIME
 from hikeshi.evidence.source import Source
 from hikeshi.parse import evtx as module
-from hikeshi.parse.evtx import EvtxBatch, parse_evtx
+from hikeshi.parse.evtx import parse_evtx
+from hikeshi.parse.evtx_batch import EvtxBatch
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 

@@ -181,7 +181,7 @@ def counts(summary):
 
 @pytest.fixture
 def parted(monkeypatch):
-    monkeypatch.setattr(parser, "_PART_CHUNKS", 3)
+    monkeypatch.setattr(module, "_PART_CHUNKS", (3, 3))
     monkeypatch.setattr(module, "_SPLIT_BYTES", 100_000)
 
 

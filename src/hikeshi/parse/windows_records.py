@@ -1,7 +1,7 @@
 """Windows events that were exported as XML or JSON: the same columns as EVTX gives.
 
 Every shape is first brought to that of the `evtx` package (System, EventData, UserData), then
-goes through the same code as binary logs (evtx.EvtxBatch).
+goes through the same code as binary logs (evtx_batch.EvtxBatch).
 Shapes of JSON: evtx_dump, winlogbeat, NXLog, flattened (one level, as hunting tools write it),
 PowerShell's ConvertTo-Json.
 """
@@ -19,7 +19,7 @@ from hikeshi.errors import DamagedInput
 from hikeshi.events.table import Column, EventTable, encode
 from hikeshi.events.time import NO_TIME, format_utc
 from hikeshi.parse.context import Context, Event
-from hikeshi.parse.evtx import EvtxBatch
+from hikeshi.parse.evtx_batch import EvtxBatch
 from hikeshi.parse.stamps import stamp
 from hikeshi.parse.windows import add_ecs_columns, dataset_of
 

@@ -1,198 +1,36 @@
-"""native.py as machine code: made once by numba, kept in the user's cache, loaded by llvmlite alone.
-
-Making it takes some seconds, loading it a tenth of one; numba itself is not imported for that. Where
-numba or the cache is missing everything works without: scan.py finds the same places.
-The cache is a folder only its owner may write; the file's name holds a hash of the source, of
-llvmlite's version and of the processor, its first line the hash of its content.
-HIKESHI_KERNEL=off turns it off (also for comparing).
-"""
+"""native.py as machine code, see hikeshi/machine.py. Without it scan.py finds the same places."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import hashlib
-import os
-import re
-import stat
-import sys
-import tempfile
-from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hikeshi.knowledge.cache import cache_folder
+from hikeshi.machine import MachineCode
 
-_ENTRIES = ("find", "find_plain")
-_ARGUMENTS = 15
+_code = MachineCode("hikeshi.sweep.native", 15, "sweep")
+use = _code.use
 
 
 class Kernel(NamedTuple):
-    """The two entry points as C functions of fifteen addresses; `engine` keeps their code alive."""
+    """The two entry points as C functions of fifteen addresses."""
 
     find: Any
     find_plain: Any
-    engine: Any
 
 
-_given: list[Path | None] = []
+_wrapped: list[tuple[object, Kernel]] = []
 
 
-def use(path: Path | None) -> None:
-    """In a child: load the machine code its parent found, or none; nothing is looked for or made."""
-    _given[:] = [path]
-    kernel.cache_clear()
-
-
-@lru_cache(maxsize=1)
 def kernel() -> Kernel | None:
     """The machine code if it has been made; None where there is none."""
-    if os.environ.get("HIKESHI_KERNEL") == "off":
+    loaded = _code.load()
+    if loaded is None:
         return None
-    path = _given[0] if _given else _kept()
-    content = _read(path) if path is not None else None
-    if content is None:
-        return None
-    try:
-        return _loaded(content)
-    except Exception:  # noqa: BLE001  whatever a foreign compiler says, the slow way is right too
-        return None
+    if not _wrapped or _wrapped[0][0] is not loaded:
+        _wrapped[:] = [(loaded, Kernel(*loaded.functions))]
+    return _wrapped[0][1]
 
 
 def location(*, make: bool) -> Path | None:
     """Where the machine code lies; made now if it must be (some fifteen seconds) and `make` says so."""
-    if os.environ.get("HIKESHI_KERNEL") == "off":
-        return None
-    path = _given[0] if _given else _kept()
-    if path is None:
-        return None
-    if _read(path) is not None:
-        return path
-    if not make:
-        return None
-    try:
-        _keep(path, _made())
-    except Exception:  # noqa: BLE001  as above
-        return None
-    kernel.cache_clear()
-    return path if _read(path) is not None else None
-
-
-def _kept() -> Path | None:
-    """Where the machine code of this source, this llvmlite and this processor lies. Asked at every start:
-    nothing heavy is imported for it."""
-    found = find_spec("llvmlite")
-    if found is None or found.origin is None:
-        return None
-    installed = sorted(p.name for p in Path(found.origin).parents[1].glob("llvmlite-*.dist-info"))
-    source = Path(__file__).with_name("native.py").read_bytes()
-    parts = (source, str(installed).encode(), sys.platform.encode(), _processor())
-    name = hashlib.sha256(b"\0".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()[:32]
-    folder = _folder()
-    return folder / f"sweep-{name}.o" if folder else None
-
-
-def _processor() -> bytes:
-    """What the machine code was made for."""
-    try:
-        with open("/proc/cpuinfo", "rb") as info:
-            head = info.read(1 << 16).split(b"\n\n")[0]
-        return b"\n".join(line for line in head.split(b"\n") if line.startswith((b"model name", b"flags", b"Features")))
-    except OSError:
-        import platform
-
-        return f"{platform.machine()} {platform.processor()}".encode()
-
-
-def _folder() -> Path | None:
-    folder = cache_folder("sweep")
-    if folder is None:
-        return None
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return folder if _own(folder) else None
-    return None
-
-
-def _own(path: Path) -> bool:
-    """Ours, and nobody else may write there: machine code is loaded from it."""
-    if not hasattr(os, "getuid"):
-        return True
-    status = path.stat()
-    return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        if not _own(path):
-            return None
-        data = path.read_bytes()
-    except OSError:
-        return None
-    return data[32:] if hashlib.sha256(data[32:]).digest() == data[:32] else None
-
-
-def _keep(path: Path, content: bytes) -> None:
-    with contextlib.suppress(OSError):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".sweep-")
-        with os.fdopen(handle, "wb") as out:
-            out.write(hashlib.sha256(content).digest() + content)
-        Path(name).replace(path)
-
-
-def _made() -> bytes:
-    """Length-prefixed parts: the functions' names, the names they call, then an object file each."""
-    import llvmlite.binding as llvm
-    import numba
-
-    from hikeshi.sweep import native
-
-    functions = native.build(numba)
-    names = [f._wrapper_name for f in functions]
-    machine = _machine(llvm)
-    needed: set[str] = set()
-    codes = []
-    for function in functions:
-        text = function.inspect_llvm()
-        needed.update(re.findall(r'^declare [^@]*@"?([A-Za-z_][\w]*)"?\(', text, re.MULTILINE))
-        codes.append(machine.emit_object(llvm.parse_assembly(text)))
-    parts = ["\n".join(names).encode(), "\n".join(sorted(needed)).encode(), *codes]
-    return b"".join(len(p).to_bytes(8, "little") + p for p in parts)
-
-
-def _machine(llvm: Any) -> Any:
-    for step in (llvm.initialize_native_target, llvm.initialize_native_asmprinter):
-        step()
-    target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=llvm.get_host_cpu_name(),
-                                        features=llvm.get_host_cpu_features().flatten(), opt=3, jit=True,
-                                        codemodel="jitdefault")
-
-
-def _loaded(content: bytes) -> Kernel:
-    import llvmlite.binding as llvm
-
-    parts, at = [], 0
-    while at < len(content):
-        size = int.from_bytes(content[at:at + 8], "little")
-        parts.append(content[at + 8:at + 8 + size])
-        at += 8 + size
-    machine = _machine(llvm)
-    # Numba's wrapper names functions for errors that this code never raises: there they would end the process.
-    ending = ctypes.cast(ctypes.CDLL(None).abort if sys.platform != "win32" else ctypes.cdll.msvcrt.abort,
-                         ctypes.c_void_p).value
-    for name in parts[1].decode().split("\n"):
-        if name and llvm.address_of_symbol(name) is None:
-            llvm.add_symbol(name, ending)
-    kind = ctypes.CFUNCTYPE(ctypes.c_int64, *([ctypes.c_void_p] * _ARGUMENTS))
-    engines, functions = [], []
-    for name, code in zip(parts[0].decode().split("\n"), parts[2:], strict=True):
-        # One engine each: both object files hold the shared helpers under the same names.
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        engine.finalize_object()
-        functions.append(kind(engine.get_function_address(name)))
-        engines.append(engine)
-        machine = _machine(llvm)
-    return Kernel(functions[0], functions[1], engines)
+    return _code.location(make=make)

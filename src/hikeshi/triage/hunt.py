@@ -32,9 +32,11 @@ from hikeshi.errors import ChildError, HikeshiError, RuleError
 from hikeshi.events.table import Column, EventTable, Reject
 from hikeshi.events.time import NO_TIME, parse_zone
 from hikeshi.evidence.acquire import acquire
-from hikeshi.evidence.sandbox import Limits, Task, run
+from hikeshi.evidence.sandbox import Limits, Task, run, usable_cores
 from hikeshi.evidence.source import Source
-from hikeshi.parse.evtx import EvtxBatch, Part, parts_of, read_records
+from hikeshi.parse.evtx import CHUNK_BYTES, Part, parts_of, read_records
+from hikeshi.parse.evtx_batch import EvtxBatch
+from hikeshi.parse.evtx_fast import code as machine_code
 from hikeshi.triage.correlate import Correlated, CorrelationRun
 
 # Small enough that two cores share a folder evenly, large enough that a task is worth its start.
@@ -42,8 +44,10 @@ _GROUP_BYTES = 24 << 20
 _GROUP_FILES = 256
 # From here on a file is dealt in parts, so that all cores share it.
 _SPLIT_BYTES = 64 << 20
-_BATCH_ROWS = 100_000
-_BATCH_TEXT = 192 << 20
+_PART_CHUNKS = (512, 3072)
+_BATCH_ROWS = 200_000
+# Machine code for the reader is made once, in some ten seconds of CPU: from so many bytes on it pays at once.
+_WORTH_MAKING = 192 << 20
 _EXPORT_ROWS = 10_000
 # A child that needs longer than this for its largest piece is caught in a loop.
 _SLOWEST_BYTES_PER_S = 128 << 10
@@ -186,13 +190,14 @@ class Hunt:
         if not logs:
             return
         setup = {"rules": orjson.dumps(compiled.to_plain()), "levels": self._levels, "spool": str(spool),
-                 "site": self._exceptions()}
+                 "site": self._exceptions(),
+                 "kernel": machine_code.location(make=sum(s.size for s in logs if _may_be_log(s)) >= _WORTH_MAKING)}
         total, done = sum(s.size for s in logs), 0
         by_name = {s.name: s for s in logs}
         waiting: dict[int, dict[str, Any]] = {}
         tables: list[Path] = []
         following = 0
-        groups = _grouped(logs)
+        groups = _grouped(logs, self._workers or usable_cores())
         for number, answer in self._answers(groups, setup, logs, spool):
             waiting[number] = answer
             done += sum(map(_bytes_of, groups[number]))
@@ -298,13 +303,18 @@ def _may_be_log(source: Source) -> bool:
     return source.kind == "evtx" or (source.name.lower().endswith(".evtx") and source.kind in ("binary", "sparse"))
 
 
-def _grouped(logs: list[Source]) -> list[list[Piece]]:
-    """Files in name order, small neighbours together, the parts of a large one each alone."""
+def _grouped(logs: list[Source], workers: int) -> list[list[Piece]]:
+    """Files in name order, small neighbours together, the parts of a large one each alone.
+
+    Much to read is dealt in large parts, which share more of what is done once a part; little in small ones, so that
+    the workers end together.
+    """
+    chunks = min(max(sum(s.size for s in logs) // CHUNK_BYTES // (6 * workers), _PART_CHUNKS[0]), _PART_CHUNKS[1])
     groups: list[list[Piece]] = []
     size = _GROUP_BYTES
     for source in logs:
         if source.size > _SPLIT_BYTES and source.kind != "text":
-            groups.extend([(source, part)] for part in parts_of(source.size))
+            groups.extend([(source, part)] for part in parts_of(source.size, chunks))
             size = _GROUP_BYTES
             continue
         if size + source.size > _GROUP_BYTES or len(groups[-1]) >= _GROUP_FILES:
@@ -354,6 +364,8 @@ class _Context:
 def prepare(argument: Mapping[str, Any]) -> _Context:
     """Once a child: the compiled rules, ready to match."""
     compiled = from_plain(orjson.loads(argument["rules"]))
+    machine_code.use(argument.get("kernel"))
+    machine_code.load()
     matcher = Matcher(compiled)
     named = read_names([k for k in matcher.keys if k != "*"])
     # A keyword may stand in any field; the System part is read only where a rule or a hit names it.
@@ -389,7 +401,7 @@ class _Job:
         self._silent = {id(context.matcher.rules[n]) for n in context.compiled.quiet}
         self.aside = Aside(context.compiled, *context.exceptions)
         self.switched_off = 0
-        self._batch = EvtxBatch(want=context.want, columns=context.columns)
+        self._batch = EvtxBatch(want=context.want, columns=context.columns, limit=_BATCH_ROWS)
         self._starts: list[tuple[int, str]] = []
         self.files: dict[str, dict[str, Any]] = {}
         self.rules: dict[int, dict[str, Any]] = {}
@@ -401,7 +413,7 @@ class _Job:
         before = self._batch.rows
         try:
             for _ in read_records(source, self._batch, part):
-                if self._batch.rows >= _BATCH_ROWS or self._batch.text_size >= _BATCH_TEXT:
+                if self._batch.full:
                     report["events"] += self._batch.rows - before
                     self._take_rejects(report, self._batch.rejects)
                     self.flush()

@@ -1,0 +1,265 @@
+"""The machine code and the `evtx` package: the same records, fields and rejects, whatever the file holds."""
+
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hikeshi.demo.evtx_writer import EvtxWriter, Template
+from hikeshi.evidence.source import Source
+from hikeshi.parse import evtx_fast, evtx_native
+from hikeshi.parse.evtx import Part, _read_by_package, read_records
+from hikeshi.parse.evtx_batch import EvtxBatch
+from hikeshi.parse.evtx_plans import body_plan, event_plan
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+GUID = "11111111-2222-3333-4444-555555555555"
+EVERYTHING = Template("Kaede-Test", GUID, "Kaede/Operational", 7, (
+    ("Text", "string"), ("Small", "uint8"), ("Short", "uint16"), ("Number", "uint32"), ("Large", "uint64"),
+    ("Truth", "boolean"), ("Blob", "binary"), ("Id", "guid"), ("Size", "size"), ("When", "filetime"), ("Who", "sid"),
+    ("Mask", "hex32"), ("Wide", "hex64")))
+PROCESS = Template("Kaede-Audit", GUID, "Security", 4688, (("NewProcessName", "string"), ("ProcessId", "hex64"),
+                                                           ("CommandLine", "string")), version=2, literal_provider=True)
+CLEARED = Template("Kaede-Log", GUID, "Security", 1102, (("SubjectUserName", "string"), ("SubjectLogonId", "hex64")),
+                   user_data=("LogFileCleared", "http://example.com/ns"))
+TWICE = Template("Kaede-Log", GUID, "Application", 1, (("Same", "string"), ("Same", "string"), ("Other", "uint32")))
+NAMES = Template("Kaede-Log", GUID, "Application", 2, (("Same", "string"), ("Same", "string"), ("Other", "uint32")),
+                 user_data=("Part", "http://example.com/ns"), source_name="Old", literal_provider=True, qualifiers=16384)
+TIME = 1_790_000_000_123_456
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    """The machine code, made for these tests where the user has none."""
+    found = evtx_fast.code.location(make=True)
+    if found is None:
+        pytest.skip("no machine code here: numba or the cache folder is missing")
+    evtx_fast.code.forget()
+    yield evtx_fast.code.load()
+    evtx_fast.code.forget()
+
+
+def read(path, fast, *, want=None, limit=1 << 40):
+    source = Source(name=path.name, path=path, size=path.stat().st_size, sha256="", kind="evtx", zone_hint=None)
+    evtx_fast.code._loaded = [fast]
+    tables = []
+    batch = EvtxBatch(limit=limit, want=want)
+    try:
+        tables += [batch.build() for _ in read_records(source, batch) if batch.full]
+    finally:
+        evtx_fast.code.forget()
+    return [*tables, batch.build()]
+
+
+def told(tables):
+    return ([row for t in tables for row in t.iter_rows()],
+            sorted((r.reason, r.record, r.offset) for t in tables for r in t.rejects if "checksum" not in r.reason)
+            if tables else [])
+
+
+def same(path, loaded, **more):
+    slow, fast = told(read(path, None, **more)), told(read(path, loaded, **more))
+    assert fast[0] == slow[0]
+    # One says more than the other only about how, not about what.
+    assert [r[1:] for r in fast[1] if r[1] is not None] == [r[1:] for r in slow[1] if r[1] is not None]
+    return fast[0]
+
+
+def used(path, loaded, monkeypatch):
+    """How many chunks went to the package."""
+    count = 0
+
+    def counting(path, part, batch):
+        nonlocal count
+        count += part.stop - part.first
+        return _read_by_package(path, part, batch)
+
+    monkeypatch.setattr("hikeshi.parse.evtx._read_by_package", counting)
+    read(path, loaded)
+    return count
+
+
+def sample(seed, records=400):
+    draw = random.Random(seed)
+    writer = EvtxWriter(first_record_id=draw.choice([1, 7, 1 << 33]))
+    words = ["", "a", "C:\\Windows\\System32\\cmd.exe", "日本語の値", "😀 pair", "x\0hidden", "tail\0", " spaces ",
+             "line\nbreak", "<tag attr='1'>&amp;", "\x01\x1f control", "Z" * 3000]
+    for number in range(records):
+        kind = draw.choice([EVERYTHING, PROCESS, CLEARED, TWICE, NAMES])
+        values: list = []
+        for _, sort in kind.fields:
+            value = {"string": draw.choice(words), "uint8": draw.randrange(256), "uint16": draw.randrange(1 << 16),
+                     "uint32": draw.choice([0, 5, 1 << 31, (1 << 32) - 1]), "uint64": draw.choice([0, 9, (1 << 64) - 1]),
+                     "boolean": draw.random() < .5, "binary": draw.choice([b"", b"\0", bytes(range(40))]),
+                     "guid": GUID, "size": draw.randrange(1 << 40), "filetime": TIME - draw.randrange(10**15),
+                     "sid": draw.choice(["S-1-5-18", "S-1-5-21-1-2-3-500"]), "hex32": draw.randrange(1 << 32),
+                     "hex64": draw.choice([0, 0xFFFFFFFFFFFFFFFF])}[sort]
+            values.append(None if draw.random() < .15 else value)
+        writer.add(kind, computer=draw.choice(["WS-14.kaede.example", "FS01"]), time=TIME + number * 1_000_001,
+                   values=values, user=draw.choice([None, "S-1-5-18"]), activity=draw.choice([None, GUID]))
+    return writer.to_bytes()
+
+
+def repaired(data):
+    """Every chunk with the checksums that its content needs: damage that only the reading itself can notice."""
+    out = bytearray(data)
+    for at in range(4096, len(out) - 65535, 65536):
+        chunk = out[at:at + 65536]
+        free = struct.unpack_from("<I", chunk, 48)[0]
+        if chunk[:8] == b"ElfChnk\0" and 512 <= free <= 65536:
+            struct.pack_into("<I", out, at + 52, zlib.crc32(chunk[512:free]))
+            struct.pack_into("<I", out, at + 124, zlib.crc32(chunk[128:512], zlib.crc32(out[at:at + 120])))
+    return bytes(out)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_ways_give_the_same(loaded, tmp_path, monkeypatch, seed):
+    path = tmp_path / "a.evtx"
+    path.write_bytes(sample(seed))
+    rows = same(path, loaded)
+    assert len(rows) == 400
+    assert used(path, loaded, monkeypatch) == 0
+
+
+def test_only_wanted_fields_come_out(loaded, tmp_path):
+    path = tmp_path / "a.evtx"
+    path.write_bytes(sample(9))
+    rows = same(path, loaded, want={"CommandLine", "Other"})
+    assert {k for r in rows for k in r} & {"Text", "ProcessId", "Same"} == set()
+    assert any("CommandLine" in r for r in rows)
+
+
+def test_small_batches_hold_the_same(loaded, tmp_path):
+    path = tmp_path / "a.evtx"
+    path.write_bytes(sample(3))
+    tables = read(path, loaded, limit=50)
+    assert len(tables) > 3
+    assert told(tables)[0] == told(read(path, None))[0]
+    for table in tables:
+        for column in (*table.columns.values(), *table.fields.values()):
+            assert column.rows is None or bool((np.diff(column.rows) > 0).all())
+            assert len(set(column.values)) == len(column.values)
+
+
+def test_a_store_that_is_full_pauses_and_goes_on(loaded, tmp_path, monkeypatch):
+    path = tmp_path / "a.evtx"
+    path.write_bytes(sample(5))
+    monkeypatch.setattr(evtx_fast, "_ENTRIES", 256)
+    monkeypatch.setattr(evtx_fast, "_ARENA", 1 << 17)
+    tables = read(path, loaded)
+    assert len(tables) > 1
+    assert told(tables)[0] == told(read(path, None))[0]
+
+
+def test_a_caller_that_never_builds_gets_all_the_same(loaded, tmp_path, monkeypatch):
+    path = tmp_path / "a.evtx"
+    path.write_bytes(sample(5))
+    monkeypatch.setattr(evtx_fast, "_ENTRIES", 256)
+    evtx_fast.code._loaded = [loaded]
+    batch = EvtxBatch(limit=1 << 40)
+    source = Source(name="a", path=path, size=path.stat().st_size, sha256="", kind="evtx", zone_hint=None)
+    for _ in read_records(source, batch):
+        pass
+    assert told([batch.build()])[0] == told(read(path, None))[0]
+
+
+def test_many_templates_are_forgotten_and_learnt_again(loaded, tmp_path, monkeypatch):
+    path = tmp_path / "a.evtx"
+    path.write_bytes(sample(6))
+    monkeypatch.setattr(evtx_fast, "_TEMPLATES", 8)
+    assert told(read(path, loaded, limit=20))[0] == told(read(path, None))[0]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_chunks_are_read_alike(loaded, tmp_path, seed):
+    """Bytes changed anywhere: the checksums send the chunk to the package."""
+    draw = random.Random(seed)
+    data = bytearray(sample(seed % 5, 150))
+    for _ in range(draw.choice([1, 3, 30])):
+        data[draw.randrange(4096, len(data))] = draw.randrange(256)
+    path = tmp_path / "a.evtx"
+    path.write_bytes(data)
+    same(path, loaded)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_forged_chunks_neither_crash_nor_invent(loaded, tmp_path, seed):
+    """Bytes changed and the checksums made right again: what the package reads without a reject, we read alike."""
+    draw = random.Random(1000 + seed)
+    data = bytearray(sample(seed % 5, 120))
+    for _ in range(draw.choice([1, 2, 8])):
+        at = draw.randrange(4096 + 512, 4096 + 40_000)
+        data[at] = draw.choice([0, 1, 0x21, 0x7F, 0x80, 0xFF, draw.randrange(256)])
+    path = tmp_path / "a.evtx"
+    path.write_bytes(repaired(data))
+    slow, fast = told(read(path, None)), told(read(path, loaded))
+    assert fast == slow
+
+
+def test_zeros_and_rubbish_between_chunks(loaded, tmp_path):
+    data = sample(2, 300)
+    chunks = [data[at:at + 65536] for at in range(4096, len(data), 65536)]
+    path = tmp_path / "a.evtx"
+    rubbish = random.Random(1).randbytes(65536)
+    path.write_bytes(data[:4096] + b"".join(
+        part for chunk in chunks for part in (chunk, bytes(65536), rubbish)) + chunks[0][:30_000])
+    assert len(same(path, loaded)) >= 300
+
+
+def test_a_template_is_asked_about_once_for_all_machines():
+    def event(computer):
+        from hikeshi.parse.evtx_plans import _element
+
+        text = b"\x05" + struct.pack("<H", len(computer)) + computer.encode("utf-16-le")
+        time = (b"\x41\xff\xff\x0b\x00" + "TimeCreated".encode("utf-16-le") + b"\x06\x0a\x00"
+                + "SystemTime".encode("utf-16-le") + b"\x0e\x01\x00\x11" + b"\x03")
+        return _element("Event", _element("System", _element("EventID", b"\x0e\x02\x00\x06"), time,
+                                          _element("EventRecordID", b"\x0e\x00\x00\x0a"), _element("Computer", text)),
+                        b"\x0e\x03\x00\x21")
+
+    first, second = event_plan(event("WS-1")), event_plan(event("ws-2.kaede.example"))
+    assert first is not None and second is not None
+    assert first.constants == (("@host.name", "WS-1"),)
+    assert second.constants == (("@host.name", "ws-2.kaede.example"),)
+    assert (first.time, first.record_id, first.body) == (1, 0, 3)
+    assert [(s.index, s.column) for s in first.steps] == [(2, "@event.code")]
+
+
+def test_a_hostile_form_has_no_plan():
+    for form in (b"", b"\x01", b"\x0d\x00\x00\x01", b"\xff" * 20, b"\x01\xff\xff\x03\x00a\x00b\x00c\x00\x02\x04"):
+        assert event_plan(form) is None
+        assert body_plan(form) is None or form[:1] == b"\x01"
+
+
+@pytest.mark.shared
+def test_every_real_log_is_read_alike(loaded):
+    folder = SHARED / "data" / "evtx" / "files"
+    if not folder.is_dir():
+        pytest.skip("shared data not beside the checkout")
+    for path in sorted(folder.rglob("*.evtx")):
+        assert told(read(path, loaded)) == told(read(path, None)), path.name
+
+
+@pytest.mark.shared
+def test_mutated_real_logs_are_read_alike(loaded, tmp_path):
+    folder = SHARED / "data" / "evtx" / "files"
+    if not folder.is_dir():
+        pytest.skip("shared data not beside the checkout")
+    files = sorted(folder.rglob("*.evtx"))
+    path = tmp_path / "a.evtx"
+    for seed in range(40):
+        draw = random.Random(seed)
+        data = bytearray(draw.choice(files).read_bytes()[:4096 + 3 * 65536])
+        for _ in range(draw.choice([1, 5, 50])):
+            data[draw.randrange(4096 + 512, len(data))] = draw.randrange(256)
+        path.write_bytes(data if seed % 2 else repaired(data))
+        assert told(read(path, loaded)) == told(read(path, None)), seed
+
+
+def test_numbers_of_the_machine_code_fit_its_arrays():
+    assert evtx_native.STATE > evtx_native.LOCALS
+    assert evtx_native.TEMPLATE > evtx_native.T_BODY_ROLE
+    assert Part(0, 1).end == 4096 + 65536
