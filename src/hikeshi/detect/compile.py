@@ -189,8 +189,9 @@ def _compile(ruleset: RuleSet, sources: LogSources, placeholders: Mapping[str, S
             if not parsed.inner:
                 known[info.id] = info.path
             base.append(Base(info, parsed.names[:1] if parsed.inner else parsed.names, parsed.inner))
+        elif parsed.inner:      # its aggregation carries the reason
+            program.refused[parsed.names[0]] = problem
         else:
-            loaded += parsed.inner
             skipped.append(Skipped(info.id, info.title, info.path, problem, info.logsource))
             program.refused.update(dict.fromkeys(parsed.names, problem))
     plan = make_plan(base, waiting, program.field_keys, program.refused)

@@ -38,7 +38,8 @@ class Value:
 class Item:
     """One field of a selection, with its modifiers.
 
-    `found` is what the record holds there, None where it has no such field; `column` is what the record calls it; `all` whether every value is needed; `negated` for `|neq`.
+    `found` is what the record holds there, None where it has no such field; `column` is what the record
+    calls it; `all` whether every value is needed; `negated` for `|neq`.
     """
 
     name: str

@@ -297,6 +297,9 @@ def _parse_filter(document: dict[str, Any], info: RuleInfo) -> ParsedFilter:
                 k: v for k, v in own.items() if k == "rules"}
         found = SigmaFilter.from_dict({**document, "filter": own}, collect_errors=True)
         errors = [e for e in found.errors if not _harmless(e)]
+        if not errors:
+            for condition in found.filter.parsed_condition:
+                _ = condition.parsed        # pySigma looks at it only now
     except Unreadable as reason:
         parsed.problem = f"not a valid filter: {reason}"
         return parsed
