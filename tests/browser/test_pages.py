@@ -119,6 +119,7 @@ def test_no_page_of_the_desk_has_an_accessibility_violation(office, consultee, a
     inside = Walk(office, language, shots)
     office.goto(f"/desk/case/{mine.case}/")
     wait_for_analysis(office, f"/desk/case/{mine.case}/")  # its pages too
+    write_lesson(office, mine.case)
     inside.go([f"/desk/case/{mine.case}/?template=analysis", f"/desk/case/{uuid.UUID(str(newest[0]))}/opinion/",
                *[path for path in paths if path.startswith("/desk/")]])
     inside.go([f"/desk/case/{mine.case}/relay/?to=asker"])
@@ -162,6 +163,15 @@ def take_a_call(page) -> None:
     page.select_option("#incident", "malware")
     page.locator("main form:has(#what) button").last.click()
     page.wait_for_url(re.compile(r"/desk/phone/.{36}/"))
+
+
+def write_lesson(page, case: str) -> None:
+    """A draft with a name in it, so that there is something to look at before its release."""
+    page.goto(f"/desk/case/{case}/analysis/lesson/")
+    page.fill("#title", "更新の遅れ")
+    page.fill("#body", "VPN装置の更新が遅れていた。FS01 まで広がった。連絡は a@example.jp へ。")
+    page.locator("main form.panel button").click()
+    page.wait_for_url(re.compile(r"/desk/knowledge/lesson/.{36}/"))
 
 
 def invite(page, address: str) -> str:
