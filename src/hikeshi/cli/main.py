@@ -36,7 +36,7 @@ from hikeshi.model.text import plain
 # In the order a responder meets them, not the alphabet's.
 COMMANDS: dict[str, str] = {
     "triage": "Point it at a folder of evidence: which ransomware, how they got in, how far. 証拠フォルダの一括分析",
-    "hunt": "Windows event logs against Sigma rules. イベントログの検知",
+    "hunt": "Event logs, and other logs, against Sigma rules. ログの検知",
     "rules": "Rule packs, and what of them can be applied. ルール集の管理",
     "sweep": "Logs against a list of indicators. 通信先リストとの突合",
     "parse": "Logs as a table of events. ログの正規化",

@@ -25,7 +25,7 @@ _SHOWN = 20
 
 @click.group("rules")
 def command() -> None:
-    """Rule packs: import, list, verify, remove; what of a set can be applied. ルール集
+    """Rule packs, and what of a rule set can be applied. ルール集の管理
 
     Nothing here opens a connection: rules travel as folders, archives or packs.
     """
@@ -34,9 +34,9 @@ def command() -> None:
 @command.command("import")
 @click.argument("rules", type=_PATH)
 @click.option("--name", help="What the pack is called here: a-z, 0-9, hyphen. 名前")
-@click.option("--as-of", metavar="DATE", help="Day of the rules, e.g. 2026-11-22. [default: today] ルールの日付")
+@click.option("--as-of", metavar="DATE", help="Day of the rules. [default: today] ルールの日付")
 @click.option("--licence", default="unknown", show_default=True, help="Licence of the rules. 使用許諾")
-@click.option("--retired", is_flag=True, help="Also deprecated and unsupported rules. 廃止されたルールも含める")
+@click.option("--retired", is_flag=True, help="Also deprecated, unsupported rules. 廃止ルールも含める")
 @click.option("--trust", "key", type=_FILE,
               help="For a pack: public key of its signer, taken from now on. 署名者の公開鍵")
 def import_(rules: Path, name: str | None, as_of: str | None, licence: str, retired: bool, key: Path | None) -> None:
@@ -71,9 +71,9 @@ def import_(rules: Path, name: str | None, as_of: str | None, licence: str, reti
 @click.option("--out", type=_FILE, required=True, help="The pack to write, NAME.hkrules. 書き出すファイル")
 @click.option("--as-of", metavar="DATE", help="Day of the rules. [default: today] ルールの日付")
 @click.option("--licence", default="unknown", show_default=True, help="Licence of the rules. 使用許諾")
-@click.option("--retired", is_flag=True, help="Also deprecated and unsupported rules. 廃止されたルールも含める")
+@click.option("--retired", is_flag=True, help="Also deprecated, unsupported rules. 廃止ルールも含める")
 def build(rules: Path, name: str, key: Path, out: Path, as_of: str | None, licence: str, retired: bool) -> None:
-    """A signed pack for other machines, from a folder or an archive. 他の機器のためのパックを作る"""
+    """A signed pack for other machines. 他の機器のためのパックを作る"""
     from hikeshi.evidence.atomic import write_atomic
     from hikeshi.knowledge.rulepack import SUFFIX, read_bytes
 
@@ -128,7 +128,7 @@ def remove(name: str) -> None:
 @command.command("verify")
 @click.argument("pack", metavar="NAME|FILE")
 def verify(pack: str) -> None:
-    """Is a pack whole, and signed by somebody trusted here? ルール集を検査する
+    """Is a pack whole, its signer trusted here? ルール集を検査する
 
     Exit code 0: yes. 3: refused, with the reason.
     """
@@ -152,7 +152,7 @@ def verify(pack: str) -> None:
 @click.option("--markdown", "as_markdown", is_flag=True, help="The table as Markdown. Markdownの表")
 def coverage_(rules: tuple[Path, ...], packs: tuple[str, ...], site: Path | None, as_json: bool,
               as_markdown: bool) -> None:
-    """Rules loaded, applicable and not applicable, by log source. 適用できるルールの数と理由"""
+    """Rules applicable or not, by log source. 適用できるルールの数と理由"""
     from hikeshi.detect.coverage import coverage, markdown
 
     compiled = _compiled(rule_paths(rules, packs), site)
