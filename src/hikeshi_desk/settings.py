@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "hikeshi_desk.intake",
     "hikeshi_desk.cases",
     "hikeshi_desk.analysis",
+    "hikeshi_desk.respond",
     "hikeshi_desk.consult",
     "hikeshi_desk.mail",
     "hikeshi_desk.api",

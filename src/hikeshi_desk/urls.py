@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("desk/", include("hikeshi_desk.cases.urls")),
     path("desk/on-call/", include("hikeshi_desk.oncall.urls")),
     path("desk/", include("hikeshi_desk.analysis.urls")),
+    path("desk/", include("hikeshi_desk.respond.urls")),
     path("language/", public(methods=("POST",))(set_language), name="language"),
 ]
 

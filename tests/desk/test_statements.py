@@ -35,6 +35,7 @@ from hikeshi_desk.cases.models import (  # noqa: E402
 )
 from hikeshi_desk.mail.models import CorrespondentKey, MailThread, ReceivedMail, SentMail  # noqa: E402
 from hikeshi_desk.oncall.models import Call, Notice, Way  # noqa: E402
+from hikeshi_desk.respond import propose  # noqa: E402
 
 pytestmark = pytest.mark.django_db
 MOST = 12
@@ -109,6 +110,7 @@ def _panels(case: Case, user: User) -> None:
     Analysis.objects.create(case=case, state=Analysed.DONE, result=uuid.uuid4(), finished_at=now, summary={
         "evidence": {"verdict": "identified", "family": "Medusa"}, "counts": {"given": 1}})
     Sign.objects.create(case=case, kind="family", key="family:Medusa")
+    propose.begun(case, user)
     call = Call.objects.create(case=case, began_at=now, next_at=now, nobody_at=now, taken_by=user)
     for number in range(3):
         way = Way.objects.create(person=user, kind="mail", value="x")

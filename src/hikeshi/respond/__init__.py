@@ -13,6 +13,7 @@ verify.py      what still passes, what goes around, who else tries
 isolation.py   machines to take off the network, most urgent first
 accounts.py    accounts to change because of them
 state.py       requested, applied, verified: who and when
+words.py       what all of it is called, and the order of work
 clock.py       promises of an answer in business days
 """
 

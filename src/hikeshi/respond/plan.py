@@ -8,6 +8,7 @@ open, when it may happen, who decides, and how people are reached when mail is d
     proxies = ["10.0.0.10"]
     domain_controllers = ["DC01"]
     decider = "CISO"
+    deputies = ["Head of IT"]                 # in this order, when the decider can't be reached
     criteria = "personal data leaves, or five hosts and more"
 
     [[allow]]                                  # what stays open in a full cut-off
@@ -57,6 +58,7 @@ _KEYS = {
     "proxies",
     "domain_controllers",
     "decider",
+    "deputies",
     "criteria",
     "allow",
     "window",
@@ -120,6 +122,7 @@ class Plan:
     proxies: frozenset[str] = frozenset()
     domain_controllers: frozenset[str] = frozenset()
     decider: str = ""
+    deputies: tuple[str, ...] = ()
     criteria: str = ""
     allow: tuple[Allow, ...] = ()
     windows: tuple[Window, ...] = ()
@@ -142,6 +145,14 @@ def load_plan(path: Path | None, zone: str | None = None) -> Plan:
         return _plan(tree, zone)
     except _Wrong as wrong:
         raise InputError(str(wrong), source=Location(str(path)), hint="docs/containment.md shows a plan") from wrong
+
+
+def plan_of(tree: dict[str, Any]) -> Plan:
+    """The plan of a table that was read already. Raises InputError with what is wrong."""
+    try:
+        return _plan(tree, None)
+    except _Wrong as wrong:
+        raise InputError(str(wrong), hint="docs/containment.md shows a plan") from wrong
 
 
 class _Wrong(ValueError):
@@ -171,6 +182,7 @@ def _plan(tree: dict[str, Any], zone: str | None) -> Plan:
         proxies=frozenset(_address(a) for a in _strings(tree, "proxies")),
         domain_controllers=frozenset(n.lower() for n in _strings(tree, "domain_controllers")),
         decider=_string(tree, "decider"),
+        deputies=tuple(_strings(tree, "deputies")),
         criteria=_string(tree, "criteria"),
         allow=tuple(_allow(t, where) for t in _tables(tree, "allow")),
         windows=windows,

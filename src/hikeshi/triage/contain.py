@@ -46,6 +46,7 @@ def contain(
     lists: Sequence[Path] = (),
     *,
     plan_path: Path | None = None,
+    plan: Plan | None = None,
     zone: str | None = None,
     force: Collection[str] = (),
     include_low: bool = False,
@@ -53,8 +54,9 @@ def contain(
     simulated: bool = True,
     made_at: datetime | None = None,
 ) -> Containment:
-    """`force`: values to block although they are held back. Raises InputError, IndicatorError."""
-    plan, result = load_plan(plan_path, zone), load_result(paths)
+    """`plan` instead of the file `plan_path`; `force`: values to block although they are held back. Raises InputError,
+    IndicatorError."""
+    plan, result = plan or load_plan(plan_path, zone), load_result(paths)
     targets = targets_of(result, lists, include_low=include_low)
     when = made_at or datetime.now(UTC)
     controllers = controllers_of(result, plan.domain_controllers)

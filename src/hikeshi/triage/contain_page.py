@@ -15,12 +15,14 @@ from hikeshi.report.footnotes import Footnotes
 from hikeshi.report.html import render_html
 from hikeshi.report.view import Answer, Block, Cell, Section, View
 from hikeshi.report.words import Language
+from hikeshi.respond import words
 from hikeshi.respond.blocklist import stopped
 from hikeshi.respond.simulate import Scenario, Use
 from hikeshi.respond.targets import CONTROLS
 from hikeshi.respond.verify import Verification
 from hikeshi.triage.contain import Containment
 
+_OTHERS = Text("、".join(t.ja for t in words.PROTOCOLS.values()), ", ".join(t.en for t in words.PROTOCOLS.values()))
 _ROWS = 200
 _SHOWN = 12
 # The order of work. Skipping a step needs a reason: `contain mark ... --as not_needed --note REASON`.
@@ -49,48 +51,13 @@ STEPS = (
     ),
 )
 MAIL = (
+    *words.MAIL.values(),
     Text(
-        "盗まれた認証情報で送られるなりすましメールを止めます: 該当アカウントのサインインを切り、送信を止めます",
-        "Stop mail sent with stolen credentials: revoke sign-ins of these accounts and block sending",
-    ),
-    Text(
-        "外部への自動転送と受信トレイの転送規則を確かめます",
-        "Check automatic forwarding and inbox rules to the outside",
-    ),
-    Text(
-        "メールの遮断も決めます(外向きだけ止める、添付を止める、全部)",
-        "Decide on mail too: outgoing only, attachments, or all",
-    ),
-    Text(
-        "Web以外の送信(SSH、FTP、DNS、VPN、遠隔操作)も外向きに閉じているか確かめます",
-        "Check that other protocols are closed outward too: SSH, FTP, DNS, VPN, remote control",
+        f"Web以外の送信({_OTHERS.ja})も外向きに閉じているか確かめます",
+        f"Check that other protocols are closed outward too: {_OTHERS.en}",
     ),
     Text("メールが止まっても届く連絡先を使います", "Use contacts that work without mail"),
 )
-_CONTROL = {
-    "firewall": Text("ファイアウォール", "firewall"),
-    "proxy": Text("プロキシ", "proxy"),
-    "dns": Text("DNS", "DNS"),
-    "mail": Text("メール", "mail"),
-}
-_CAUSE = {
-    "encryption": Text("暗号化", "encryption"),
-    "c2_alive": Text("指令サーバと通信中", "line to the attacker"),
-    "domain_controller": Text("ドメインコントローラー", "domain controller"),
-    "theft": Text("持ち出し", "theft"),
-    "spread": Text("感染拡大の元", "spread"),
-    "traces": Text("侵害の跡", "traces"),
-}
-_KIND = {
-    "logon": Text("サインイン", "sign-in"),
-    "service": Text("サービス", "service"),
-    "mail": Text("メール", "mail"),
-    "browser": Text("ブラウザ", "browser"),
-    "vpn": Text("VPN", "VPN"),
-    "local": Text("ローカル管理者", "local administrator"),
-    "machine": Text("機器", "machine"),
-    "krbtgt": Text("Kerberos", "Kerberos"),
-}
 VERDICT = {
     "failed": Text("通っています", "passes"),
     "verified": Text("止まっています", "stopped"),
@@ -193,6 +160,11 @@ class _Page:
                         )
                     ),
                     *(
+                        [Cell(self.both(f"代理: {'、'.join(deputies)}", f"Deputies: {', '.join(deputies)}"))]
+                        if (deputies := told.plan.deputies)
+                        else []
+                    ),
+                    *(
                         [Cell(self.both(f"基準: {told.plan.criteria}", f"Criteria: {told.plan.criteria}"))]
                         if told.plan.criteria
                         else []
@@ -284,7 +256,7 @@ class _Page:
                 Cell(str(n)),
                 self.cell(h.host, mono=True),
                 Cell(", ".join(h.addresses), True),
-                Cell(self.say(_CAUSE[h.cause])),
+                Cell(self.say(words.CAUSE[h.cause])),
                 self.cell(self.both("。", "; ").join(map(self.say, h.reasons)), h.records),
                 Cell(self.when(h.last)),
             )
@@ -304,7 +276,7 @@ class _Page:
         use = {t.value: t for t in self.told.simulation.targets} if self.told.simulation else {}
         cautions = self.told.blocks.sorted.cautions
         for one in self.told.blocks.sorted.block:
-            where = [self.say(_CONTROL[c]) for c in CONTROLS if c in one.where]
+            where = [self.say(words.CONTROL[c]) for c in CONTROLS if c in one.where]
             seen = use.get(one.value)
             told = [
                 self.say(r) for r in (*self.told.blocks.sorted.forced.get(one.value, ()), *cautions.get(one.value, ()))
@@ -487,7 +459,7 @@ class _Page:
             (
                 self.cell(a.host or "–", mono=True),
                 self.cell(a.account, mono=True),
-                Cell(self.say(_KIND[a.kind])),
+                Cell(self.say(words.KIND[a.kind])),
                 self.cell(self.both("。", "; ").join(self.say(r) for r in a.reasons), a.records),
                 Cell(
                     "–"

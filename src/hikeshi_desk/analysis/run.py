@@ -33,6 +33,7 @@ from hikeshi_desk.analysis.knowledge import knowledge_version, made_with
 from hikeshi_desk.analysis.models import Analysis, State
 from hikeshi_desk.analysis.words import identify_words, worth_a_look
 from hikeshi_desk.audit.log import record
+from hikeshi_desk.cases import signals
 from hikeshi_desk.cases.models import Case
 from hikeshi_desk.intake.steps import reached
 
@@ -183,6 +184,7 @@ def _keep(order: Order, place: Path, laid: LaidOut, run: Triage | None, words: d
             service.put(row)
         row.save()
         transaction.on_commit(lambda: folder.drop(before))
+        signals.after_commit(signals.case_analysed, order.case)
     if moved:
         groups.regroup()
 

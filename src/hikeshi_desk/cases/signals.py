@@ -20,6 +20,7 @@ case_heard = Signal()  # the asker wrote again, perhaps with files
 case_filed = Signal()  # large files that came behind their words are in the content store
 case_urgent = Signal()  # opened as urgent, or judged so
 case_answered = Signal()  # a reply of the desk
+case_analysed = Signal()  # its analysis has a new result
 
 
 def after_commit(signal: Signal, case_id: UUID) -> None:

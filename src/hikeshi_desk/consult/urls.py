@@ -20,6 +20,7 @@ urlpatterns = [
     path("thread/close/", views.close, name="close"),
     path("thread/file/<uuid:file_id>/", views.file, name="file"),
     path("thread/name/", views.name, name="name"),
+    path("thread/report/", views.report, name="report"),
     path("thread/reply/", views.answer, name="reply"),
     path("words/", views.words, name="words"),
 ]

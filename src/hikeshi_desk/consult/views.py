@@ -35,6 +35,7 @@ from hikeshi_desk.consult.streams import STATUS, files_of, onward, problem_of, s
 from hikeshi_desk.consult.writing import RECEIPT_COOKIE
 from hikeshi_desk.intake.receipt import hmac_of, normalise
 from hikeshi_desk.intake.submit import NotAccepted, Payload
+from hikeshi_desk.respond import asked
 
 log = logging.getLogger(__name__)
 THREAD_S = 2 * 3600
@@ -173,6 +174,7 @@ def _thread_page(request: HttpRequest, receipt_of: str, reply: Reply, naming: Na
         "fresh": next((entry for entry in entries if entry.is_new), None),
         "is_over": bool(case and thread.is_over(case)),
         "promise": promise.of(case) if case else known and known.promise,
+        "asked": asked.of(case) if case else None,
         "points": thread.points(case) if case else [], "declined": thread.declined(case) if case else None,
         "state": text(f"consult.state.{case.state}") if case else text("consult.state.new"),
         "what": reply["what"].value() or "", "contact": naming["contact"].value() or "",
@@ -243,6 +245,19 @@ def close(request: HttpRequest, receipt_of: str) -> HttpResponse:
         messages.success(request, text("consult.thread.is_closed"))
     _has_read(request, receipt_of)
     return redirect("consult:thread")
+
+
+@public(methods=("POST",))
+@_with_thread
+def report(request: HttpRequest, receipt_of: str) -> HttpResponse:
+    """Measures that the desk asked for are done, says the asker."""
+    new = asked.report(receipt_of, request.POST.getlist("ids"), request.POST.get("note", ""))
+    if new:
+        messages.success(request, text("respond.asked.received"))
+    else:
+        messages.warning(request, text("respond.asked.nothing"))
+    _has_read(request, receipt_of)
+    return onward(request, "consult:thread")
 
 
 @public(methods=("GET",))
