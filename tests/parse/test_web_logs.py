@@ -167,6 +167,17 @@ def test_a_header_may_change_in_the_middle_of_the_file(read):
     assert rows[3]["url.full"] == "evil.example:443"
 
 
+def test_without_a_scheme_the_port_tells_it(read):
+    log = ("#Fields: date time c-ip cs-method cs-host cs-uri-port cs-uri-path r-ip sc-filter-result\n"
+           "2026-10-09 00:00:01 10.0.0.1 GET a.example 443 /x 203.0.113.1 OBSERVED\n"
+           "2026-10-09 00:00:02 10.0.0.1 GET a.example 80 /x 203.0.113.1 OBSERVED\n"
+           "2026-10-09 00:00:03 10.0.0.1 GET a.example 8443 /x 203.0.113.1 OBSERVED\n"
+           "2026-10-09 00:00:04 10.0.0.1 GET a.example - /x 203.0.113.1 OBSERVED\n"
+           "2026-10-09 00:00:05 10.0.0.1 CONNECT a.example 443 - 203.0.113.1 OBSERVED\n")
+    assert [row["url.full"] for row in read(log).rows] == [
+        "https://a.example/x", "http://a.example/x", "http://a.example:8443/x", "http://a.example/x", "a.example:443"]
+
+
 def test_a_w3c_line_with_missing_values_is_rejected(read):
     got = read(IIS + "2024-09-10 11:26:42 192.0.2.1 GET\n")
     assert got.rows[2]["event.dataset"] == "unparsed"

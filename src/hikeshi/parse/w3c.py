@@ -283,7 +283,7 @@ def _url(lists: Lists, raw: dict[str, tuple[str, ...]], proxy: bool) -> None:
         lists.put_column("destination.domain", column, [None if h is None or ip(h) else h for h in hosts_of])
 
 
-_DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21", "-": ""}
+_DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
 
 
 def _whole_url(path: str, scheme: str, host: str, number: str, method: str) -> str:
@@ -294,6 +294,8 @@ def _whole_url(path: str, scheme: str, host: str, number: str, method: str) -> s
         return f"{host}:{number}" if number not in ("-", "") else host
     if "://" in path:
         return path
+    if scheme == "-":
+        scheme = "https" if number == "443" else "http"
     at = "" if number in ("-", "", _DEFAULT_PORTS.get(scheme)) else f":{number}"
     tail = "" if path == "-" else path
-    return f"{scheme if scheme != '-' else 'http'}://{host}{at}{tail}"
+    return f"{scheme}://{host}{at}{tail}"
