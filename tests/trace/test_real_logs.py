@@ -39,7 +39,7 @@ def test_every_recorded_file_gives_a_story_in_which_all_is_cited():
         story, _ = story_of(path)
         answer = Case(Identification(verdict="unknown", confidence="low"), story).to_dict()
         for key, entries in answer.items():
-            if isinstance(entries, list):
+            if isinstance(entries, list) and key != "unknowns":  # those speak of logs that are not there
                 assert all(e["records"] for e in entries), (path.name, key)
         told += bool(story.spread)
     assert told >= 8

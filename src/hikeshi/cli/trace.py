@@ -26,9 +26,25 @@ _STEPS = 60
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line. JSON Lines")
 @click.option("--zone", help="Zone of times that name none, e.g. Asia/Tokyo or +09:00. 時刻帯")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
+@click.option(
+    "--known",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="CSV of the company's own work: kind,value,why,from,to (kind: host, account, address). 会社の作業の一覧",
+)
+@click.option(
+    "--places",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="CSV of networks: network,place,latitude,longitude; shows logons from new places. ネットワークの場所の一覧",
+)
 @click.pass_context
 def command(
-    ctx: click.Context, evidence: tuple[Path, ...], as_json: bool, zone: str | None, workers: int | None
+    ctx: click.Context,
+    evidence: tuple[Path, ...],
+    as_json: bool,
+    zone: str | None,
+    workers: int | None,
+    known: Path | None,
+    places: Path | None,
 ) -> None:
     """How they got in, how far they went, what they took. 侵入経路と横展開
 
@@ -39,7 +55,7 @@ def command(
 
     began = time.monotonic()
     with progress() as advance:
-        traced = trace_evidence(evidence, workers=workers, zone=zone, on_progress=advance)
+        traced = trace_evidence(evidence, workers=workers, zone=zone, known=known, places=places, on_progress=advance)
     story = traced.story
     if as_json:
         write_json_lines(json_rows(story))
@@ -163,9 +179,34 @@ def json_rows(story: Story) -> Iterator[dict[str, Any]]:
     for o in story.clock_offsets:
         yield _row("clock_offset", o, destination=o.host, seconds=o.seconds, reason=o.reason.to_dict())
     for t in story.timeline:
-        yield _row("step", t, time=t.time, ja=t.ja, en=t.en)
+        yield _row("step", t, time=t.time, destination=t.host, technique=t.technique, tactic=t.tactic, ja=t.ja, en=t.en)
     for r in story.unexplained:
         yield _row("unexplained", r, destination=r.subject, reason=r.reason.to_dict())
+    for n in story.unknowns:
+        yield _row("unknown", n, destination=n.host, log=n.log, reason=n.reason.to_dict())
+    for rank in story.ranking:
+        yield _row(
+            "rank",
+            rank,
+            destination=rank.name if rank.kind == "host" else None,
+            account=rank.name if rank.kind == "account" else None,
+            place=rank.place,
+            score=rank.score,
+            logons=rank.logons,
+            partners=rank.partners,
+            new_partners=rank.new_partners,
+            held=rank.held,
+        )
+    for u in story.unusual:
+        yield _row(
+            "unusual_hour",
+            u,
+            time=u.time,
+            score=u.score,
+            new_ties=u.new_ties,
+            failures=u.failures,
+            accounts=list(u.accounts),
+        )
     for r in story.explained:
         yield _row("explained", r, destination=r.subject, reason=r.reason.to_dict())
 
@@ -214,6 +255,7 @@ def _print(traced: Traced) -> None:
     else:
         _answer(story)
         _steps(story)
+    _ranks(story)
     _unknown(traced)
     click.echo("\n次 Next: hikeshi triage EVIDENCE --out RESULT   (報告書 writes the report)")
 
@@ -267,11 +309,26 @@ def _steps(story: Story) -> None:
         click.echo(f"  … 他 {len(story.timeline) - _STEPS:,} 件 more (--json)")
 
 
+def _ranks(story: Story) -> None:
+    """The machines and accounts that matter most among all logons; * is held by the attacker."""
+    for kind, label in (("host", "機器の重み Ranked hosts"), ("account", "アカウントの重み Ranked accounts")):
+        named = [
+            f"{r.name}{'*' if r.held else ''} {r.score:.1%}" for r in story.ranking if r.kind == kind and r.partners
+        ]
+        if len(named) > 1:
+            _line(label, ", ".join(named[:6]))
+    if story.unusual:
+        _line(
+            "変わった時間 Unusual hours (UTC)",
+            ", ".join(f"{_short(u.time)[5:16]} (+{u.new_ties}, {u.failures:,} failed)" for u in story.unusual[:5]),
+        )
+
+
 def _unknown(traced: Traced) -> None:
     """What the evidence can't tell, and which log would."""
     story, formats = traced.story, set(traced.formats)
     open_: list[tuple[str, str]] = []
-    if not story.entry_candidates:
+    if not story.unknowns and not story.entry_candidates:
         open_.append(
             (
                 "侵入経路は不明です。VPN、ファイアウォール、公開サーバー、メールのログが必要です。",
@@ -285,22 +342,9 @@ def _unknown(traced: Traced) -> None:
                 "Movement between machines can't be seen: Windows event logs would tell.",
             )
         )
-    if not formats & {"squid", "fortigate", "w3c", "access", "paloalto"}:
-        open_.append(
-            (
-                "外部への送信は見えません。プロキシかファイアウォールのログが必要です。",
-                "Data sent out can't be seen: proxy or firewall logs would tell.",
-            )
-        )
-    open_ += [
-        (
-            f"{g.host}の{g.log}ログは{'消去されて' if g.kind == 'cleared' else '途切れて'}います。"
-            "転送先やバックアップを探してください。",
-            f"The {g.log} log of {g.host} {'was cleared' if g.kind == 'cleared' else 'falls silent'}: "
-            "look for forwarded logs and backups.",
-        )
-        for g in story.log_gaps[:5]
-    ]
+    for u in story.unknowns[:8]:
+        where = f"{u.host} " if u.host else ""
+        open_.append((f"{where}[{u.log}] {u.reason.ja}。", f"{where}[{u.log}] {u.reason.en}."))
     open_ += [(f"{r.subject}: {r.reason.ja}。", f"{r.subject}: {r.reason.en}.") for r in story.unexplained[:5]]
     if open_:
         click.echo("\nわからないこと Unknown")

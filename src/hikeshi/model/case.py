@@ -12,6 +12,22 @@ from hikeshi.model.evidence import RecordRef
 from hikeshi.model.finding import Confidence
 from hikeshi.model.text import Text
 
+# ATT&CK's tactics in its order; the report has their names.
+TACTICS = (
+    "initial-access",
+    "execution",
+    "persistence",
+    "privilege-escalation",
+    "defense-evasion",
+    "credential-access",
+    "discovery",
+    "lateral-movement",
+    "collection",
+    "command-and-control",
+    "exfiltration",
+    "impact",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -81,8 +97,9 @@ class Identification(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryCandidate(Entry):
-    """A way in. `kind`: vpn_credential, exposed_rdp, brute_force, web_shell, mail_attachment,
-    remote_tool. `source` is the outside address or host, `host` the first machine reached."""
+    """A way in. `kind`: vpn_credential, exposed_rdp, brute_force, remote_maintenance, web_shell, mail_attachment,
+    remote_tool, supplier, vulnerability (a border device that was taken over), unknown (an inside address of no
+    known machine). `source` is the outside address or host, `host` the first machine reached."""
 
     rank: int
     time: str | None
@@ -130,7 +147,7 @@ class C2(Entry):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread(Entry):
     """One step from host to host. `method`: rdp, smb, psexec_service, service, wmi, winrm,
-    scheduled_task, remote_tool, vpn, ssh, web_shell, unknown."""
+    scheduled_task, remote_tool, gpo, vpn, ssh, web_shell, unknown."""
 
     time: str
     source: str | None
@@ -203,9 +220,15 @@ class ClockOffset(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEntry(Entry):
+    """One step as a sentence. `host` is the machine it happened on; `tactic` (ATT&CK's short name) and `technique`
+    are None where the step has none."""
+
     time: str
     ja: str
     en: str
+    host: str | None = None
+    tactic: str | None = None
+    technique: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +254,44 @@ class Remark(Entry):
 
     subject: str
     reason: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown(Entry):
+    """What the evidence can't tell, and the `log` that would: `host` is the machine it lies on, or None."""
+
+    log: str
+    host: str | None
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rank(Entry):
+    """A machine's or account's weight among all logons. `kind`: host, account; `score` is its share (0 to 1);
+    `partners` are accounts of a host or machines of an account, `new_partners` those met only later than a day
+    after the log begins; `held` says that the attacker holds it."""
+
+    kind: str
+    name: str
+    place: int
+    score: float
+    logons: int
+    partners: int
+    new_partners: int
+    held: bool
+    says: Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusualHour(Entry):
+    """An hour unlike the others: `new_ties` are accounts on machines they had never been on; `score` counts
+    deviations from the usual hour."""
+
+    time: str
+    score: float
+    new_ties: int
+    failures: int
+    accounts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +323,9 @@ class Story:
     isolate: tuple[Isolate, ...] = ()
     unexplained: tuple[Remark, ...] = ()
     explained: tuple[Remark, ...] = ()
+    unknowns: tuple[Unknown, ...] = ()
+    ranking: tuple[Rank, ...] = ()
+    unusual: tuple[UnusualHour, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

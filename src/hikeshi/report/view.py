@@ -21,6 +21,8 @@ from hikeshi.model.tlp import Tlp
 from hikeshi.report.activity import Activity, draw_activity
 from hikeshi.report.blocks import draw_blocks
 from hikeshi.report.footnotes import Footnotes
+from hikeshi.report.lanes import draw_lanes
+from hikeshi.report.ranking import draw_ranking
 from hikeshi.report.spread import draw_spread
 from hikeshi.report.words import Language, Words
 
@@ -323,9 +325,10 @@ class _Builder:
 
     def sections(self) -> tuple[Section, ...]:
         sections = [
-            self._section("unknown", self._texts(self.report.unknowns), self._remarks(self.story.unexplained)),
+            self._section("unknown", self._texts(self.report.unknowns), self._unknown_table(),
+                          self._remarks(self.story.unexplained)),
             self._section("spread", self._spread_picture(), self._spread_table()),
-            self._section("timeline", self._timeline()),
+            self._section("timeline", self._lane_picture(), self._timeline()),
             self._section("entry", self._entry_table()),
             self._section("hosts", self._host_table()),
             self._section("accounts", self._account_table()),
@@ -334,7 +337,8 @@ class _Builder:
             self._section("persistence", self._persistence_table()),
             self._section("family", self._family_table()),
             self._section("findings", self._finding_table()),
-            self._section("activity", self._activity_picture()),
+            self._section("activity", self._activity_picture(), self._ranking_picture(), self._ranking_table(),
+                          self._unusual_table()),
             self._section("gaps", self._gap_table()),
             self._section("explained", self._remarks(self.story.explained)),
             self._section("not_read", self._not_read_table()),
@@ -437,6 +441,30 @@ class _Builder:
             [(self.cell(self.time(s.time), s), self.cell(s.source or self.w("unknown"), mono=True),
               self.cell(s.destination, mono=True), Cell(f"{self.w.of('method', s.method)} ({s.technique})"),
               self.cell(s.account or "–", mono=True), self.confidence(s)) for s in self.story.spread])
+
+    def _lane_picture(self) -> Block | None:
+        svg = draw_lanes(self.story, self.w, self.report.zone)
+        return Block("figure", self.w("caption_lanes"), svg=svg) if svg else None
+
+    def _unknown_table(self) -> Block | None:
+        return self._table(("log", "host", "why"), [
+            (self.cell(plain(u.log), u), self.cell(u.host or "–", mono=True), Cell(plain(self.w.text(u.reason))))
+            for u in self.story.unknowns])
+
+    def _ranking_picture(self) -> Block | None:
+        svg = draw_ranking(self.story, self.w)
+        return Block("figure", self.w("caption_ranking"), svg=svg) if svg else None
+
+    def _ranking_table(self) -> Block | None:
+        return self._table(("rank", "subject", "score", "logons", "partners", "new_partners", "state"), [
+            (Cell(str(r.place)), self.cell(r.name, mono=True), Cell(f"{r.score:.2%}"), Cell(f"{r.logons:,}"),
+             Cell(f"{r.partners:,}"), Cell(f"{r.new_partners:,}"), Cell(self.w("compromised") if r.held else "–"))
+            for r in self.story.ranking if r.place <= 10])
+
+    def _unusual_table(self) -> Block | None:
+        return self._table(("time", "new_partners", "failures", "account"), [
+            (self.cell(self.time(u.time), u), Cell(f"{u.new_ties:,}"), Cell(f"{u.failures:,}"),
+             self.cell(", ".join(u.accounts) or "–", mono=True)) for u in self.story.unusual])
 
     def _timeline(self) -> Block | None:
         return self._table(("time", "what"), [

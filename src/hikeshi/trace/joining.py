@@ -34,8 +34,8 @@ def names_of_addresses(
         for address, who in _between(arrivals.get(goal, _NONE), time):
             if address not in named and (not account or account_name(who) == account):
                 votes[address][source] += 1
+    goals = _goals(rows, host_name, aims, named, votes)
     sources = {address: best for address, seen in votes.items() if (best := _agreed(seen))}
-    goals = _goals(rows, host_name, aims, named)
     return sources | {a: n for a, n in goals.items() if a not in sources}
 
 
@@ -89,18 +89,23 @@ def _goals(
     host_name: Callable[[str], str],
     aims: list[tuple[int, str, str, str]],
     named: set[str],
+    sources: dict[str, Counter[str]],
 ) -> dict[str, str]:
-    """Addresses that were aimed at, where one machine saw the source's SSH logon in the same seconds."""
+    """Addresses that were aimed at, where one machine saw an SSH logon in the same seconds; the logon's own
+    address then counts for the source in `sources`."""
     aimed = [(time, source, goal) for time, source, goal, _ in aims if is_address(goal) and goal not in named]
     if not aimed:
         return {}
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     logons = rows.of("ssh_logon")
     times = rows.time[logons]
-    for time, _, goal in aimed:
+    for time, source, goal in aimed:
         low, high = np.searchsorted(times, time - _BEFORE), np.searchsorted(times, time + _AFTER, "right")
         for row in logons[low:high].tolist():
             host = host_name(rows.text("host", row))
             if host and not is_address(host):
                 votes[goal][host] += 1
+                address = rows.text("source", row)
+                if address not in named and is_address(address) and not public(address):
+                    sources[address][source] += 1
     return {address: best for address, seen in votes.items() if (best := _agreed(seen))}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hikeshi.model.evidence import RecordRef
 from hikeshi.trace.identity import Identity, account_name, host_name
 from hikeshi.trace.rows import DAY, MINUTE, Rows
 from hikeshi.trace.slices import groups
@@ -68,6 +69,7 @@ class Sessions:
         self.source, self.destination = source[head][by_time], destination[head][by_time]
         self.account, self.kind = account[head][by_time], kind[head][by_time]
         self.address = address[head][by_time]
+        self.count = np.diff(self._bounds)[by_time]
         self._out = _positions(self.source)
         self._into = _positions(self.destination)
         self._habit: dict[tuple[int, int, int, int], bool] = {}
@@ -148,6 +150,11 @@ class Sessions:
             tuple(int(r) for r in members[:20]),
             high - low,
         )
+
+    def first_refs(self, numbers: npt.NDArray[np.int64]) -> tuple[RecordRef, ...]:
+        """The first record of each of these sessions."""
+        places = self._place[numbers]
+        return self.rows.refs(self._order_rows[self._bounds[places]].tolist())
 
     def out_of(self, host: str) -> npt.NDArray[np.int64]:
         """Numbers of the sessions that left a host, in time order."""

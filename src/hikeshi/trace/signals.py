@@ -8,23 +8,8 @@ from importlib.resources import files
 from typing import Any
 
 from hikeshi.errors import KnowledgeError
+from hikeshi.model.case import TACTICS
 from hikeshi.model.text import Text
-
-# ATT&CK's order: the timeline's columns, and the order in which a story is told.
-TACTICS: dict[str, Text] = {
-    "initial-access": Text("初期侵入", "Initial access"),
-    "execution": Text("実行", "Execution"),
-    "persistence": Text("永続化", "Persistence"),
-    "privilege-escalation": Text("権限昇格", "Privilege escalation"),
-    "defense-evasion": Text("防御回避", "Defense evasion"),
-    "credential-access": Text("認証情報の窃取", "Credential access"),
-    "discovery": Text("探索", "Discovery"),
-    "lateral-movement": Text("横展開", "Lateral movement"),
-    "collection": Text("収集", "Collection"),
-    "command-and-control": Text("遠隔操作", "Command and control"),
-    "exfiltration": Text("持ち出し", "Exfiltration"),
-    "impact": Text("影響", "Impact"),
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC
 
 from hikeshi.events.time import NO_TIME, parse_iso
@@ -27,6 +28,7 @@ from hikeshi.trace import (
 from hikeshi.trace.blame import Blame
 from hikeshi.trace.digest import Digest
 from hikeshi.trace.flows import Flows
+from hikeshi.trace.graph import measure
 from hikeshi.trace.identity import Identity, account_name, host_name
 from hikeshi.trace.infection import Hold, Infection
 from hikeshi.trace.known import Known
@@ -37,6 +39,7 @@ from hikeshi.trace.rows import MINUTE, SECOND, Rows, moment, when
 from hikeshi.trace.sessions import Sessions
 from hikeshi.trace.signals import METHODS, SIGNALS
 from hikeshi.trace.travel import travel
+from hikeshi.trace.unknown import unknowns
 from hikeshi.trace.way import Way
 
 _SEED_SCORE, _MAIL_SCORE = 5, 4
@@ -99,7 +102,15 @@ def build_story(
     parts.c2 = c2.find(infection, flows, who, sightings, frozenset(e.destination for e in parts.exfiltration), sources)
     parts.spread = _spread(infection)
     parts.persistence = persistence.find(infection, ways)
-    return _story(infection, who, ways, parts, ciphered, clocks, detections, encrypted)
+    told = _story(infection, who, ways, parts, ciphered, clocks, detections, encrypted)
+    held = frozenset((*(h.name for h in told.compromised_hosts), *infection.accounts))
+    graph = measure(rows, sessions, held)
+    return replace(
+        told,
+        unknowns=tuple(unknowns(infection, told.entry_candidates, parts, whole.spans)),
+        ranking=graph.ranking,
+        unusual=graph.unusual,
+    )
 
 
 def _begin(infection: Infection, ways: list[Way]) -> None:

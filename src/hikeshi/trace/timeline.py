@@ -6,6 +6,7 @@ from hikeshi.model.case import TimelineEntry
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.finding import Confidence
 from hikeshi.model.text import Text
+from hikeshi.trace.entry import TECHNIQUES
 from hikeshi.trace.infection import Infection
 from hikeshi.trace.parts import Parts
 from hikeshi.trace.rows import HOUR, MINUTE, moment, when
@@ -53,6 +54,14 @@ _PERSISTENCE = {
     "web_shell": Text("Webシェル", "web shell"),
     "remote_tool": Text("遠隔操作ソフト", "remote access tool"),
 }
+_PERSISTENCE_TECHNIQUES = {
+    "service": "T1543.003",
+    "scheduled_task": "T1053.005",
+    "run_key": "T1547.001",
+    "account": "T1136",
+    "web_shell": "T1505.003",
+    "remote_tool": "T1219",
+}
 _TOLD_ELSEWHERE = frozenset(
     ("log_clear", "odd_service", "psexec", "odd_task", "odd_run_key", "account_added", "archive", "encrypted")
 )
@@ -62,9 +71,29 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
     """Entry, spread, work on the machines, persistence, staging, uploads, C2, clearing: by time."""
     out: list[TimelineEntry] = []
 
-    def say(time: str | None, ja: str, en: str, records: tuple[RecordRef, ...], sure: Confidence) -> None:
+    def say(
+        time: str | None,
+        ja: str,
+        en: str,
+        records: tuple[RecordRef, ...],
+        sure: Confidence,
+        host: str | None = None,
+        tactic: str | None = None,
+        technique: str | None = None,
+    ) -> None:
         if time is not None and records:
-            out.append(TimelineEntry(time=time, ja=ja, en=en, confidence=sure, records=records))
+            out.append(
+                TimelineEntry(
+                    time=time,
+                    ja=ja,
+                    en=en,
+                    confidence=sure,
+                    records=records,
+                    host=host,
+                    tactic=tactic,
+                    technique=technique,
+                )
+            )
 
     rows = infection.rows
     for way in ways:
@@ -88,6 +117,9 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
             text.en.format(**plain),
             records,
             "high" if way.score >= 6 else "medium",
+            way.host,
+            "initial-access",
+            TECHNIQUES[way.kind],
         )
     for step in parts.spread:
         name = METHODS[step.method][1]
@@ -98,6 +130,9 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
             f"{account} moved from {step.source} to {step.destination} by {name.en}.",
             step.records,
             step.confidence,
+            step.destination,
+            "lateral-movement",
+            step.technique,
         )
     _work(infection, say)
     for left in parts.persistence:
@@ -108,6 +143,9 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
             f"The {kind.en} {left.name} was left on {left.host}.",
             left.records,
             left.confidence,
+            left.host,
+            "persistence",
+            _PERSISTENCE_TECHNIQUES[left.kind],
         )
     for pile in parts.staging:
         say(
@@ -116,6 +154,9 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
             f"Files were packed into {pile.path} on {pile.host}.",
             pile.records,
             pile.confidence,
+            pile.host,
+            "collection",
+            "T1560.001",
         )
     for sent in parts.exfiltration:
         size = f"{sent.bytes:,}" if sent.bytes else "不明な量の"
@@ -126,6 +167,9 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
             f"{sent.source} sent {amount} bytes to {sent.destination}.",
             sent.records,
             sent.confidence,
+            sent.source,
+            "exfiltration",
+            "T1048",
         )
     for address in parts.c2:
         clients = "、".join(address.clients) or "不明なPC"
@@ -135,6 +179,9 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
             f"{', '.join(address.clients) or 'An unknown machine'} began to talk to {address.value}.",
             address.records,
             address.confidence,
+            address.clients[0] if address.clients else None,
+            "command-and-control",
+            "T1071",
         )
     for gap in parts.log_gaps:
         if gap.kind == "cleared":
@@ -144,6 +191,9 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
                 f"The {gap.log} log of {gap.host} was cleared.",
                 gap.records,
                 gap.confidence,
+                gap.host,
+                "defense-evasion",
+                "T1070.001",
             )
         else:
             say(
@@ -174,4 +224,7 @@ def _work(infection: Infection, say: object) -> None:
                 f"{host}: {text.en}.",
                 infection.rows.refs(cited),
                 "high" if SIGNALS[name].weight >= 3 else "medium",
+                host,
+                SIGNALS[name].tactic,
+                SIGNALS[name].technique,
             )

@@ -17,7 +17,7 @@ from hikeshi.evidence.source import Source
 from hikeshi.model.case import Identification, NotRead, Story
 from hikeshi.parse.registry import detect_format, parse_source
 from hikeshi.parse.windows import add_ecs_columns
-from hikeshi.trace import Digest, Gathered, build_story, digest
+from hikeshi.trace import Digest, Gathered, build_story, digest, read_known, read_places
 from hikeshi.triage.identity import could_matter, encrypted_files, examine_all, identification
 from hikeshi.triage.reading import (
     LIMITS,
@@ -97,13 +97,17 @@ def trace_evidence(
     *,
     workers: int | None = None,
     zone: str | None = None,
+    known: Path | None = None,
+    places: Path | None = None,
     on_progress: Advance = lambda what, done, total: None,
 ) -> Traced:
     """The intrusion in files, folders and archives.
 
+    `known` and `places` are the user's lists: work the company names as its own, and where networks are.
     `zone` reads times that name none (default: the evidence's notes, else this machine's zone).
     What can't be read is in `not_read`, with the reason.
     """
+    own, where = read_known(known) if known else None, read_places(places) if places else None
     with tempfile.TemporaryDirectory(prefix="hikeshi-") as work:
         evidence, digests = Path(work) / "evidence", Path(work) / "digests"
         evidence.mkdir()
@@ -128,7 +132,8 @@ def trace_evidence(
         )
         on_progress("story", 0, 1)
         traced.story = build_story(
-            (Digest.load(f) for f in files), encrypted=encrypted_files(examined, named), notes=remarks
+            (Digest.load(f) for f in files), encrypted=encrypted_files(examined, named), notes=remarks,
+            known=own, places=where,
         )
         traced.not_read.sort(key=lambda n: n.path)
         on_progress("story", 1, 1)
