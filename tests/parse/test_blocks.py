@@ -55,14 +55,44 @@ def access(rng: random.Random) -> str:
     return f'203.0.113.{rng.randrange(9)} - frank [10/Sep/2024:20:26:40 +0900] "GET /{rng.randrange(5)} HTTP/1.1" 200 2326 "-" "x"'
 
 
-MADE = {"fortigate": fortigate, "paloalto": palo_alto, "access": access}
+def cisco(rng: random.Random) -> str:
+    """A message of ASA or FTD: plain ones, with users, odd values in every place, names and values, and damage."""
+    def end() -> str:
+        address = rng.choice(["10.0.0.5", "192.0.2.77", "203.0.113.201", "0.0.0.0", "999.1.1.1", "2001:db8::5", "host5"])
+        return address + rng.choice(["/443", "/53", "/51000", "/0", "/70000", "/007", "", "/1023", "/1024"])
+
+    n, clock = rng.randrange(10 ** rng.randrange(1, 12)), f"{rng.randrange(200)}:{rng.randrange(60):02d}:09"
+    who = rng.choice(["", "", "(LOCAL\\u1)", f"({end()})", "(12345)", "(CORP\\m.sato)"])
+    face = rng.choice(["outside", "in-side.2", "dmz", "server", "denied", "to", "user"])
+    gap = rng.choice([""] * 6 + [" x" * rng.randrange(45)])
+    code, message = rng.choice([
+        ("302013", f"Built {rng.choice(['inbound', 'outbound'])} TCP connection {n} for {face}:{end()} ({end()}){who}{gap} to inside:{end()} ({end()})"),
+        ("302014", f"Teardown TCP connection {n} for {face}:{end()}{who} to inside:{end()} duration {clock} bytes {n} TCP FINs"),
+        ("302014", f"Teardown UDP connection {n} for {face}:{end()} to inside:{end()} duration {clock} bytes {n}"),
+        ("302021", f"Teardown ICMP connection for faddr {end()} gaddr {end()} laddr {end()} type {n} code 0"),
+        ("106023", f'Deny tcp src {face}:{end()} dst inside:{end()} by access-group "A_{n}" [0x{n:x}, 0x0]'),
+        ("106015", f"Deny TCP (no connection) from {end()} to {end()} flags RST on interface {face}."),
+        ("722051", f"Group <G> User <u{n % 3}> IP <{end()}> IPv4 Address <{end()}> IPv6 address <::> assigned to session"),
+        ("113004", f"AAA user authentication Successful : server =  {end()} : user = u{n % 3}"),
+        ("304001", f"u1@{end()} Accessed URL {end()}:http://site.example/{n}"), ("111008", f"User 'u{n}' executed the 'show {n}' command."),
+        ("430003", f"EventPriority: Low, SrcIP: {end()}, DstIP: {end()}, SrcPort: {n}, User: No Authentication"),
+        ("999999", "日本語 " + end()), ("302013", ""), ("30201", f"Built {end()}"),
+    ])
+    line = f"%{rng.choice(['ASA', 'ASA', 'FTD'])}-{rng.randrange(8)}-{code}: {message}"
+    if rng.random() < 0.1:  # damage
+        at = rng.randrange(len(line))
+        line = rng.choice([line[:at], line[:at] + "\0" * 5 + line[at:], line[:at] + line[at + 3:], line * 2, line.replace(" ", "\t")])
+    return line.replace("\n", " ")
+
+
+MADE = {"fortigate": fortigate, "paloalto": palo_alto, "access": access, "cisco-asa": cisco}
 
 
 @pytest.mark.parametrize("name", MADE)
-@pytest.mark.parametrize("head", ["", "<190>", "<14>Sep 10 20:26:4{n} fw{n} ", "<14>1 2024-09-10T20:26:4{n}+09:00 fw{n} app 9 - - "])
+@pytest.mark.parametrize("head", ["", "<190>", "<14>Sep 10 2024 20:26:4{n} fw{n} ", "<14>1 2024-09-10T20:26:4{n}+09:00 fw{n} app 9 - - "])
 def test_as_one_by_one(read, name, head):
     rng = random.Random(len(head))
-    lines = [head.format(n=i % 7) + MADE[name](rng) for i in range(400)]
+    lines = [head.format(n=i % 7) + MADE[name](rng) for i in range(3000 if name == "cisco-asa" else 400)]
     got = read("\n".join(lines) + "\n", zone=JST, format=name).rows
     assert len(got) == len(lines)
     for line, row in zip(lines, got, strict=True):

@@ -17,7 +17,8 @@ from hikeshi.parse.keyvalue import with_header
 from hikeshi.parse.names import map_record
 from hikeshi.parse.syslog import Header
 
-_TAG = re.compile(r"%(ASA|FTD|PIX|FWSM)-(?:[\w-]{1,30}-)?(\d)-(\d{6}):? *")
+TAG = re.compile(r"%(ASA|FTD|PIX|FWSM)-(?:[\w-]{1,30}-)?(\d)-(\d{6}):? *")
+PAIRS = "4300"  # messages of names and values
 _BARE = re.compile(r"\s*(?:TunnelGroup <[^>]*> )?Group(?:Policy)? <[^>]*> User <")
 _IP = r"(\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7})"
 _END = rf"(?:[\w./-]{{1,64}}:)?{_IP}(?:/(\d+))?(?:\s?\(([^)\s]*)\))?"
@@ -48,18 +49,18 @@ _GOOD = re.compile(
 
 
 def claims(body: str, header: Header | None) -> bool:
-    return _TAG.search(body[:200]) is not None or _BARE.match(body) is not None
+    return TAG.search(body[:200]) is not None or _BARE.match(body) is not None
 
 
 def parse_line(body: str, header: Header | None, context: Context) -> Event | None:
-    tag = _TAG.search(body[:200])
+    tag = TAG.search(body[:200])
     if tag is None and _BARE.match(body) is None:
         return None
     message = body[tag.end() :].strip() if tag else body.strip()
-    if tag and tag[3].startswith("4300") and len(_PART.findall(message)) > 3:
+    if tag and tag[3].startswith(PAIRS) and len(_PART.findall(message)) > 3:
         event = map_record(_pairs(message), context, dataset="cisco.ftd")
     else:
-        event = Event(NO_TIME, _cells(message))
+        event = Event(NO_TIME, message_cells(message))
     cells = event.cells
     cells["event.dataset"] = f"cisco.{tag[1].lower()}" if tag else "cisco.asa"
     if tag:
@@ -74,7 +75,8 @@ def _pairs(message: str) -> dict[str, str]:
     return {m[1]: message[m.end() : end].strip() for m, end in zip(found, ends, strict=True)}
 
 
-def _cells(message: str) -> dict[str, Any]:
+def message_cells(message: str) -> dict[str, Any]:
+    """What a message says, out of nothing but its text."""
     cells: dict[str, Any] = {"event.category": "network"}
     url = _URL.search(message)
     pair = next((m for p in _PAIRS if (m := p.search(message))), None)

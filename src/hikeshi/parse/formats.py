@@ -16,6 +16,7 @@ from hikeshi.parse import (
     bind,
     cef,
     cisco_asa,
+    cisco_asa_block,
     delimited,
     dhcp,
     esxi,
@@ -174,6 +175,7 @@ FORMATS: tuple[Format, ...] = (
         ("cisco.asa", "cisco.ftd"),
         cisco_asa.claims,
         cisco_asa.parse_line,
+        by_block("cisco-asa", cisco_asa_block.parse_block, _WIDE_ROWS),
     ),
     line_format(
         "netscaler",
