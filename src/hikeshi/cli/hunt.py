@@ -38,7 +38,7 @@ _WIDTH = 69  # beside the count
 @click.option("--site", type=click.Path(path_type=Path, dir_okay=False),
               help="This site's levels, exceptions and placeholders (TOML or YAML). 現場ごとの調整")
 @click.option("--coverage", "covered", is_flag=True,
-              help="First the rules by log source. ログの種類ごとのルール数")
+              help="First the rules by log source. 種類別の数")
 @click.option("--explain", nargs=2, metavar="RULE RECORD",
               help="Instead of a hunt: which part of a rule (id or title) holds for one record (its number, or "
                    "FILE:NUMBER). 一致・不一致の理由")

@@ -94,6 +94,8 @@ def _limits(condition: Mapping[Any, Any]) -> Iterator[tuple[str, float]]:
 def _check(found: Correlation) -> None:
     if len(set(found.rules)) != len(found.rules):
         raise ValueError("not a valid correlation: it names a rule twice")
+    if found.kind == "value_count" and not found.fields:
+        raise ValueError("not a valid correlation: value_count counts the values of a field")
     if found.kind in MEASURES and len(found.fields) != 1:
         raise ValueError("not a valid correlation: a measure is taken of one field")
     if found.kind == "value_percentile":

@@ -84,10 +84,12 @@ class HitWriter:
             view = columns.view(self._keys[key])
             if view is None:
                 continue
-            free = (codes < 0) & places.rows_of(spec, rows)
-            theirs = view.dense[rows[free]].astype(np.int64)
-            codes[free] = np.where(theirs >= 0, theirs + len(values), -1)
-            values = [*values, *view.values]
+            free = np.flatnonzero((codes < 0) & places.rows_of(spec, rows))
+            theirs = view.dense[rows[free]]
+            free, theirs = free[theirs >= 0], theirs[theirs >= 0]
+            used, where = np.unique(theirs, return_inverse=True)
+            codes[free] = where + len(values)
+            values += [view.values[c] for c in used.tolist()]
         return _taken(values, codes)
 
 
@@ -95,7 +97,7 @@ def _texts(view: View | None, rows: Rows) -> pa.Array:
     return pa.nulls(len(rows), pa.string()) if view is None else _taken(view.values, view.dense[rows].astype(np.int64))
 
 
-def _taken(values: list[str], codes: npt.NDArray[np.int64]) -> pa.Array:
+def _taken(values: Sequence[str], codes: npt.NDArray[np.int64]) -> pa.Array:
     """Plain text per row; only the values that occur are looked at, and half a surrogate pair is no trouble."""
     used, where = np.unique(codes, return_inverse=True)
     texts = [None if c < 0 else values[c].encode("utf-8", "replace").decode() for c in used.tolist()]
