@@ -16,7 +16,8 @@ class Response(models.Model):
     `plan` holds the victim's own facts under the keys of hikeshi.respond.plan; `result` names the analysis result that
     the proposals came from. `cut_off` are reasons to propose a full cut-off and `held` values that must not be blocked
     unseen, both as the analysis told them ({"ja", "en"}). `counts` is what the case page shows: {control: {state: n}},
-    besides "asked" and "reported". `left_out` says how many proposals were more than a page of work.
+    besides "asked" and "reported". `left_out` says how many proposals were too many;
+    `is_unreadable` that the result could not be read, so that there are none.
     """
 
     case = models.OneToOneField(Case, models.CASCADE, related_name="response")
@@ -28,6 +29,7 @@ class Response(models.Model):
     held = models.JSONField(default=list)
     counts = models.JSONField(default=dict)
     left_out = models.PositiveIntegerField(default=0)
+    is_unreadable = models.BooleanField(default=False)
 
 
 class Measure(models.Model):

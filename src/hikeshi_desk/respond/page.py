@@ -96,7 +96,7 @@ def overview(case: Case, viewer: Viewer, typed: Mapping[str, Any]) -> dict[str, 
         "states": _by_state(row), "steps": _steps(case, row, progress, typed), "warnings": panel.warnings(row),
         "step_states": _choices(kinds.STEP_STATES, typed.get("mark", {}).get("state", ("",))[0], area="step_state"),
         "cut_off": _cut_off(case, row, viewer, typed), "contacts": plans.contacts(row.plan),
-        "plan": row.plan, "asked": row.counts.get("asked", 0), "left_out": row.left_out,
+        "plan": row.plan, "asked": row.counts.get("asked", 0), "left_out": row.left_out, "is_unreadable": row.is_unreadable,
         "begun": labels.moment(row.begun_at)}
 
 
@@ -176,7 +176,7 @@ def measures(case: Case, viewer: Viewer, kind: kinds.Kind, query: Mapping[str, s
         "row": row, "kind": kind.id, "title": text(f"respond.kind.{kind.id}"), "lead": text(f"respond.lead.{kind.id}"),
         "can_act": can_act, "is_withdrawn": is_withdrawn, "is_fixed": kind.fixed is not None, "rows": [
             _row(kind, same, cells) for same in by_subject.values()],
-        "in_all": in_all, "first": (page - 1) * kinds.PAGE + 1, "last": min(page * kinds.PAGE, in_all),
+        "in_all": f"{in_all:,}", "first": f"{(page - 1) * kinds.PAGE + 1:,}", "last": f"{min(page * kinds.PAGE, in_all):,}",
         "previous": f"?show={show}&page={page - 1}" if page > 1 else "",
         "following": f"?show={show}&page={page + 1}" if page * kinds.PAGE < in_all else "",
         "shows": [(one, text(f"respond.show.{one}"), one == show) for one in SHOWS],
@@ -186,7 +186,7 @@ def measures(case: Case, viewer: Viewer, kind: kinds.Kind, query: Mapping[str, s
         "account_kinds": [(one, _say(words.KIND[one])) for one in kinds.ACCOUNT_KINDS] if kind.id == "accounts" else [],
         "typed_add": typed.get("add", {}), "held": _held(row, case) if kind.id == "blocks" and row else [],
         "devices": _devices(case) if kind.id == "blocks" and row and can_act else [],
-        "tabs": tabs(row, kind.id), "has_thread": bool(case.receipt), "query": f"?show={show}&page={page}"}
+        "tabs": tabs(row, kind.id), "has_thread": bool(case.receipt), "show": show, "page": page}
 
 
 def tabs(row: Response | None, current: str) -> list[dict[str, Any]]:

@@ -58,23 +58,27 @@ def propose(case_id: UUID) -> int:
     from hikeshi_desk.respond import plans
 
     known = Response.objects.filter(case=case_id).only("plan").first()
+    told: Containment | None
     try:
         told = contain([folder.of(result) / "out"], plan=plans.read(known.plan if known else {}))
     except (HikeshiError, OSError) as error:
         log.warning("no proposals for case %s: %s", case_id, error)
-        return 0
-    wanted = measures(told)
+        told = None
+    wanted = measures(told) if told else []
     with transaction.atomic():
         case = Case.objects.select_for_update().get(pk=case_id)
         if result_of(case_id) != result:
             return 0  # a newer one is there already, and has its own job
         row = begun(case)
-        new = _fill(case, wanted[:kinds.MOST])
-        row.result, row.cut_off = result, [_both(reason) for reason in told.propose_cut_off]
-        row.held = [{"value": _cut(held.target.value), "type": held.target.type,
-                     "reasons": [_both(reason) for reason in held.reasons]}
-                    for held in told.blocks.sorted.held[:kinds.MOST]]
-        row.left_out = max(0, len(wanted) - kinds.MOST)
+        row.result, row.is_unreadable = result, told is None
+        new = 0
+        if told:
+            new = _fill(case, wanted[:kinds.MOST])
+            row.cut_off = [_both(reason) for reason in told.propose_cut_off]
+            row.held = [{"value": _cut(held.target.value), "type": held.target.type,
+                         "reasons": [_both(reason) for reason in held.reasons]}
+                        for held in told.blocks.sorted.held[:kinds.MOST]]
+            row.left_out = max(0, len(wanted) - kinds.MOST)
         row.counts = counting.counts(case)
         row.save()
         record("system", "case.propose_measures", f"case:{case.pk}", number=case.number, new=new, of=len(wanted))
