@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hikeshi.demo.evtx_writer import EvtxWriter, Template
+from hikeshi.events.texts import Texts
 from hikeshi.evidence.source import Source
 from hikeshi.parse import evtx_fast, evtx_native
 from hikeshi.parse.evtx import Part, _read_by_package, read_records
@@ -207,6 +208,31 @@ def test_zeros_and_rubbish_between_chunks(loaded, tmp_path):
     path.write_bytes(data[:4096] + b"".join(
         part for chunk in chunks for part in (chunk, bytes(65536), rubbish)) + chunks[0][:30_000])
     assert len(same(path, loaded)) >= 300
+
+
+def test_a_lazy_batch_says_the_same_and_only_until_it_goes_on(loaded, tmp_path):
+    path = tmp_path / "a.evtx"
+    path.write_bytes(sample(7))
+    source = Source(name="a", path=path, size=path.stat().st_size, sha256="", kind="evtx", zone_hint=None)
+    evtx_fast.code._loaded = [loaded]
+    batch = EvtxBatch(limit=100, lazy=True)
+    rows, old = [], None
+    for _ in read_records(source, batch):
+        if batch.full:
+            table = batch.build()
+            rows += table.iter_rows()
+            old = table.fields["Text"]
+    last = batch.build()
+    unread = last.fields["Text"]
+    rows += last.iter_rows()
+    assert rows == told(read(path, None))[0]
+    assert isinstance(unread.values, Texts) or len(set(unread.values)) == len(unread.values)
+    assert old is not None and old.values[0] is not None        # decoded in time: still there
+    evtx_fast.code._loaded = [loaded]
+    batch = EvtxBatch(limit=100, lazy=True)
+    kept = [batch.build().columns["winlog.activity_id"] for _ in read_records(source, batch) if batch.full]
+    with pytest.raises(RuntimeError, match="went on"):
+        list(kept[0].values)
 
 
 def test_a_template_is_asked_about_once_for_all_machines():

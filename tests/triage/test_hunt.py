@@ -129,7 +129,7 @@ def test_files_in_one_batch_keep_their_own_figures(files, rules, tmp_path):
 
     compiled = compile_rules(load_rules([rules]))
     context = module.prepare({"rules": orjson.dumps(compiled.to_plain()), "levels": ["high", "low"],
-                              "spool": str(tmp_path)})
+                              "spool": str(tmp_path), "site": ((), [])})
     sources = [Source(p, p.name, "", p.stat().st_size, kind="evtx") for p in files]
     together = module.hunt_files(context, ["t", [(s, None) for s in sources]])
     alone = [module.hunt_files(context, [f"a{n}", [(s, None)]]) for n, s in enumerate(sources)]

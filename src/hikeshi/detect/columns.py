@@ -10,7 +10,7 @@ A rule's field also finds a record field that differs only in case, spaces or pu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hikeshi.events.schema import BY_NAME
 from hikeshi.events.table import Codes, Column, EventTable, Rows
+from hikeshi.events.texts import Texts
 from hikeshi.events.time import NO_TIME
 
 
@@ -25,7 +26,7 @@ from hikeshi.events.time import NO_TIME
 class View:
     """A column's unique texts and its codes; `dense` has one more, empty place for null (-1)."""
 
-    values: list[str]
+    values: Sequence[str]
     codes: Codes
     rows: Rows | None
     row_count: int
@@ -37,8 +38,25 @@ class View:
     def empty(self) -> int:
         """The code of the empty text, or -2."""
         if self._empty is None:
-            self._empty = self.values.index("") if "" in self.values else -2
+            if isinstance(self.values, Texts):
+                self._empty = self.values.empty if self.values.empty >= 0 else -2
+            else:
+                self._empty = self.values.index("") if "" in self.values else -2
         return self._empty
+
+    def texts(self, numbers: npt.NDArray[np.int64]) -> list[str]:
+        """Some of the values."""
+        if isinstance(self.values, Texts):
+            return self.values.take(numbers)
+        return [self.values[n] for n in numbers.tolist()]
+
+    def used(self, where: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64] | None:
+        """The numbers of the values in some of this column's rows (one bool each); None for all."""
+        if where.all():
+            return None
+        marks = np.zeros(len(self.values) + 1, dtype=np.bool_)
+        marks[self.codes[where]] = True
+        return np.flatnonzero(marks[:-1])
 
     @property
     def dense(self) -> Codes:
@@ -104,8 +122,8 @@ class Columns:
     def _plain(self, column: Column | None) -> View | None:
         if column is None or not column.values:
             return None
-        values = column.values
-        if values[0].__class__ is not str:
+        values: Sequence[str] = column.values
+        if not isinstance(values, Texts) and values[0].__class__ is not str:
             values = [str(v) for v in values]
         return View(values, column.codes, column.rows, self.table.row_count)
 

@@ -8,7 +8,7 @@ networks) is asked last, once per unique value, of the few rows that are left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,8 @@ class Matcher:
         self._keyword_key = self.keys.index(KEYWORDS) if KEYWORDS in self.keys else -1
         self._scanners: dict[int, Scanner] = {}
         self._checks: dict[int, Check] = {}
-        self.keyword_specs = self._specs_with_keywords()
+        self.key_specs = self._specs_by_key()
+        self.keyword_specs = frozenset(self.key_specs.get(self._keyword_key, ()))
 
     def _read_clauses(self, clauses_of: list[list[list[int]]]) -> None:
         """Clauses once each, as flat arrays for reduceat."""
@@ -74,12 +75,15 @@ class Matcher:
         self.link_clause = np.array(flat, dtype=np.int64)
         self.first_link = np.searchsorted(self.link_owner, np.arange(len(clauses_of) + 1))
 
-    def _specs_with_keywords(self) -> frozenset[int]:
-        if self._keyword_key < 0:
-            return frozenset()
-        wanted = {n for n, atom in enumerate(self.atoms) if atom[1] == self._keyword_key}
-        return frozenset(int(spec) for tree, spec in zip(self.trees, self.spec_of, strict=True)
-                         if wanted & _atoms_in(tree))
+    def _specs_by_key(self) -> dict[int, list[int]]:
+        """For each key the specs of rules that ask about it."""
+        keys = [atom[1] for atom in self.atoms]
+        pairs = {(int(spec), keys[atom]) for tree, spec in zip(self.trees, self.spec_of, strict=True)
+                 for atom in _atoms_in(tree)}
+        out: dict[int, list[int]] = {}
+        for spec, key in sorted(pairs):
+            out.setdefault(key, []).append(spec)
+        return out
 
     def scanner(self, key: int) -> Scanner | None:
         scanner = self._scanners.get(key)
@@ -131,7 +135,15 @@ def read_names(keys: list[str]) -> frozenset[str]:
 
 
 def _atoms_in(tree: Any) -> set[int]:
-    return {tree} if isinstance(tree, int) else set().union(*(_atoms_in(part) for part in tree[1:]))
+    out: set[int] = set()
+    waiting = [tree]
+    while waiting:
+        part = waiting.pop()
+        if part.__class__ is int:
+            out.add(part)
+        else:
+            waiting += part[1:]
+    return out
 
 
 class _Run:
@@ -187,12 +199,21 @@ class _Run:
             view = self.columns.view(name)
             scanner = matcher.scanner(key) if view is not None else None
             if view is not None and scanner is not None:
-                self._scan(scanner, view, self.hits)
+                self._scan(scanner, view, matcher.key_specs.get(key, ()), self.hits)
 
-    def _scan(self, scanner: Scanner, view: View, hits: dict[int, Numbers]) -> None:
-        literals, values = scanner.find(view.values)
+    def _scan(self, scanner: Scanner, view: View, specs: Sequence[int], hits: dict[int, Numbers]) -> None:
+        """Look for literals in the values of rows that some rule speaks of."""
+        wanted: Mask = np.any(self.place_is[[s for s in specs if self.spec_rows[s]]], axis=0)
+        if not wanted.any():
+            return
+        used = view.used(wanted[self.place if view.rows is None else self.place[view.rows]])
+        if used is not None and not len(used):
+            return
+        literals, values = scanner.find(view.values if used is None else view.texts(used))
         if not len(literals):
             return
+        if used is not None:
+            values = used[values]
         starts = np.flatnonzero(np.concatenate(([True], literals[1:] != literals[:-1])))
         numbers = literals[starts]
         self.literal_rows[numbers] += np.add.reduceat(view.counts[values], starts)
@@ -205,22 +226,11 @@ class _Run:
         scanner = matcher.scanner(matcher._keyword_key) if specs else None
         if scanner is None:
             return
-        place_wanted: Mask = np.any(self.place_is[specs], axis=0)
         for view in self.columns.payload():
-            where = place_wanted[self.place] if view.rows is None else place_wanted[self.place[view.rows]]
-            codes = view.codes[where]
-            used = np.unique(codes[codes >= 0])
-            if not len(used):
-                continue
-            part = View([view.values[c] for c in used.tolist()], codes, None, self.row_count)
-            literals, places = scanner.find(part.values)
-            if not len(literals):
-                continue
-            values = used.astype(np.int64)[places]
-            starts = np.flatnonzero(np.concatenate(([True], literals[1:] != literals[:-1])))
-            numbers = literals[starts]
-            self.literal_rows[numbers] += np.add.reduceat(view.counts[values], starts)
-            self.keyword_hits.append((view, dict(zip(numbers.tolist(), np.split(values, starts[1:]), strict=True))))
+            hits: dict[int, Numbers] = {}
+            self._scan(scanner, view, specs, hits)
+            if hits:
+                self.keyword_hits.append((view, hits))
 
     # One rule in one place ------------------------------------------------------------------
 
@@ -319,7 +329,7 @@ class _Run:
         unknown = np.unique(asked[verdicts[asked] == 0])
         if len(unknown):
             check = self.matcher.check(number)
-            verdicts[unknown] = [1 if check(view.values[code]) else -1 for code in unknown.tolist()]
+            verdicts[unknown] = [1 if check(text) else -1 for text in view.texts(unknown)]
         result[result] = verdicts[asked] > 0
         return result
 

@@ -30,7 +30,7 @@ class FastRows(Protocol):
     @property
     def full(self) -> bool: ...
 
-    def take(self) -> dict[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], list[Any]]]:
+    def take(self) -> dict[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], Sequence[Any]]]:
         """Row numbers, codes and texts by field name, System columns with "@"; nothing is kept."""
         ...
 
@@ -66,12 +66,13 @@ class EvtxBatch:
     """Collects the records of one or several files and makes an EventTable of them."""
 
     def __init__(self, *, want: Collection[str] | None = None, columns: Collection[str] | None = None,
-                 limit: int = 100_000) -> None:
+                 limit: int = 100_000, lazy: bool = False) -> None:
         """`want`: only these fields; `columns`: only these System columns; None for all.
 
-        `limit`: a reader pauses soon after so many rows.
+        `limit`: a reader pauses soon after so many rows. `lazy`: a table is done with before the reader goes on,
+        so that its texts need not all be decoded.
         """
-        self.limit = limit
+        self.limit, self.lazy = limit, lazy
         self.fast: FastRows | None = None
         self._want = None if want is None else frozenset(want)
         self._system_columns = _system_wanted(columns)
@@ -321,7 +322,7 @@ def _encode(cells: _Cells, row_count: int) -> Column | None:
     return Column(encoded.dictionary.to_pylist(), codes, None if len(rows) == row_count else rows)
 
 
-def _joined(column: Column | None, rows: np.ndarray[Any, Any], codes: np.ndarray[Any, Any], values: list[Any],
+def _joined(column: Column | None, rows: np.ndarray[Any, Any], codes: np.ndarray[Any, Any], values: Sequence[Any],
             count: int) -> Column:
     """One column of two parts, whose rows differ."""
     if column is not None:
@@ -332,7 +333,7 @@ def _joined(column: Column | None, rows: np.ndarray[Any, Any], codes: np.ndarray
         rows, codes = np.concatenate([rows, others]), np.concatenate([codes, mapped[column.codes]])
         order = np.argsort(rows, kind="stable")
         rows, codes = rows[order], codes[order]
-    return Column(values, codes, None if len(rows) == count else rows)
+    return Column(values, codes, None if len(rows) == count else rows)  # type: ignore[arg-type]
 
 
 def _as_text(column: Column) -> Column:

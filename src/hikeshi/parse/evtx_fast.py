@@ -7,13 +7,15 @@ through the `evtx` package, chunk by chunk. Where there is no machine code (`cod
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hikeshi.events.texts import Texts
 from hikeshi.machine import Loaded, MachineCode
 from hikeshi.parse import evtx_native as native
 from hikeshi.parse.evtx_batch import EvtxBatch
@@ -24,10 +26,12 @@ code = MachineCode("hikeshi.parse.evtx_native", native.ARGUMENTS, "evtx")
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 _EPOCH = 11_644_473_600_000_000           # microseconds from 1601 to 1970
-_TEMPLATES, _FORM_BYTES, _TEXT_BYTES, _COLUMNS = 1 << 14, 16 << 20, 4 << 20, 1 << 14
+_TEMPLATES, _FORM_BYTES, _TEXT_BYTES = 1 << 14, 16 << 20, 4 << 20
 # What one batch may hold; memory is taken from the system as it fills.
 _ENTRIES, _ARENA, _CELLS, _ROWS = 1 << 19, 96 << 20, 1 << 22, 1 << 18
 RECORD_ID = "@winlog.record_id"
+# Types of which two values can have the same text.
+_AMBIGUOUS = frozenset((0x10, 0x11, 0x81, 0x82))
 
 
 class FastRows:
@@ -38,6 +42,8 @@ class FastRows:
         self._loaded = loaded
         self._batch = batch
         self.full = False
+        self._taken = 0                    # how often; texts of an earlier batch are gone
+        self._old = False                  # the store holds what was taken
         self._local = np.zeros(native.CHUNK + native.MOST_LOCAL, dtype=np.int32)
         self._values = np.zeros(2 * (2 + 3 * native.MOST_VALUES), dtype=np.int64)
         self._make_store()
@@ -54,7 +60,7 @@ class FastRows:
         self._step_count = self._constant_count = 0
         self._text_end = native.SCRATCH
         self._names: dict[str, int] = {}
-        self._counts = np.zeros(_COLUMNS, dtype=np.int64)
+        self._counts = np.zeros(2 * native.COLUMNS, dtype=np.int64)
         self._state = np.zeros(native.STATE, dtype=np.int64)
         state = self._state
         state[native.SEED] = secrets.randbits(62)
@@ -90,6 +96,8 @@ class FastRows:
         by the package. The batch may be built in between."""
         at = 0
         while at < count:
+            if self._old:
+                self._renew()
             state = self._state
             before = int(state[native.ROWS])
             state[native.AT], state[native.CHUNKS] = at, count
@@ -157,7 +165,7 @@ class FastRows:
 
     def _room_for(self, plan: Plan) -> bool:
         return (self._text_end + sum(2 * len(t) for _, t in plan.constants) <= len(self._texts)
-                and len(self._names) + len(plan.steps) + len(plan.constants) <= _COLUMNS)
+                and len(self._names) + len(plan.steps) + len(plan.constants) <= native.COLUMNS)
 
     def _wanted(self, column: str) -> bool:
         return self._batch.wants_column(column[1:]) if column[:1] == "@" else self._batch.wants(column)
@@ -167,20 +175,28 @@ class FastRows:
 
     # One batch --------------------------------------------------------------------------------
 
-    def take(self) -> dict[str, tuple[I32, I32, list[Any]]]:
-        """Row numbers, codes and texts by field name, System columns with "@"; the store is then empty."""
-        out: dict[str, tuple[I32, I32, list[Any]]] = {}
-        state = self._state
-        count = int(state[native.ROWS])
-        if count:
-            out = self._columns(count)
-        self.full = False
-        self._empty_store()
-        if state[native.TEMPLATES] * 4 > _TEMPLATES * 3 or state[native.FORMS] * 4 > _FORM_BYTES * 3:
-            self._forget_templates()
+    def take(self) -> dict[str, tuple[I32, I32, Sequence[Any]]]:
+        """Row numbers, codes and texts by field name, System columns with "@"; the next records begin anew.
+
+        Texts of a lazy batch last until then.
+        """
+        if self._old:
+            return {}
+        count = int(self._state[native.ROWS])
+        out = self._columns(count) if count else {}
+        self.full, self._old = False, True
+        self._taken += 1
         return out
 
-    def _columns(self, count: int) -> dict[str, tuple[I32, I32, list[Any]]]:
+    def _renew(self) -> None:
+        self._old = False
+        self._taken += 1
+        self._empty_store()
+        state = self._state
+        if state[native.TEMPLATES] * 4 > _TEMPLATES * 3 or state[native.FORMS] * 4 > _FORM_BYTES * 3:
+            self._forget_templates()
+
+    def _columns(self, count: int) -> dict[str, tuple[I32, I32, Sequence[Any]]]:
         numbers = np.concatenate(self._numbers)
         total = int(self._state[native.CELLS])
         sizes = np.bincount(self._cells[:total] >> 32, minlength=len(self._names))
@@ -190,25 +206,42 @@ class FastRows:
         self._call(self._lay, self._texts, starts.copy(), numbers, rows, codes)
         entries = self._entries[:int(self._state[native.ENTRIES]) * native.ENTRY].reshape(-1, native.ENTRY)
         keys = entries[:, native.E_KEY]
-        order = np.argsort(keys >> 8, kind="stable")
+        order = np.argsort((keys >> 8).astype(np.int16), kind="stable")      # few bits: sorted by radix
         bounds = np.searchsorted(keys[order] >> 8, np.arange(len(self._names) + 1))
-        out: dict[str, tuple[I32, I32, list[Any]]] = {}
+        out: dict[str, tuple[I32, I32, Sequence[Any]]] = {}
         for name, number in self._names.items():
             if not sizes[number]:
                 continue
             part = slice(int(starts[number]), int(ends[number]))
             mine = order[bounds[number]:bounds[number + 1]]
-            texts = self._decoded(mine, entries)
-            column = codes[part].astype(np.int32)
-            if len(set(texts)) != len(texts):
-                known: dict[str, int] = {}
-                column = np.array([known.setdefault(t, len(known)) for t in texts], dtype=np.int32)[column]
-                texts = list(known)
-            out[name] = rows[part].copy(), column, texts
+            out[name] = rows[part].copy(), *self._column_of(number, codes[part].astype(np.int32), mine, entries)
         own = pa.array(self._rows[:native.ROW * count].reshape(-1, native.ROW)[:, 2]).dictionary_encode()
         out[RECORD_ID] = (numbers.astype(np.int32), own.indices.to_numpy(zero_copy_only=False).astype(np.int32),
                           own.dictionary.to_pylist())
         return out
+
+    def _column_of(self, number: int, codes: I32, mine: I64, entries: I64) -> tuple[I32, Sequence[str]]:
+        """Codes and texts of one column."""
+        kinds = entries[mine, native.E_KEY] & 0xFF
+        kind = int(kinds[0])
+        if (kinds == kind).all() and kind not in _AMBIGUOUS and not self._counts[native.COLUMNS + number]:
+            if not self._batch.lazy:
+                return codes, self._decoded(mine, entries)
+            nothing = np.flatnonzero(entries[mine, native.E_LENGTH] == 0)
+            return codes, Texts(len(mine), partial(self._later, mine, self._taken + 1),
+                                int(nothing[0]) if len(nothing) else -1)
+        texts = self._decoded(mine, entries)
+        if len(set(texts)) != len(texts):
+            known: dict[str, int] = {}
+            codes = np.array([known.setdefault(t, len(known)) for t in texts], dtype=np.int32)[codes]
+            texts = list(known)
+        return codes, texts
+
+    def _later(self, mine: I64, taken: int, numbers: I64 | None) -> list[str]:
+        if taken != self._taken:
+            raise RuntimeError("a table of a lazy batch was used after its reader went on")
+        entries = self._entries[:int(self._state[native.ENTRIES]) * native.ENTRY].reshape(-1, native.ENTRY)
+        return self._decoded(mine if numbers is None else mine[numbers], entries)
 
     # Values as text ---------------------------------------------------------------------------
 

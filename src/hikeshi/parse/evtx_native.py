@@ -46,6 +46,8 @@ CONSTANT = 3
 # Results of looking a value up
 NO_ROOM, CROWDED = -1, -2
 MOST_VALUES = 256
+# `counts`: values of each column, then whether a text of it ends before its bytes do
+COLUMNS = 1 << 14
 SCRATCH = 1 << 16
 LONGEST_PROBE = 256
 MOST_LOCAL = 1024
@@ -129,6 +131,16 @@ def build(numba: Any) -> Any:
                     return False
             p += 2
         return True
+
+    @njit
+    def holds_zero(d, p, n):
+        """Whether UTF-16 text holds a zero."""
+        end = p + n
+        while p < end:
+            if d[p] == 0 and d[p + 1] == 0:
+                return True
+            p += 2
+        return False
 
     @njit
     def intern(d, p, n, column, kind, state, arena, slots, entries, counts):
@@ -327,6 +339,29 @@ def build(numba: Any) -> Any:
         state[FORMS] = start + n
         return number
 
+    @inline
+    def fits(kind, n):
+        """Whether a value of this type has the size it must have."""
+        if kind == 0x01:
+            return n & 1 == 0
+        if kind == 0x03 or kind == 0x04:
+            return n == 1
+        if kind == 0x05 or kind == 0x06:
+            return n == 2
+        if kind == 0x07 or kind == 0x08 or kind == 0x14 or kind == 0x0D:
+            return n == 4
+        if kind == 0x09 or kind == 0x0A or kind == 0x15 or kind == 0x11:
+            return n == 8
+        if kind == 0x0F:
+            return n == 16
+        if kind == 0x13:
+            return n >= 8 and n <= 68 and (n & 3) == 0
+        if kind == 0x81:
+            return n & 1 == 0
+        if kind == 0x10:
+            return n == 4 or n == 8
+        return kind == 0x0E or kind == 0x21
+
     @njit
     def instance(d, base, pos, end, state, templates, forms, index, scratch, local, values, at):
         """Read a template instance in [pos, end) of the chunk: its number, or -1. Its values' places go to
@@ -365,8 +400,18 @@ def build(numba: Any) -> Any:
         for i in range(count):
             size = word2(d, base + pos + 4 * i)
             v = at + 2 + 3 * i
-            kind = d[base + pos + 4 * i + 2]
-            if kind > 0x15 and kind != 0x21 and kind != 0x81:
+            kind = i64(d[base + pos + 4 * i + 2])
+            # The package goes on behind what it has read, whatever the size says: sizes must be those of the types.
+            if size == 0:
+                if kind != 0x00 and kind != 0x01 and kind != 0x0E and kind != 0x21 and kind != 0x81:
+                    return i64(-1)
+            elif not fits(kind, size) or place + size > end:
+                return i64(-1)
+            elif kind == 0x81:
+                # Read up to a zero, wherever that is.
+                if d[base + place + size - 1] != 0 or d[base + place + size - 2] != 0:
+                    return i64(-1)
+            elif kind == 0x13 and d[base + place + 1] * 4 + 8 != size:
                 return i64(-1)
             values[v] = place
             values[v + 1] = size
@@ -380,25 +425,6 @@ def build(numba: Any) -> Any:
             return i64(-1)
         return number
 
-    @inline
-    def fits(kind, n):
-        """Whether a value of this type has the size it must have."""
-        if kind == 0x01:
-            return n & 1 == 0
-        if kind == 0x03 or kind == 0x04:
-            return n == 1
-        if kind == 0x05 or kind == 0x06:
-            return n == 2
-        if kind == 0x07 or kind == 0x08 or kind == 0x14 or kind == 0x0D:
-            return n == 4
-        if kind == 0x09 or kind == 0x0A or kind == 0x15 or kind == 0x11:
-            return n == 8
-        if kind == 0x0F:
-            return n == 16
-        if kind == 0x13:
-            return n >= 8 and n <= 68 and (n & 3) == 0
-        return kind == 0x0E or kind == 0x10
-
     @njit
     def odd_value(d, p, n, kind):
         """Of a value met for the first time: whether the package may say something of its own about it."""
@@ -409,12 +435,10 @@ def build(numba: Any) -> Any:
         if kind == 0x0D:
             return d[p] > 1 or d[p + 1] != 0 or d[p + 2] != 0 or d[p + 3] != 0
         if kind == 0x13:
-            return d[p] != 1 or d[p + 1] * 4 + 8 != n or d[p + 2] != 0 or d[p + 3] != 0
+            return d[p] != 1 or d[p + 2] != 0 or d[p + 3] != 0
         if kind == 0x11:
             w = i64(word8(d, p))
             return w < 1_000_000 or w > 2_650_000_000_000_000_000
-        if kind == 0x10:
-            return n != 4 and n != 8
         return False
 
     @njit
@@ -444,16 +468,17 @@ def build(numba: Any) -> Any:
                 kind = i64(1)
             elif kind == 0x81:
                 kind = steps[STEP * s + 4]
-                if kind == 0 or size & 1 != 0:
+                if kind == 0:
                     return i64(ODD)
-            elif not fits(kind, size):
-                return i64(ODD)
             before = state[ENTRIES]
             code = intern(d, place, size, column, kind, state, arena, slots, entries, counts)
             if code < 0:
                 return i64(FULL) if code == NO_ROOM else i64(ODD)
-            if state[ENTRIES] != before and size > 0 and odd_value(d, place, size, kind):
-                return i64(ODD)
+            if state[ENTRIES] != before and size > 0:
+                if odd_value(d, place, size, kind):
+                    return i64(ODD)
+                if kind == 1 and holds_zero(d, place, size):
+                    counts[COLUMNS + column] = 1
             if state[CELLS] >= state[ROOM_CELLS]:
                 return i64(FULL)
             cells[state[CELLS]] = column << 32 | code

@@ -25,7 +25,7 @@ from hikeshi.detect.compile import CompiledRules, Narrowed, Skipped, compile_rul
 from hikeshi.detect.hits import HitWriter
 from hikeshi.detect.match import Match, Matcher, read_names
 from hikeshi.detect.place import spoken_of
-from hikeshi.detect.result import result_rows
+from hikeshi.detect.result import result_lines
 from hikeshi.detect.rules import LEVELS, load_rules
 from hikeshi.detect.site import NO_SITE, OFF, Aside, Expected, Site, SiteUse, tuned
 from hikeshi.errors import ChildError, HikeshiError, RuleError
@@ -44,8 +44,8 @@ _GROUP_BYTES = 24 << 20
 _GROUP_FILES = 256
 # From here on a file is dealt in parts, so that all cores share it.
 _SPLIT_BYTES = 64 << 20
-_PART_CHUNKS = (512, 3072)
-_BATCH_ROWS = 200_000
+_PART_CHUNKS = (512, 2048)
+_BATCH_ROWS = 130_000
 # Machine code for the reader is made once, in some ten seconds of CPU: from so many bytes on it pays at once.
 _WORTH_MAKING = 192 << 20
 _EXPORT_ROWS = 10_000
@@ -401,7 +401,7 @@ class _Job:
         self._silent = {id(context.matcher.rules[n]) for n in context.compiled.quiet}
         self.aside = Aside(context.compiled, *context.exceptions)
         self.switched_off = 0
-        self._batch = EvtxBatch(want=context.want, columns=context.columns, limit=_BATCH_ROWS)
+        self._batch = EvtxBatch(want=context.want, columns=context.columns, limit=_BATCH_ROWS, lazy=True)
         self._starts: list[tuple[int, str]] = []
         self.files: dict[str, dict[str, Any]] = {}
         self.rules: dict[int, dict[str, Any]] = {}
@@ -488,8 +488,7 @@ class _Job:
         rows = np.concatenate([m.rows for m in matches])
         # Rule order within a record, records in file order: a stable sort of rule-major rows.
         order = np.argsort(rows, kind="stable")
-        lines = [orjson.dumps(r, option=orjson.OPT_APPEND_NEWLINE) for r in result_rows(table, matches)]
-        self._out.writelines([lines[i] for i in order.tolist()])
+        self._out.writelines(result_lines(table, matches, order))
         names = table.columns["log.file.path"]
         for code, count in zip(*np.unique(names.codes[rows], return_counts=True), strict=True):
             self.files[names.values[code]]["hits"] += int(count)
