@@ -123,3 +123,32 @@ def test_a_triage_tells_correlations_as_findings(evidence, rules, tmp_path):
     on_the_first = next(f for f in own if f.hosts == ("DC1",))
     assert [(r.path, r.record_id) for r in on_the_first.records] == [("b-dc1.json", n) for n in range(6)]
     assert all(r.sha256 for r in on_the_first.records)
+
+
+def test_a_triage_minds_the_site_and_says_so(evidence, rules, tmp_path):
+    from hikeshi.triage.run import triage
+
+    site = tmp_path / "site.toml"
+    site.write_text('''
+[[rules]]
+title = "Guessed and entered"
+level = "low"
+reason = "red team week"
+[[rules]]
+title = "Noise"
+level = "off"
+reason = "too many"
+[[exceptions]]
+title = "Other"
+host = "DC2"
+reason = "asked the owner"
+''')
+    for number, title in ((21, "Noise"), (22, "Other")):
+        (rules / f"{title}.yml").write_text(yaml.safe_dump(
+            {**WORKED, "title": title, "id": f"00000000-0000-4000-8000-0000000000{number}", "name": title.lower()}))
+    done = triage([evidence], tmp_path / "out", rules=[rules], site=site, zone="UTC", workers=1)
+    own = [f for f in done.findings if f.rule_id.startswith("00000000-0000-4000-8000-0000000000")]
+    assert {(f.title.en, f.severity) for f in own} == {("Guessed and entered", "low")}
+    assert "red team week" in own[0].reason.en
+    told = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "asked the owner" in told and "too many" in told

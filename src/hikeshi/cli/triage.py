@@ -22,24 +22,30 @@ from hikeshi.errors import UsageError
               help="List of indicators: text, CSV, STIX 2.1, MISP JSON. May be given several times. 指標リスト")
 @click.option("--rules", multiple=True, type=click.Path(path_type=Path),
               help="Folder of Sigma rules, beside our own. May be given several times. Sigmaルール")
+@click.option("--pack", "packs", multiple=True, help="An imported rule pack (hikeshi rules list). 取り込んだルール集")
+@click.option("--site", type=click.Path(path_type=Path, dir_okay=False),
+              help="This site's levels and exceptions (TOML or YAML). 現場ごとの調整")
 @click.option("--zone", help="Zone of times that name none, e.g. Asia/Tokyo or +09:00. 時刻帯")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.pass_context
 def command(ctx: click.Context, evidence: tuple[Path, ...], out: Path, indicators: tuple[Path, ...],
-            rules: tuple[Path, ...], zone: str | None, workers: int | None) -> None:
+            rules: tuple[Path, ...], packs: tuple[str, ...], site: Path | None, zone: str | None,
+            workers: int | None) -> None:
     """Analyse a folder of evidence: which ransomware, how they got in, how far. 証拠フォルダの一括分析
 
     Reads event logs, proxy, firewall, VPN, web and Linux logs, notes and encrypted files, also inside archives.
     Writes report.html, report.pdf, findings.jsonl, case.json, events/*.parquet and manifest.json.
     Stopped on the way, run it again: it goes on where it was.
     """
+    from hikeshi.knowledge.rulepack import installed_path
     from hikeshi.triage.run import triage
 
+    further = (*rules, *map(installed_path, packs))
     _refuse_foreign(out)
     began = time.monotonic()
     with progress() as advance:
-        result = triage(evidence, out, indicators=indicators, rules=rules, zone=zone, workers=workers,
-                        on_progress=advance)
+        result = triage(evidence, out, indicators=indicators, rules=further, site=site, zone=zone,
+                        workers=workers, on_progress=advance)
     records, rejected = sum(i.records for i in result.items), sum(i.rejected for i in result.items)
     nothing = not records and not result.found
     if nothing:

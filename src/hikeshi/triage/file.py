@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from hikeshi.detect.compile import CompiledRules
 from hikeshi.detect.hits import HitWriter
 from hikeshi.detect.match import Match, Matcher
+from hikeshi.detect.site import OFF, Aside, Expected, SiteUse
 from hikeshi.errors import HikeshiError, UnsupportedFormat
 from hikeshi.events.leases import Leases
 from hikeshi.events.schema import NAMES
@@ -44,6 +45,7 @@ class Settings:
     indicators: Compiled | None
     zone: Zone
     leases: Leases = field(default_factory=Leases)
+    exceptions: tuple[tuple[Expected, ...], list[SiteUse]] = field(default_factory=lambda: ((), []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ class FileResult:
     first: str | None = None
     last: str | None = None
     stopped: str = ""
+    set_aside: list[int] = field(default_factory=list)  # hits the site expects, by exception
+    switched_off: int = 0  # hits of rules that the site switched off
 
     @classmethod
     def load(cls, path: Path) -> FileResult:
@@ -117,6 +121,7 @@ class _Analysis:
         self.sweeper = Sweeper(indicators, context.settings.leases) if indicators is not None else None
         rules = context.settings.rules
         self.kept = HitWriter(rules, folder / "hits.arrow")
+        self.aside = Aside(rules, *context.settings.exceptions)
         self.quiet = {id(self.matcher.rules[n]) for n in rules.quiet}
         self.digests = Gathered()
         self.hours: Counter[int] = Counter()
@@ -147,11 +152,13 @@ class _Analysis:
         self.reasons.update(_reason(r) for r in table.rejects)
         if not table.row_count:
             return
-        matches = self.matcher.match(table)
+        matches = self.aside(table, self.matcher.match(table))
         add_ecs_columns(table)
         self.kept.add(table, matches)
         for match in matches:
-            if id(match.rule) not in self.quiet:
+            if match.rule.level == OFF:
+                result.switched_off += 0 if id(match.rule) in self.quiet else len(match.rows)
+            elif id(match.rule) not in self.quiet:
                 self._detect(table, match)
         if self.sweeper is not None:
             self.sweeper.add(self.source, table)
@@ -161,6 +168,7 @@ class _Analysis:
     def finish(self) -> None:
         result = self.result
         Digest.merge(self.digests).save(self.folder / "digest.arrow")
+        result.set_aside = self.aside.hits
         result.detections = [self.seen[key] for key in sorted(self.seen)]
         if self.sweeper is not None:
             result.sightings = [s.to_dict() for s in self.sweeper.sightings()]

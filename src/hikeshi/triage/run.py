@@ -19,6 +19,7 @@ import orjson
 
 import hikeshi
 from hikeshi.detect.rules import LEVELS
+from hikeshi.detect.site import NO_SITE, load_site
 from hikeshi.errors import UsageError
 from hikeshi.evidence import sandbox
 from hikeshi.evidence.acquire import Acquired, acquire
@@ -74,24 +75,25 @@ class Triage:
 
 
 def triage(paths: Sequence[Path], out: Path, *, indicators: Sequence[Path] = (), rules: Sequence[Path] = (),
-           zone: str | None = None, workers: int | None = None, made_at: datetime | None = None,
-           on_progress: Advance = lambda what, done, total: None) -> Triage:
+           site: Path | None = None, zone: str | None = None, workers: int | None = None,
+           made_at: datetime | None = None, on_progress: Advance = lambda what, done, total: None) -> Triage:
     """Analyse evidence; write report.html, report.pdf, findings.jsonl, case.json, events/ and manifest.json.
 
-    rules: further Sigma folders beside our own. zone: for times that name none (default: the
-    evidence's notes.toml, else this machine's zone, marked as assumed). made_at: the time the
-    report carries (default: now). Raises UsageError, InputError, RuleError, OutputError.
+    rules: further Sigma folders and packs beside our own. site: a file of levels and exceptions. zone:
+    for times that name none (default: the evidence's notes.toml, else this machine's zone, marked as
+    assumed). made_at: the time the report carries (default: now). Raises UsageError, InputError,
+    RuleError, OutputError.
     """
     _refuse_own_output(paths, out)
     reading_zone = Zone.named(zone)
-    rule_sets = load_rule_sets((OWN_RULES, *rules))
+    rule_sets = load_rule_sets((OWN_RULES, *rules), load_site(site) if site else NO_SITE)
     compiled, told = _indicators(indicators)
     with open_workplace(out, _settings_key(rule_sets, indicators, zone)) as place:
         on_progress("evidence", 0, 1)
         acquired = acquire(paths, place.evidence, workers=workers,
                            on_progress=lambda p: on_progress("evidence", p.done, max(p.total, 1)))
-        run = _Run(place, acquired, Settings(rule_sets.compiled, compiled, reading_zone), rule_sets, workers,
-                   on_progress)
+        settings = Settings(rule_sets.compiled, compiled, reading_zone, exceptions=rule_sets.exceptions)
+        run = _Run(place, acquired, settings, rule_sets, workers, on_progress)
         return run.complete(out, told, made_at or datetime.now(UTC))
 
 
@@ -115,7 +117,8 @@ def _indicators(paths: Sequence[Path]) -> tuple[Compiled | None, int]:
 
 def _settings_key(rules: Rules, indicators: Sequence[Path], zone: str | None) -> str:
     """Names everything that would change a part's content besides its file."""
-    total = hashlib.sha256(f"{hikeshi.__version__}\n{rules.compiled.digest}\n{zone}\n".encode())
+    decided = f"{rules.site!r}\n{[u.problem for u in rules.uses]!r}"       # an exception may end between two runs
+    total = hashlib.sha256(f"{hikeshi.__version__}\n{rules.compiled.digest}\n{zone}\n{decided}\n".encode())
     for path in indicators:
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
@@ -185,13 +188,16 @@ class _Run:
 
     def correlated(self) -> list[Detection]:
         """What only shows over the hits of all files."""
+        for result in self.results.values():
+            self.rules.set_aside(result.set_aside, result.switched_off)
         tables = [path for folder in self.folders.values() if (path := folder / "hits.arrow").exists()]
         if not tables:
             return []
         with tempfile.TemporaryDirectory(prefix="hikeshi-correlate-") as spool:
-            work = CorrelationRun(self.rules.compiled, tables, Path(spool), LEVELS)
+            work = CorrelationRun(self.rules.compiled, tables, Path(spool), LEVELS, exceptions=self.rules.exceptions)
             hashes = {s.name: s.sha256 for s in self.acquired.sources}
             found = list(as_detections(map(orjson.loads, work.lines()), hashes))
+        self.rules.set_aside(work.set_aside, work.switched_off)
         if work.error is not None:
             self.not_read.append(left_out("Sigma correlations", Text(
                 f"相関ルールを計算できませんでした({work.error.what})。",
