@@ -34,7 +34,10 @@ from hikeshi_desk.cases.models import (
 from hikeshi_desk.cases.queue import asker_of
 
 # Acts that are a message of the stream already.
-_SPOKEN = frozenset({"case.reply", "case.note", "case.continued", "case.opened", "case.party_word"})
+_SPOKEN = frozenset({"case.reply", "case.note", "case.continued", "case.opened", "case.party_word",
+                     # Many, and with a history of their own on the page of the response.
+                     "case.mark_measures", "case.take_back_mark", "case.add_machine", "case.add_account",
+                     "case.add_blocks", "case.add_protocol"})
 _MOST_ACTS = 300
 _MOST_LINKS = 50
 _EMBARGO_WARNS = timedelta(days=7)

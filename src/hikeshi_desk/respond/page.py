@@ -89,14 +89,14 @@ def overview(case: Case, viewer: Viewer, typed: Mapping[str, Any]) -> dict[str, 
     can_act = viewer.has(Role.HANDLER, Role.LEAD)
     is_new_result = propose.waits(case.pk)
     if row is None:
-        return {"row": None, "can_act": can_act, "is_new_result": is_new_result}
+        return {"row": None, "can_act": can_act, "is_new_result": is_new_result, "tabs": tabs(None, "overview")}
     progress = panel.progress(row.counts)
     return {
-        "row": row, "can_act": can_act, "is_new_result": is_new_result, "progress": progress,
+        "row": row, "can_act": can_act, "is_new_result": is_new_result, "tabs": tabs(row, "overview"),
         "states": _by_state(row), "steps": _steps(case, row, progress, typed), "warnings": panel.warnings(row),
         "step_states": _choices(kinds.STEP_STATES, typed.get("mark", {}).get("state", ("",))[0], area="step_state"),
         "cut_off": _cut_off(case, row, viewer, typed), "contacts": plans.contacts(row.plan),
-        "plan": row.plan, "asked": row.counts.get("asked", 0), "left_out": row.left_out, "is_unreadable": row.is_unreadable,
+        "plan": row.plan, "left_out": row.left_out, "is_unreadable": row.is_unreadable,
         "begun": labels.moment(row.begun_at)}
 
 
@@ -176,7 +176,8 @@ def measures(case: Case, viewer: Viewer, kind: kinds.Kind, query: Mapping[str, s
         "row": row, "kind": kind.id, "title": text(f"respond.kind.{kind.id}"), "lead": text(f"respond.lead.{kind.id}"),
         "can_act": can_act, "is_withdrawn": is_withdrawn, "is_fixed": kind.fixed is not None, "rows": [
             _row(kind, same, cells) for same in by_subject.values()],
-        "in_all": f"{in_all:,}", "first": f"{(page - 1) * kinds.PAGE + 1:,}", "last": f"{min(page * kinds.PAGE, in_all):,}",
+        "in_all": f"{in_all:,}", "first": f"{(page - 1) * kinds.PAGE + 1:,}",
+        "last": f"{min(page * kinds.PAGE, in_all):,}",
         "previous": f"?show={show}&page={page - 1}" if page > 1 else "",
         "following": f"?show={show}&page={page + 1}" if page * kinds.PAGE < in_all else "",
         "shows": [(one, text(f"respond.show.{one}"), one == show) for one in SHOWS],
@@ -255,18 +256,35 @@ def _cells(rows: Sequence[Measure], chosen: Collection[str]) -> dict[Any, Cell]:
     found = {}
     for one in rows:
         mark = marks.get(one.pk)
-        word = text("respond.state.reported") if one.is_reported else text(f"respond.state.{one.state}")
         withdrawn = labels.moment(one.withdrawn_at)
         found[one.pk] = Cell(
-            str(one.pk), one.control, text(f"respond.control.{one.control}"),
-            "reported" if one.is_reported else one.state, word, one.asked_at is not None, _told(mark) if mark else None,
+            str(one.pk), one.control, text(f"respond.control.{one.control}"), _tone(one), _word(one),
+            one.asked_at is not None, _told(mark) if mark else None,
             str(one.pk) in chosen, f"{withdrawn.local}: {one.withdrawn_why}" if withdrawn else "")
     return found
+
+
+def _tone(one: Measure) -> str:
+    if one.control == kinds.STEP and one.state == "applied":
+        return "verified"  # a step that is done is done
+    return "reported" if one.is_reported else one.state
+
+
+def _word(one: Measure) -> str:
+    if one.control == kinds.STEP:
+        return text(f"respond.step.{one.state}")
+    return text("respond.state.reported" if one.is_reported else f"respond.state.{one.state}")
 
 
 def _told(mark: Mark) -> Told:
     return Told(mark.pk, mark.state, text(f"respond.state.{mark.state}"), _who(mark), labels.moment(mark.at),
                 mark.device, mark.note, mark.evidence)
+
+
+def _mark_word(mark: Mark) -> str:
+    if mark.measure.control == kinds.STEP:
+        return text(f"respond.step.{mark.state}")
+    return text("respond.state.reported" if mark.is_reported else f"respond.state.{mark.state}")
 
 
 def _who(mark: Mark) -> str:
@@ -324,8 +342,7 @@ def history(case: Case, viewer: Viewer, query: Mapping[str, str]) -> dict[str, A
         is_undone = row.pk in gone
         told.append(Told(
             row.pk, "reported" if row.is_reported else row.state,
-            text("respond.history.taken_back") if row.undoes_id else text(
-                "respond.state.reported" if row.is_reported else f"respond.state.{row.state}"),
+            text("respond.history.taken_back") if row.undoes_id else _mark_word(row),
             _who(row), labels.moment(row.at), row.device, row.note, row.evidence, asked.what(row.measure),
             text(f"respond.control.{row.measure.control}"),
             text("respond.history.undoes", number=row.undoes_id) if row.undoes_id else "", is_undone,
