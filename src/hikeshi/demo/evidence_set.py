@@ -104,6 +104,11 @@ class EvidenceSet:
         """The host hands in no event logs."""
         self._withheld.add(host)
 
+    def drop(self, event_ids: set[int]) -> None:
+        """Nobody had these events logged."""
+        for key, records in self.windows.items():
+            self.windows[key] = [r for r in records if r.event_id not in event_ids]
+
     def write(self, folder: Path) -> int:
         """Write all files below `folder`; how many records and lines were written."""
         count = sum(self._write_windows(folder, host, log) for host, log in sorted(self.windows))

@@ -8,7 +8,7 @@ from hikeshi.model.case import Rank, Story
 from hikeshi.model.text import plain
 from hikeshi.report.words import Words
 
-ROW, TOP, WIDTH, NAMES, BARS = 24, 44, 760, 130, 180
+ROW, TOP, WIDTH, NAMES, BARS = 24, 44, 760, 130, 130
 SHOWN = 10
 ACCENT = "#3b4fa0"
 

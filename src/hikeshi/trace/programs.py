@@ -97,6 +97,7 @@ _SHADOW = re.compile(
 )
 _LSASS = re.compile(
     r"(?:procdump|rundll32|dumpert|nanodump|createdump|sqldumper|rdrleakdiag).*lsass|"
+    r"-accepteula\b.*\blsass|\s-m[ap]\s+lsass|"
     r"comsvcs(?:\.dll)?[\s,\"]+(?:minidump|#\+?24)|sekurlsa|lsass\.dmp|lsadump::",
     re.I,
 )

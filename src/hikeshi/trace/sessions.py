@@ -18,6 +18,7 @@ from hikeshi.trace.rows import DAY, MINUTE, Rows
 from hikeshi.trace.slices import groups
 
 _GAP = 30 * MINUTE
+_NEAR = 150 * MINUTE  # of the time of day at which a habit is usual
 _CLASSES = ("network", "rdp", "ssh")
 
 
@@ -116,13 +117,21 @@ class Sessions:
     def habitual(self, number: int, before: int | None = None) -> bool:
         """Whether a session is routine: the same account between the same machines on two days before
         `before` (else before the session's own day), or an account that reaches several machines from
-        there on three earlier days (backup server, jump host)."""
-        limit = int(self.start[number]) if before is None else min(before, int(self.start[number]))
+        there on two earlier days (backup server, jump host); and at a time of day it is used to."""
+        begun = int(self.start[number])
+        limit = begun if before is None else min(before, begun)
         key = (int(self.source[number]), int(self.account[number]), int(self.destination[number]), limit // DAY)
         known = self._habit.get(key)
         if known is None:
             known = self._habit[key] = self._is_habit(*key)
-        return known
+        return known and self._usual_hour(key[0], key[1], limit, begun)
+
+    def _usual_hour(self, source: int, account: int, limit: int, begun: int) -> bool:
+        """Whether the account worked from there at about this time of day before: a night breaks a day's habit."""
+        numbers = self._out[source]
+        earlier = self.start[numbers[(self.account[numbers] == account) & (self.start[numbers] < limit)]]
+        apart = np.abs(earlier % DAY - begun % DAY)
+        return bool((np.minimum(apart, DAY - apart) <= _NEAR).any())
 
     def _is_habit(self, source: int, account: int, destination: int, day: int) -> bool:
         numbers = self._out[source]
@@ -131,7 +140,7 @@ class Sessions:
         if len(np.unique(days[goals == destination])) >= 2:
             return True
         pairs = np.unique(np.stack([days, goals]), axis=1)
-        return int((np.unique(pairs[0], return_counts=True)[1] >= 2).sum()) >= 3 if len(numbers) else False
+        return int((np.unique(pairs[0], return_counts=True)[1] >= 2).sum()) >= 2 if len(numbers) else False
 
     def get(self, number: int) -> Session:
         place = int(self._place[number])

@@ -32,6 +32,7 @@ class Plot:
     own: Callable[[Incident], None] | None = None
     theft: bool = True
     held_back: bool = False
+    lost: tuple[str, ...] = ()  # "programs": nobody logs started programs; or a host that hands in nothing
 
 
 _PLOTS = (
@@ -61,6 +62,12 @@ _PLOTS = (
     Plot("supplier-app", ways.supply_chain_app, ("psexec", "rdp_onward", "esxi"), (ends.steal_data,),
          held_back=True),
     Plot("edge-device-tools", ways.edge_device_tools, ("winrm", "psexec"), (ends.steal_data,), held_back=True),
+    Plot("jump-host", ways.vpn_stolen, ("jump_host",), (ends.steal_data,)),
+    Plot("spray-inside", ways.web_shell, ("spray", "psexec"), (ends.encrypt,)),
+    Plot("plain-service", ways.vpn_guessed, ("plain_service", "smb"), (ends.steal_data,)),
+    Plot("no-controllers", ways.rdp_known_password, ("psexec", "rdp_onward", "wmi"), (ends.encrypt,),
+         lost=("DC01", "DC02")),
+    Plot("no-programs", ways.vpn_guessed, ("psexec", "rdp_onward", "service"), (ends.encrypt,), lost=("programs",)),
     Plot("dormant-account", ways.rdp_known_password, ("service",), (ends.steal_data,), own=moves.dormant_account,
          held_back=True),
 )  # fmt: skip
@@ -113,5 +120,11 @@ def happen(world: World, plot: Plot) -> Incident:
         end(incident)
     for decoy in sorted(incident.rng.sample(range(len(decoys.DECOYS)), _DECOYS_EACH)):
         decoys.DECOYS[decoy](incident)
+    incident.story.decoy_hosts = [h for h in incident.story.decoy_hosts if h not in incident.held]
+    for what in plot.lost:
+        if what == "programs":
+            world.evidence.drop({4688, 1, 3, 10, 11, 13, 22})
+        else:
+            world.evidence.withhold(what)
     world.evidence.files["notes.txt"] = "\n".join((*incident.remarks, "")).encode()
     return incident

@@ -204,8 +204,35 @@ def dormant_account(inc: Incident) -> None:
                    CMD)  # fmt: skip
 
 
+def jump_host(inc: Incident, target: str) -> None:
+    """To the administrators' own jump host, and from there along their daily path."""
+    inc.take("JUMP01")
+    rdp_onward(inc, "JUMP01")
+    rdp(inc, target)
+    wmi(inc, inc.server())
+
+
+def spray_inside(inc: Incident, target: str) -> None:
+    """One password over the staff from the machine he sits on, then the administrator whose it is."""
+    here = inc.address(inc.base)
+    for user in inc.rng.sample([u.account for u in inc.world.users], 25):
+        inc.do.failed_logon(target, user, 3, inc.wait(1, 4), address=here)
+    winrm(inc, target)
+
+
+def plain_service(inc: Incident, target: str) -> None:
+    """A service with an honest-looking name and path, made from afar."""
+    time = inc.wait()
+    image = "C:\\Program Files\\Common Files\\Update\\updhost.exe"
+    _, records = inc.do.remote_service(
+        inc.base, target, inc.admin, time, used_by=inc.account, name="UpdateHost", image=image, drop="Temp\\u.tmp"
+    )
+    _step(inc, target, "service", records, time)
+    inc.story.may("persistence", [target, "service", "UpdateHost"])
+
+
 MOVES: dict[str, Callable[[Incident, str], None]] = {
     "psexec": psexec, "service": service, "wmi": wmi, "winrm": winrm, "task": task, "rdp": rdp,
     "rdp_onward": rdp_onward, "smb": smb_copy, "anydesk": anydesk, "gpo": policy, "esxi": esxi,
-    "winrm_script": winrm_script,
+    "winrm_script": winrm_script, "jump_host": jump_host, "spray": spray_inside, "plain_service": plain_service,
 }  # fmt: skip
