@@ -19,13 +19,17 @@ import numpy as np
 import numpy.typing as npt
 import re2
 
+from hikeshi.detect import scan_native as native
 from hikeshi.detect.compile import END, MULTI, SINGLE, START, WHOLE
+from hikeshi.machine import Loaded, MachineCode
 
 Numbers = npt.NDArray[np.int64]
 # Event text comes out of XML, which can't hold NUL; a NUL in a hostile value reads as U+FFFD.
 _SEPARATOR, _STAND_IN = "\0", "\ufffd"
-# pyahocorasick copies its text at four bytes a character.
-_SLICE_CHARS = 4 << 20
+# Text that is all ASCII folds much faster: small slices keep most of them so. (pyahocorasick copies its text at four
+# bytes a character.)
+_SLICE_VALUES = 1024
+code = MachineCode("hikeshi.detect.scan_native", native.ARGUMENTS, "scan")
 
 
 class Scanner:
@@ -33,45 +37,105 @@ class Scanner:
 
     def __init__(self, literals: Iterable[tuple[int, int, str]]) -> None:
         """literals: number, mode, folded text."""
-        self._automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
+        words: dict[str, int] = {}
         for number, mode, text in literals:
             word = text.replace(_SEPARATOR, _STAND_IN)
             if mode in (START, WHOLE):
                 word = _SEPARATOR + word
             if mode in (END, WHOLE):
                 word += _SEPARATOR
-            self._automaton.add_word(word, number)
-        self._automaton.make_automaton()
+            words[word] = number
+        loaded = code.load()
+        self._walker: _Walker | _Automaton = _Automaton(words) if loaded is None else _Walker(loaded, words)
 
     def find(self, values: Sequence[str]) -> tuple[Numbers, Numbers]:
         """Pairs of literal number and value number, sorted by literal, each once."""
         found: list[Numbers] = []
-        first = 0
-        while first < len(values):
-            last, size = first, 0
-            while last < len(values) and (size < _SLICE_CHARS or last == first):
-                size += len(values[last]) + 1
-                last += 1
-            found.append(self._find(values[first:last], first, len(values)))
-            first = last
+        for first in range(0, len(values), _SLICE_VALUES):
+            part = values[first:first + _SLICE_VALUES]
+            joined = _SEPARATOR.join(part)
+            if joined.count(_SEPARATOR) != len(part) - 1:
+                joined = _SEPARATOR.join(v.replace(_SEPARATOR, _STAND_IN) for v in part)
+            pairs = self._walker.pairs(f"{_SEPARATOR}{joined.casefold()}{_SEPARATOR}", len(part))
+            if len(pairs):
+                found.append(pairs + first)
         if not found:
             empty = np.empty(0, dtype=np.int64)
             return empty, empty
-        pairs = _sorted_once(np.concatenate(found))
-        return pairs // len(values), pairs % len(values)
+        pairs = _sorted_once(np.concatenate(found) if len(found) > 1 else found[0])
+        return pairs >> 32, pairs & 0xFFFFFFFF
 
-    def _find(self, values: Sequence[str], offset: int, total: int) -> Numbers:
-        joined = _SEPARATOR.join(values)
-        if joined.count(_SEPARATOR) != len(values) - 1:
-            joined = _SEPARATOR.join(v.replace(_SEPARATOR, _STAND_IN) for v in values)
-        joined = joined.casefold()
-        hits = np.fromiter(chain.from_iterable(self._automaton.iter(f"{_SEPARATOR}{joined}{_SEPARATOR}")), np.int64)
+
+class _Automaton:
+    """The walk by pyahocorasick."""
+
+    def __init__(self, words: Mapping[str, int]) -> None:
+        self._automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
+        for word, number in words.items():
+            self._automaton.add_word(word, number)
+        self._automaton.make_automaton()
+
+    def pairs(self, joined: str, count: int) -> Numbers:
+        """literal << 32 | value for each literal in each of the values between separators."""
+        hits = np.fromiter(chain.from_iterable(self._automaton.iter(joined)), np.int64)
         if not len(hits):
             return hits
-        lengths = np.fromiter(map(len, joined.split(_SEPARATOR)), np.int64, len(values))
-        ends = np.cumsum(lengths + 1)
-        owners = np.searchsorted(ends, hits[0::2], side="left")
-        return _sorted_once(hits[1::2] * total + (owners + offset))
+        lengths = np.fromiter(map(len, joined[1:-1].split(_SEPARATOR)), np.int64, count)
+        owners = np.searchsorted(np.cumsum(lengths + 1), hits[0::2], side="left")
+        return hits[1::2] << 32 | owners
+
+
+class _Walker:
+    """The walk by machine code, over UTF-8."""
+
+    def __init__(self, loaded: Loaded, words: Mapping[str, int]) -> None:
+        make, self._find = loaded.functions
+        self._loaded = loaded
+        raw = [(word.encode("utf-8", "surrogatepass"), number) for word, number in words.items() if word]
+        text = np.frombuffer(b"".join(w for w, _ in raw) or b"\0", dtype=np.uint8)
+        starts = np.zeros(len(raw) + 1, dtype=np.int64)
+        np.cumsum([len(w) for w, _ in raw], out=starts[1:])
+        most = int(starts[-1]) + 1
+        longest = max((len(w) for w, _ in raw), default=0)
+        edges = 1 << (2 * most).bit_length()
+        numbers = np.array([n for _, n in raw], dtype=np.int64)
+        self._numbers = numbers
+        self._state = np.zeros(native.STATE, dtype=np.int64)
+        self._state[[native.WORDS, native.EDGE_MASK, native.LONGEST]] = len(raw), edges - 1, longest
+        self._roots = np.zeros(256, dtype=np.int32)
+        nodes = np.empty(native.NODE_SIZE * most, dtype=np.int32)
+        table = np.zeros(edges, dtype=np.int64)
+        # Words are numbered by their place here, so that what was seen fits a short array.
+        places = np.arange(len(raw), dtype=np.int64)
+        self._seen = np.zeros(len(raw) + 1, dtype=np.int32)
+        self._pairs = np.empty(longest + 64, dtype=np.int64)
+        self._edges, self._nodes = table, nodes
+        count = self._call(make, text, starts, places, np.empty(most, dtype=np.int64))
+        self._nodes = nodes[:native.NODE_SIZE * count].copy()
+        self._pairs = np.empty((1 << 16) + longest + 1, dtype=np.int64)
+        self._state[native.ROOM] = len(self._pairs)
+
+    def _call(self, entry: Any, text: Any, starts: Any, numbers: Any, order: Any) -> int:
+        arrays = (text, self._state, self._edges, self._roots, self._nodes, starts, numbers, self._seen, order,
+                  self._pairs)
+        return int(entry(*[a.ctypes.data for a in arrays]))
+
+    def pairs(self, joined: str, count: int) -> Numbers:
+        """literal << 32 | value for each literal in each of the values between separators."""
+        text = np.frombuffer(joined.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+        state = self._state
+        state[[native.SIZE, native.POS, native.NODE, native.VALUE]] = len(text), 0, 0, 0
+        self._seen[:] = 0
+        found: list[Numbers] = []
+        while state[native.POS] < len(text):
+            size = self._call(self._find, text, self._numbers, self._numbers, self._numbers)
+            if size:
+                found.append(self._pairs[:size].copy())
+        if not found:
+            return np.empty(0, dtype=np.int64)
+        pairs = np.concatenate(found) if len(found) > 1 else found[0]
+        named: Numbers = self._numbers[pairs >> 32] << 32 | pairs & 0xFFFFFFFF
+        return named
 
 
 def _sorted_once(numbers: Numbers) -> Numbers:

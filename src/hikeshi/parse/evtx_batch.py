@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from hikeshi.events.schema import BY_NAME
 from hikeshi.events.table import Column, EventTable, Reject, constant
+from hikeshi.events.texts import Texts
 from hikeshi.events.time import NO_TIME, parse_iso
 
 # A few hundred records at a time: their dicts stay in the processor's cache, and Python keeps its arenas.
@@ -326,7 +327,8 @@ def _joined(column: Column | None, rows: np.ndarray[Any, Any], codes: np.ndarray
             count: int) -> Column:
     """One column of two parts, whose rows differ."""
     if column is not None:
-        numbers = {value: code for code, value in enumerate(values)}
+        texts = values.whole() if isinstance(values, Texts) else values
+        numbers = {value: code for code, value in enumerate(texts)}
         mapped = np.array([numbers.setdefault(v, len(numbers)) for v in column.values], dtype=np.int32)
         values = list(numbers)
         others = np.arange(count, dtype=np.int32) if column.rows is None else column.rows

@@ -24,6 +24,7 @@ import orjson
 from hikeshi.detect.compile import CompiledRules, Narrowed, Skipped, compile_rules, from_plain
 from hikeshi.detect.hits import HitWriter
 from hikeshi.detect.match import Match, Matcher, read_names
+from hikeshi.detect.patterns import code as scanner_code
 from hikeshi.detect.place import spoken_of
 from hikeshi.detect.result import result_lines
 from hikeshi.detect.rules import LEVELS, load_rules
@@ -36,7 +37,7 @@ from hikeshi.evidence.sandbox import Limits, Task, run, usable_cores
 from hikeshi.evidence.source import Source
 from hikeshi.parse.evtx import CHUNK_BYTES, Part, parts_of, read_records
 from hikeshi.parse.evtx_batch import EvtxBatch
-from hikeshi.parse.evtx_fast import code as machine_code
+from hikeshi.parse.evtx_fast import code as reader_code
 from hikeshi.triage.correlate import Correlated, CorrelationRun
 
 # Small enough that two cores share a folder evenly, large enough that a task is worth its start.
@@ -46,7 +47,7 @@ _GROUP_FILES = 256
 _SPLIT_BYTES = 64 << 20
 _PART_CHUNKS = (512, 2048)
 _BATCH_ROWS = 130_000
-# Machine code for the reader is made once, in some ten seconds of CPU: from so many bytes on it pays at once.
+# Machine code is made once, in some fifteen seconds of CPU: from so many bytes on it pays at once.
 _WORTH_MAKING = 192 << 20
 _EXPORT_ROWS = 10_000
 # A child that needs longer than this for its largest piece is caught in a loop.
@@ -191,7 +192,7 @@ class Hunt:
             return
         setup = {"rules": orjson.dumps(compiled.to_plain()), "levels": self._levels, "spool": str(spool),
                  "site": self._exceptions(),
-                 "kernel": machine_code.location(make=sum(s.size for s in logs if _may_be_log(s)) >= _WORTH_MAKING)}
+                 "kernels": self._machine_code(sum(s.size for s in logs if _may_be_log(s)))}
         total, done = sum(s.size for s in logs), 0
         by_name = {s.name: s for s in logs}
         waiting: dict[int, dict[str, Any]] = {}
@@ -208,6 +209,13 @@ class Hunt:
                 following += 1
         if tables:
             yield from self._correlate(compiled, tables, spool)
+
+    def _machine_code(self, size: int) -> list[Path | None]:
+        """Where the code of reader and scanner lies; made now where there is much to read."""
+        make = size >= _WORTH_MAKING
+        if make:
+            self._on_progress("preparing the reader", 0, size)
+        return [reader_code.location(make=make), scanner_code.location(make=make)]
 
     def _correlate(self, compiled: CompiledRules, tables: list[Path], spool: Path) -> Iterator[bytes]:
         """What only shows over the hits of all files, at the end."""
@@ -364,8 +372,9 @@ class _Context:
 def prepare(argument: Mapping[str, Any]) -> _Context:
     """Once a child: the compiled rules, ready to match."""
     compiled = from_plain(orjson.loads(argument["rules"]))
-    machine_code.use(argument.get("kernel"))
-    machine_code.load()
+    for code, path in zip((reader_code, scanner_code), argument.get("kernels", (None, None)), strict=True):
+        code.use(path)
+        code.load()
     matcher = Matcher(compiled)
     named = read_names([k for k in matcher.keys if k != "*"])
     # A keyword may stand in any field; the System part is read only where a rule or a hit names it.
