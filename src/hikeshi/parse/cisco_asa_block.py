@@ -22,7 +22,9 @@ _REST = "x"
 def parse_block(texts: Sequence[str], context: Context) -> tuple[Lists, list[int]]:
     """Many lines at once: columns, and the numbers of lines that go the slow way."""
     lists = Lists(len(texts))
-    shapes = Shapes(cisco_asa.message_cells, low_ports=lambda message: message.startswith("Teardown"))
+    shapes: Shapes = context.learned.setdefault(
+        "cisco-asa", Shapes(cisco_asa.message_cells, low_ports=lambda message: message.startswith("Teardown"))
+    )
     columns: dict[str, list[Any]] = {}
     heads: dict[str, Event | None] = {}
     odd: list[int] = []

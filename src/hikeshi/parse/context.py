@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
@@ -37,6 +37,8 @@ class Context:
     # 25/10/2024 stands in the file, so 09/10/2024 is 9 October.
     day_first: bool = False
     zone_label: str = ""
+    # What readers of whole blocks have learned from this file's lines, by format.
+    learned: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         self.zone_label = zone_name(self.zone, assumed=self.zone_assumed)

@@ -148,7 +148,8 @@ def columns_of(file: File, block: Block, part: slice, name: str, parse_block: Bl
     others: dict[int, Event] = {}
     rejects: list[Reject] = []
     blank: list[int] = []
-    row = KNOWN.named(name)
+    # Pairs are in the lines of many makers: theirs are asked first.
+    row = KNOWN.named(name) if name != "keyvalue" else None
     for i in odd:
         text = texts[i]
         if is_blank(text):

@@ -69,6 +69,8 @@ class Shapes:
             if value is not None:
                 good = addresses.get(value)
                 if good is None:
+                    if len(addresses) > 100_000:
+                        addresses.clear()
                     good = addresses[value] = ip(value) == value
                 if not good:
                     return None, ()
