@@ -130,11 +130,12 @@ def add_blocks(case: Case, by: User, *, values: str, why: str = "", force: bool 
 
 
 @act
-def withdraw_measures(case: Case, by: User, *, ids: Collection[str], why: str) -> dict[str, Any]:
+def withdraw_measures(case: Case, by: User, *, ids: Collection[str], controls: Collection[str] = (), why: str,
+                      ) -> dict[str, Any]:
     """No longer asked for: it leaves the lists and the block lists, its history stays. Fixed items are left out with
     a reason instead."""
     why = said(_line(why, _WHY), "respond.refused.reason")
-    chosen = [one for one in _chosen(case, ids, ()) if one.withdrawn_at is None]
+    chosen = [one for one in _chosen(case, ids, controls) if one.withdrawn_at is None]
     if any(one.origin == Measure.Origin.PLAN for one in chosen):
         raise Refused("respond.refused.fixed")
     if not chosen:
@@ -179,9 +180,9 @@ def ask_measures(case: Case, by: User, *, ids: Collection[str], controls: Collec
 
 
 @act
-def unask_measures(case: Case, by: User, *, ids: Collection[str]) -> dict[str, Any]:
+def unask_measures(case: Case, by: User, *, ids: Collection[str], controls: Collection[str] = ()) -> dict[str, Any]:
     """The asker no longer sees them; what they reported stays."""
-    chosen = [one for one in _chosen(case, ids, ()) if one.asked_at]
+    chosen = [one for one in _chosen(case, ids, controls) if one.asked_at]
     if not chosen:
         return UNCHANGED
     Measure.objects.filter(pk__in=[one.pk for one in chosen]).update(asked_at=None)

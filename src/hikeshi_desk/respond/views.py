@@ -172,7 +172,8 @@ def add(request: HttpRequest, user: User, case: Case) -> None:
 
 @_acts()
 def withdraw(request: HttpRequest, user: User, case: Case) -> None:
-    acts.withdraw_measures(case, user, ids=request.POST.getlist("ids"), why=_field(request, "note"))
+    acts.withdraw_measures(case, user, ids=request.POST.getlist("ids"), controls=request.POST.getlist("controls"),
+                           why=_field(request, "note"))
 
 
 @_acts()
@@ -188,7 +189,7 @@ def ask(request: HttpRequest, user: User, case: Case) -> None:
 
 @_acts()
 def unask(request: HttpRequest, user: User, case: Case) -> None:
-    acts.unask_measures(case, user, ids=request.POST.getlist("ids"))
+    acts.unask_measures(case, user, ids=request.POST.getlist("ids"), controls=request.POST.getlist("controls"))
 
 
 @_acts(back="respond:plan")
