@@ -156,6 +156,8 @@ def test_a_whole_column_takes_one_word(begun, sato):
     assert rows.filter(control="firewall", state="applied").count() == 2
     assert not rows.exclude(control="firewall").exclude(state="open").exists()
     assert refused(acts.mark_measures, case, sato, ids=(), controls=("x",), state="applied") == "choice"
+    acts.withdraw_measures(case, sato, ids=(), controls=("dns",), why="DNSは別会社")
+    assert rows.filter(withdrawn_at__isnull=False).count() == rows.filter(control="dns").count() == 2
 
 
 # Steps: the order is kept, or a reason stands beside it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -123,3 +124,29 @@ def test_a_new_result_asks_for_a_job_and_one_from_words_alone_does_not(analysed,
     with django_capture_on_commit_callbacks(execute=True):
         signals.after_commit(signals.case_analysed, other.pk)
     assert DBTaskResult.objects.filter(task_path="hikeshi_desk.respond.tasks.propose").count() == 1
+
+
+def test_a_case_that_is_analysed_gets_its_proposals_in_a_job(db, django_capture_on_commit_callbacks):
+    from django_tasks_db.models import DBTaskResult
+
+    from hikeshi_desk.analysis import service
+    from hikeshi_desk.cases.opening import open_submission
+    from hikeshi_desk.intake import spool
+    from hikeshi_desk.intake.models import Submission
+    from hikeshi_desk.intake.submit import IncomingFile, Payload, submit
+
+    log = b"".join(b"1791478%03d.000 10 10.0.0.5 TCP_MISS/200 100 GET http://198.51.100.77/a - DIRECT/198.51.100.77 text/html\n" % n
+                   for n in range(50))
+    path = spool.incoming() / "upload-squid"
+    path.write_bytes(log)
+    accepted = submit(Payload(channel="web", what="調べてください", request="first_steps", anonymous=True),
+                      [IncomingFile("access.log", path, hashlib.sha256(log).hexdigest(), len(log))],
+                      idempotency_key="a-test-key-long-enough-squid")
+    case = open_submission(Submission.objects.get(pk=accepted.submission_id)).case
+    with django_capture_on_commit_callbacks(execute=True):
+        row = service.analyse_now(case.pk)
+    assert row.state == "done"
+    assert DBTaskResult.objects.filter(task_path="hikeshi_desk.respond.tasks.propose").count() == 1
+    assert propose.waits(case.pk)
+    propose.propose(case.pk)
+    assert Response.objects.get(case=case).result == row.result and not Response.objects.get(case=case).is_unreadable
