@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hikeshi.demo.incidents import plots, write_incident
+from hikeshi.demo.incidents.run import tell
 from hikeshi.demo.incidents.score import score
 from hikeshi.errors import UsageError
 
@@ -59,3 +60,19 @@ def test_a_perfect_answer_scores_full_and_an_accused_decoy_is_named(tmp_path: Pa
     worse = score(truth, case | {"compromised_hosts": [{"name": decoy}], "entry_candidates": []})
     assert not worse.entry_first
     assert worse.accused == {decoy} == worse.hosts[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [("vpn-stolen", 31), ("maintenance-port", 31), ("supplier", 31), ("edge-device", 31), ("tools-only", 31)],
+)
+def test_the_story_of_a_generated_incident_has_its_entry_first_and_accuses_no_decoy(
+    tmp_path: Path, name: str, seed: int
+) -> None:
+    write_incident(name, tmp_path / "evidence", seed=seed)
+    truth = json.loads((tmp_path / "truth.json").read_text("utf-8"))
+    found = score(truth, tell(tmp_path / "evidence", tmp_path / "known.csv"))
+    assert found.entry_first, found.entry
+    assert not found.accused
+    right, missed, wrong = found.hosts
+    assert len(right) >= 0.9 * len(right | missed | wrong), (missed, wrong)

@@ -201,6 +201,8 @@ class Forward:
                     if edge.account == account or len(beside) == 1:
                         edge.rows.add(row)
                 continue
+            if self._routine(host, goal, account, time, since):
+                continue  # its logon is there, and was found to be a habit
             method, rows = self.state.around.without_logon(host, goal, account, time, time)
             if method is None or (len(rows | {row}) < 2 and not self._seen_at(goal, time)):
                 self.state.touch_name(goal, time, host, account, {row})
@@ -223,6 +225,16 @@ class Forward:
             ):
                 reached.append((time, goal))
         return reached
+
+    def _routine(self, host: str, goal: str, account: str, time: int, since: int) -> bool:
+        sessions = self.state.sessions
+        numbers = sessions.out_of(host)
+        start = sessions.start[numbers]
+        for number in numbers[(start >= time - 2 * MINUTE) & (start <= time + 2 * MINUTE)].tolist():
+            session = sessions.get(number)
+            if session.destination == goal and session.account == account and sessions.habitual(number, since):
+                return True
+        return False
 
     def _seen_at(self, host: str, time: int) -> bool:
         """Whether the destination shows something strong soon after."""

@@ -19,6 +19,7 @@ from hikeshi.trace.rows import SECOND, Rows
 
 _BEFORE, _AFTER = 5 * SECOND, 30 * SECOND
 _AIMS_AT_MOST = 200_000
+_BY_ACCOUNT = 3  # what a record that names the account counts more than a command
 
 
 def names_of_addresses(
@@ -31,11 +32,18 @@ def names_of_addresses(
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     arrivals = _arrivals(rows, host_name, {goal for _, _, goal, _ in aims if not is_address(goal)})
     for time, source, goal, account in aims:
-        for address, who in _between(arrivals.get(goal, _NONE), time):
-            if address not in named and (not account or account_name(who) == account):
-                votes[address][source] += 1
+        came = _between(arrivals.get(goal, _NONE), time)
+        if account:
+            came = {c for c in came if account_name(c[1]) == account}
+        elif len({address for address, _ in came}) > 1:
+            continue  # a command names no account: who of them it was can't be told
+        for address, _ in came:
+            if address not in named:
+                votes[address][source] += _BY_ACCOUNT if account else 1
     goals = _goals(rows, host_name, aims, named, votes)
     sources = {address: best for address, seen in votes.items() if (best := _agreed(seen))}
+    sure = {name for address, name in sources.items() if votes[address][name] >= _BY_ACCOUNT}
+    sources = {a: n for a, n in sources.items() if votes[a][n] >= _BY_ACCOUNT or n not in sure}
     return sources | {a: n for a, n in goals.items() if a not in sources}
 
 
