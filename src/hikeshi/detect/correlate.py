@@ -510,7 +510,7 @@ class _Group:
             step = where.get(int(self.inputs[place]))
             if step is None:
                 continue
-            began[step] = place if step == 0 else max(began[step], began[step - 1])
+            began[step] = place if step == 0 else began[step - 1]
             if step == len(self.chain) - 1 and began[step] >= 0 and (
                     self.times[place] - self.times[began[step]] <= self.span):
                 yield began[step], place
