@@ -20,7 +20,7 @@ from hikeshi_desk.analysis.attribution import KINDS, Refused
 from hikeshi_desk.analysis.models import Analysis, Lesson
 from hikeshi_desk.analysis.shown import answer_for, language
 from hikeshi_desk.analysis.timeline_page import page_number
-from hikeshi_desk.cases import labels
+from hikeshi_desk.cases import clocks, labels
 from hikeshi_desk.cases.access import READING, WORKING, is_desk
 from hikeshi_desk.cases.models import Case
 
@@ -125,15 +125,18 @@ def release(request: HttpRequest, lesson_id: uuid.UUID) -> HttpResponse:
     problem = ""
     if request.method == "POST":
         try:
-            stock.release(lesson, _user(viewer), request.POST.get("override", ""))
+            stock.release(lesson, _user(viewer), request.POST.get("override", ""), read=request.POST.get("read", ""))
         except Refused as refused:
             problem = text(refused.key)
+            lesson = _lesson(viewer, lesson_id)  # as it is now: this is what is read next
         else:
             messages.success(request, text("lessons.said.released"))
             return redirect(reverse("analysis:lesson", args=[lesson.pk]))
     hits = [{"kind": text(f"lessons.hit.{hit.kind}"), "words": hit.words} for hit in stock.named(lesson)]
     return render(request, "analysis/lesson_release.html", {
-        "viewer": viewer, "lesson": lesson, "row": row_of(lesson, desk=True), "hits": hits, "problem": problem},
+        "viewer": viewer, "lesson": lesson, "row": row_of(lesson, desk=True), "hits": hits, "problem": problem,
+        "version": stock.version(lesson), "is_open": lesson.case.state not in clocks.FINISHED,
+        "override": request.POST.get("override", "")},
         status=422 if problem else 200)
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from hikeshi_desk.accounts.models import User
 from hikeshi_desk.audit.log import record
-from hikeshi_desk.cases import clocks, rules, search
+from hikeshi_desk.cases import clocks, rules, search, spelling
 from hikeshi_desk.cases.acting import UNCHANGED, Refused, act, role_of, said
 from hikeshi_desk.cases.acts import speak
 from hikeshi_desk.cases.models import Case, Message, Party, Task
@@ -29,6 +29,20 @@ _GENERAL = frozenset((
     "inc", "ltd", "co", "corp", "company", "group", "the", "and", "hospital", "city", "office", "university", "school",
     "bank", "center", "centre", "holdings", "グループ", "病院", "支店", "本社", "事務所", "担当", "情報",
     "情報システム"))
+_HAN = re.compile(r"[\u3400-\u9fff々]+")
+# How a name ends that is no person's: its halves are ordinary words.
+_OF_PLACES = (
+    "会社", "商事", "商店", "商会", "工業", "工務店", "産業", "製作所", "大学", "学校", "高校", "学園", "病院", "医院",
+    "銀行", "金庫", "協会", "組合", "役所", "役場", "法人", "研究所", "事務所", "支店", "支所", "本社", "本店", "建設",
+    "電機", "電力", "物流", "運輸", "印刷", "保険", "証券", "担当", "担当者", "都", "府", "県", "市", "町", "村", "庁",
+    "省", "局", "部", "課", "室")
+_MAILBOXES = frozenset((
+    "info", "admin", "administrator", "support", "contact", "sales", "security", "system", "systems", "desk", "csirt",
+    "helpdesk", "office", "mail", "webmaster", "postmaster", "noreply", "user", "test", "soumu", "jimu", "keiri",
+    "jinji", "eigyo", "koho", "joho", "jouhou", "example", "abuse", "root"))
+_PROVIDERS = frozenset((
+    "gmail", "yahoo", "outlook", "hotmail", "icloud", "live", "proton", "protonmail", "docomo", "ezweb", "softbank",
+    "nifty", "biglobe", "googlemail"))
 _SHORTEST_DIGITS = 7  # fewer digits are no phone number
 
 
@@ -112,20 +126,25 @@ def hits(case: Case, body: str, to: Party | None) -> list[Hit]:
     return found_in(body, _names(case, to))
 
 
-def naming(case: Case, body: str) -> list[Hit]:
+def naming(case: Case, body: str, more: Iterable[tuple[str, str]] = ()) -> list[Hit]:
     """What in the text names anybody of the case: who asked, for whom, every party. For words that leave it.
 
-    A name of several words counts by each of them too: "Yamada Taro" is known by "Yamada".
+    Halves of a name count, too: "Yamada Taro", 「山田太郎」 and yamada@ are known by "Yamada" and 「山田」. A name
+    in an ordinary word does not (spelling.stands). `more` are further (kind, words) to look for.
     """
-    return found_in(body, [pair for one in (*_asker_names(case), *_names(case, None)) for pair in _with_parts(*one)])
+    pairs = [pair for one in (*_asker_names(case), *_names(case, None)) for pair in _with_parts(*one)]
+    phones = [pair for pair in pairs if pair[0] == "phone"]
+    text, text_plain = spelling.kept(body), spelling.plain(body)
+    words = dict.fromkeys(pair for pair in (*pairs, *more) if pair[0] != "phone")
+    return found_in(body, phones) + [Hit(kind, one) for kind, one in words if spelling.stands(one, text, text_plain)]
 
 
 def found_in(body: str, names: Iterable[tuple[str, str]]) -> list[Hit]:
     """Which of these words (kind, words) stand in the text, however they are written."""
     found: dict[str, Hit] = {}
-    plain, digits = _plain(body), _digits(body)
+    plain, digits = spelling.plain(body), _digits(body)
     for kind, words in names:
-        looked = _digits(words) if kind == "phone" else _plain(words)
+        looked = _digits(words) if kind == "phone" else spelling.plain(words)
         if kind == "phone":
             is_there = any(len(run) >= _SHORTEST_DIGITS and run in digits for run in looked.split("|"))
         else:
@@ -137,10 +156,26 @@ def found_in(body: str, names: Iterable[tuple[str, str]]) -> list[Hit]:
 
 def _with_parts(kind: str, words: str) -> Iterable[tuple[str, str]]:
     yield kind, words
-    parts = re.split(r"[\s\u30fb・,、]+", unicodedata.normalize("NFKC", words).strip())
-    if kind in ("name", "organisation") and len(parts) > 1:
-        yield from ((kind, part) for part in parts
-                    if _plain(part) not in _GENERAL and len(_plain(part)) >= (3 if part.isascii() else 2))
+    told = unicodedata.normalize("NFKC", words).strip()
+    if kind in ("name", "organisation"):
+        parts = re.split(r"[\s\u30fb・,、]+", told)
+        if len(parts) > 1:
+            yield from ((kind, part) for part in parts if _is_telling(part))
+        elif kind == "name" and 3 <= len(told) <= 5 and _HAN.fullmatch(told) and not told.endswith(_OF_PLACES):
+            yield from ((kind, half) for half in (told[:2], told[-2:]))
+    elif kind == "mail":
+        yield from (("name", part) for part in re.split(r"[^a-z]+", told.partition("@")[0].casefold())
+                    if len(part) > 3 and part not in _MAILBOXES)
+    elif kind == "domain":
+        label = told.casefold().partition(".")[0]
+        if len(label) > 3 and label not in _MAILBOXES | _PROVIDERS:
+            yield kind, label
+
+
+def _is_telling(part: str) -> bool:
+    if spelling.plain(part) in _GENERAL:
+        return False
+    return len(spelling.plain(part)) >= (3 if part.isascii() else 2) or bool(_HAN.fullmatch(part))
 
 
 def _names(case: Case, to: Party | None) -> Iterable[tuple[str, str]]:
@@ -205,16 +240,6 @@ def _organisation(name: str) -> Iterable[tuple[str, str]]:
         if at >= 0:
             short = short[:at] + short[at + len(form):]
     yield "organisation", short.strip(" ,.")
-
-
-def _plain(text: str) -> str:
-    """One spelling: width and case folded, nothing invisible, no spaces, dots and at-signs written out undone."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    for written, meant in (("[.]", "."), ("(.)", "."), ("[dot]", "."), ("(dot)", "."), ("[@]", "@"), ("(at)", "@"),
-                           ("[at]", "@")):
-        folded = folded.replace(written, meant)
-    return "".join(sign for sign in folded
-                   if not sign.isspace() and unicodedata.category(sign) not in ("Cf", "Cc", "Mn"))
 
 
 def _digits(text: str) -> str:

@@ -7,9 +7,14 @@ import uuid
 import pytest
 from django.urls import reverse
 
-from hikeshi_desk.analysis.models import Analysis, Lesson, State
+from hikeshi_desk.accounts.access import Viewer
+from hikeshi_desk.accounts.models import User
+from hikeshi_desk.analysis.lessons import reads, version
+from hikeshi_desk.analysis.models import Analysis, Lesson, Sign, State
+from hikeshi_desk.analysis.signs import key_of
 from hikeshi_desk.audit.models import Entry
 from hikeshi_desk.cases.models import Party
+from hikeshi_desk.cases.models import State as CaseState
 
 pytestmark = pytest.mark.django_db
 PLAIN = "VPN装置の更新が遅れていた。多要素認証があれば防げた。攻撃元は 203.0.113.77 だった。"
@@ -26,6 +31,7 @@ def named_case(consult):
     case = consult()
     case.asker_name, case.on_behalf = "山田 太郎", "株式会社楓商事"
     case.contact = "yamada@kaede-shoji.example.jp 03-1234-5678"
+    case.state = CaseState.CLOSED
     case.save()
     Analysis.objects.create(case=case, state=State.DONE, result=uuid.uuid4(), summary={
         "hosts": [{"name": "FS01.kaede.example"}], "accounts": [{"name": "KAEDE\\adm-sato"}, {"name": "Administrator"}],
@@ -41,7 +47,14 @@ def written(client, case, **fields) -> Lesson:
 
 
 def release(client, lesson, **fields):
-    return client.post(reverse("analysis:lesson-release", args=[lesson.pk]), fields)
+    """As somebody who has just read it."""
+    given = {"read": version(Lesson.objects.get(pk=lesson.pk)), **fields}
+    return client.post(reverse("analysis:lesson-release", args=[lesson.pk]), given)
+
+
+def reader_of(member, sign_in):
+    """Somebody outside the desk who reads its knowledge."""
+    return sign_in(member("reader", desk=False, name="閲覧"))
 
 
 def test_a_lesson_goes_from_draft_to_released_to_withdrawn(handler, lead, named_case, partner_of, consult):
@@ -153,9 +166,6 @@ def test_the_list_is_searched_filtered_and_leafed_through(handler, lead, named_c
 
 
 def test_a_new_case_of_the_family_leads_to_the_lesson_and_another_does_not(handler, lead, named_case, consult):
-    from hikeshi_desk.analysis.models import Sign
-    from hikeshi_desk.analysis.signs import key_of
-
     lesson = written(handler, named_case)
     new, other = consult("新しい件"), consult("別の件")
     for case, family in ((new, "medusa"), (other, "Akira")):
@@ -172,3 +182,100 @@ def test_a_new_case_of_the_family_leads_to_the_lesson_and_another_does_not(handl
 def test_the_form_knows_family_and_way_of_the_case(handler, named_case):
     page = handler.get(reverse("analysis:lesson-write", args=[named_case.pk])).content.decode()
     assert 'value="Medusa"' in page and '<option value="vpn_credential" selected>' in page
+
+
+@pytest.mark.parametrize(("asker", "told"), [
+    ("山田太郎", "担当の山田さんが"), ("山田太郎", "太郎が気づいた"), ("林 太郎", "林さんが気づいた"), ("ヤマダ タロウ", "やまださんは"),
+    ("ヤマダ タロウ", "ﾔﾏﾀﾞが"), ("やまだ たろう", "ヤマダが"), ("Taro Mori", "ＭＯＲＩが"), ("Taro Mori", "MoriPC で"), ("Taro Mori", "m o r i と"),
+    ("あさひな", "これはアサヒナの"), ("佐々木一郎", "佐々木が"), ("Kaede Foods", "kaedefoodsのサーバー")])
+def test_half_of_a_name_and_other_letters_are_the_name(handler, lead, named_case, asker, told):
+    named_case.asker_name = asker
+    named_case.save()
+    assert release(lead, written(handler, named_case, body=f"{PLAIN}\n{told}")).status_code == 422
+
+
+@pytest.mark.parametrize(("asker", "told"), [
+    ("Taro Mori", "memory と memories を見た"), ("林 太郎", "森林の会社"), ("まり", "決まりが止まり、つまり失敗"), ("マリ", "マリン用の装置"),
+    ("Ann Grant", "rights were granted"), ("東京大学", "東京の大学と学会"), ("かな", "確かなこと"), ("ABC01", "ABC012 と XABC01")])
+def test_a_name_within_an_ordinary_word_is_no_name(handler, lead, named_case, asker, told):
+    named_case.asker_name = asker
+    named_case.save()
+    assert release(lead, written(handler, named_case, body=f"{PLAIN}\n{told}")).status_code == 302
+
+
+@pytest.mark.parametrize("told", [
+    "yamada の端末", "KAEDE のサーバー", "kaede-shoji で", "Fs02 から", "FS03 へ", "198.51.100.200 が", "dc9.corp.local に", "suzuki(at)other(.)example"])
+def test_what_the_mail_and_the_findings_tell_of_the_victim_counts(handler, lead, named_case, told):
+    row = Analysis.objects.get(case=named_case)
+    row.summary["hosts"].append({"name": "198.51.100.200"})
+    row.summary |= {"top": [{"hosts": ["FS02", "203.0.113.77"], "accounts": []}], "spread": [{"destination": "FS03"}]}
+    row.save()
+    assert release(lead, written(handler, named_case, body=f"{PLAIN}\n{told}")).status_code == 422
+
+
+def test_the_family_s_field_goes_out_too_and_is_looked_at(handler, lead, named_case):
+    assert release(lead, written(handler, named_case, family="楓商事の暗号化")).status_code == 422
+
+
+def test_while_the_case_goes_on_nothing_is_released(handler, lead, named_case):
+    named_case.state = CaseState.OPEN
+    named_case.save()
+    lesson = written(handler, named_case)
+    answer = release(lead, lesson)
+    assert answer.status_code == 422 and "事案が終わってから" in answer.content.decode()
+    assert Lesson.objects.get().state == "draft"
+
+
+@pytest.mark.parametrize("read", ["", "x", "2020-01-01T00:00:00+00:00"])
+def test_only_words_that_the_lead_has_read_are_released(handler, lead, named_case, read):
+    lesson = written(handler, named_case)
+    read = read or version(lesson)
+    handler.post(reverse("analysis:lesson-change", args=[lesson.pk]), {"title": "別の題", "body": PLAIN})
+    answer = release(lead, lesson, read=read)
+    assert answer.status_code == 422 and "別の題" in answer.content.decode() and Lesson.objects.get().state == "draft"
+    assert version(Lesson.objects.get()) in answer.content.decode()
+    assert release(lead, lesson).status_code == 302
+
+
+def test_outside_the_desk_a_draft_and_a_withdrawn_one_are_like_none(handler, lead, named_case, member, sign_in):
+    reader, lesson = reader_of(member, sign_in), written(handler, named_case)
+    none = reader.get(reverse("analysis:lesson", args=[uuid.uuid4()]))
+
+    def is_like_none() -> bool:
+        told = reader.get(reverse("analysis:lesson", args=[lesson.pk]))
+        stock = reader.get(reverse("analysis:lessons"), {"q": "更新"}).content.decode()
+        return (told.status_code, told.content) == (none.status_code, none.content) and "Medusa" not in stock
+    assert none.status_code == 404 and is_like_none()
+    release(lead, lesson)
+    assert not is_like_none()
+    lead.post(reverse("analysis:lesson-withdraw", args=[lesson.pk]), {"reason": "  "})
+    assert not is_like_none()  # without a reason nothing is withdrawn
+    lead.post(reverse("analysis:lesson-withdraw", args=[lesson.pk]), {"reason": "古い"})
+    assert is_like_none()
+
+
+def test_readers_see_a_month_and_neither_day_nor_case_nor_people(handler, lead, named_case, member, sign_in):
+    lesson = written(handler, named_case)
+    release(lead, lesson)
+    at = Lesson.objects.get().released_at
+    for path in (reverse("analysis:lesson", args=[lesson.pk]), reverse("analysis:lessons")):
+        page = reader_of(member, sign_in).get(path).content.decode()
+        assert "更新の遅れ" in page and not any(word in page for word in (
+            named_case.number, str(named_case.pk), "責任者", "佐藤", f"{at:%Y-%m-%d}", f"{at:%Y/%m/%d}"))
+
+
+def test_a_new_case_with_the_same_way_in_leads_to_the_lesson(handler, lead, named_case, consult):
+    lesson = written(handler, named_case, family="")
+    assert release(lead, lesson).status_code == 302
+    link = reverse("analysis:lesson", args=[lesson.pk])
+    likely, confirmed, near = consult("推定"), consult("確認"), consult("別")
+    Analysis.objects.create(case=likely, state=State.DONE, result=uuid.uuid4(), summary={
+        "entry": [{"kind": "vpn_credential"}, {"kind": "exposed_rdp"}]})
+    Analysis.objects.create(case=near, state=State.DONE, result=uuid.uuid4(), summary={
+        "entry": [{"kind": "exposed_rdp"}, {"kind": "vpn_credential"}]})
+    Sign.objects.create(case=confirmed, kind="way", key="way:vpn_credential|CVE-2024-40766|")
+    Sign.objects.create(case=near, kind="way", key="way:vpn|vpn_credential|")
+    desk = Viewer.of(User.objects.get(name="佐藤"))
+    for case, count in ((likely, 1), (confirmed, 1), (near, 0), (named_case, 0)):  # not its own
+        assert len(reads(case, desk)) == count
+    assert link in handler.get(f"/desk/case/{confirmed.pk}/").content.decode()
