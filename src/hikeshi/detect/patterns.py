@@ -85,6 +85,12 @@ class _Automaton:
         return hits[1::2] << 32 | owners
 
 
+@lru_cache(maxsize=4)
+def _pairs_of(size: int) -> Numbers:
+    """Where pairs are written before they are copied: one for all scanners."""
+    return np.empty(size, dtype=np.int64)
+
+
 class _Walker:
     """The walk by machine code, over UTF-8."""
 
@@ -112,7 +118,7 @@ class _Walker:
         self._edges, self._nodes = table, nodes
         count = self._call(make, text, starts, places, np.empty(most, dtype=np.int64))
         self._nodes = nodes[:native.NODE_SIZE * count].copy()
-        self._pairs = np.empty((1 << 16) + longest + 1, dtype=np.int64)
+        self._pairs = _pairs_of(1 << (max(1 << 16, 2 * longest)).bit_length())
         self._state[native.ROOM] = len(self._pairs)
 
     def _call(self, entry: Any, text: Any, starts: Any, numbers: Any, order: Any) -> int:

@@ -45,8 +45,8 @@ _GROUP_BYTES = 24 << 20
 _GROUP_FILES = 256
 # From here on a file is dealt in parts, so that all cores share it.
 _SPLIT_BYTES = 64 << 20
-_PART_CHUNKS = (512, 2048)
-_BATCH_ROWS = 130_000
+_PART_CHUNKS = (512, 1536)
+_BATCH_ROWS = 100_000
 # Machine code is made once, in some fifteen seconds of CPU: from so many bytes on it pays at once.
 _WORTH_MAKING = 192 << 20
 _EXPORT_ROWS = 10_000
@@ -367,6 +367,7 @@ class _Context:
     levels: frozenset[str]
     spool: Path
     exceptions: tuple[tuple[Expected, ...], list[SiteUse]]
+    batch: EvtxBatch | None = None          # an empty one, from the task before: it knows the templates it met
 
 
 def prepare(argument: Mapping[str, Any]) -> _Context:
@@ -397,6 +398,7 @@ def hunt_files(context: _Context, argument: Sequence[Any]) -> dict[str, Any]:
                 job.read(source, part)
         job.flush()
     kept.close()
+    context.batch = job.batch
     return {"files": list(job.files.values()), "rules": list(job.rules.values()), "spools": [str(path)],
             "others": job.others, "tables": [str(kept.path)] if kept.rows else [],
             "site": [(job.aside.hits, job.switched_off)]}
@@ -410,7 +412,9 @@ class _Job:
         self._silent = {id(context.matcher.rules[n]) for n in context.compiled.quiet}
         self.aside = Aside(context.compiled, *context.exceptions)
         self.switched_off = 0
-        self._batch = EvtxBatch(want=context.want, columns=context.columns, limit=_BATCH_ROWS, lazy=True)
+        self.batch = context.batch or EvtxBatch(want=context.want, columns=context.columns, limit=_BATCH_ROWS,
+                                                lazy=True)
+        context.batch = None                # a task that fails leaves none behind
         self._starts: list[tuple[int, str]] = []
         self.files: dict[str, dict[str, Any]] = {}
         self.rules: dict[int, dict[str, Any]] = {}
@@ -418,19 +422,19 @@ class _Job:
 
     def read(self, source: Source, part: Part | None) -> None:
         report = self.files[source.name] = _report(source.name)
-        self._starts.append((self._batch.rows, source.name))
-        before = self._batch.rows
+        self._starts.append((self.batch.rows, source.name))
+        before = self.batch.rows
         try:
-            for _ in read_records(source, self._batch, part):
-                if self._batch.full:
-                    report["events"] += self._batch.rows - before
-                    self._take_rejects(report, self._batch.rejects)
+            for _ in read_records(source, self.batch, part):
+                if self.batch.full:
+                    report["events"] += self.batch.rows - before
+                    self._take_rejects(report, self.batch.rejects)
                     self.flush()
                     self._starts, before = [(0, source.name)], 0
         except HikeshiError as error:
             report["error"] = error.what
-        report["events"] += self._batch.rows - before
-        self._take_rejects(report, self._batch.rejects)
+        report["events"] += self.batch.rows - before
+        self._take_rejects(report, self.batch.rejects)
 
     def read_text(self, source: Source) -> None:
         """Windows events that were exported as text, and logs that some rule speaks of; any other text is
@@ -476,10 +480,10 @@ class _Job:
     def flush(self) -> None:
         """Match what the batch holds and write the hits."""
         starts, self._starts = self._starts, []
-        if not self._batch.rows:
-            self._batch.build()
+        if not self.batch.rows:
+            self.batch.build()
             return
-        table = self._batch.build()
+        table = self.batch.build()
         table.columns["log.file.path"] = _file_column(starts, table.row_count)
         self._match(table)
 
