@@ -7,51 +7,24 @@ Reads the record's own fields (TargetUserName, IpAddress, …). Accounts of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pyarrow as pa
 
 from hikeshi.events.table import Column
 from hikeshi.trace import programs
+from hikeshi.trace.kept import KEPT, Handler, address, name, person
 from hikeshi.trace.network import make_flows
 from hikeshi.trace.slices import Collector, Mask, Slice, by_group, empty, first_of, mapped, matches
 
 _SECURITY = "security"
 _SYSTEM = "system"
 _SYSMON = "microsoft-windows-sysmon/operational"
-_LOCAL_SESSIONS = "microsoft-windows-terminalservices-localsessionmanager/operational"
-_REMOTE_CONNECTIONS = "microsoft-windows-terminalservices-remoteconnectionmanager/operational"
 _TASKS = "microsoft-windows-taskscheduler/operational"
 _POWERSHELL = "microsoft-windows-powershell/operational"
 _OLD_POWERSHELL = "windows powershell"
 _SSH = "openssh/operational"
-_OWN_ACCOUNTS = re.compile(
-    r"(?:system|local service|network service|anonymous logon|iusr|window manager|-|dwm-\d+|umfd-\d+|"
-    r"font driver host)?\Z",
-    re.I,
-)
-_LOCAL_ADDRESS = re.compile(r"(?:-|local|localhost|127\.[\d.]+|::1|0\.0\.0\.0|::)?\Z", re.I)
-_MAPPED = re.compile(r"::ffff:(\d+\.\d+\.\d+\.\d+)\Z", re.I)
 _MINUTES_10, _HOUR, _DAY = 600, 3600, 86_400
 LATERAL_PORTS = frozenset(("22", "135", "445", "3389", "5985", "5986"))
-
-
-def address(text: str) -> str | None:
-    """An IP address as other logs write it; None for this machine itself or nothing."""
-    text = text.strip().strip("\\")
-    match = _MAPPED.match(text)
-    if match:
-        text = match[1]
-    return None if _LOCAL_ADDRESS.match(text) else text.split("%")[0].lower()
-
-
-def name(text: str) -> str | None:
-    text = text.strip().strip("\\")
-    return None if text in ("", "-", "LOCAL") else text
-
-
-def person(text: str) -> bool:
-    return not _OWN_ACCOUNTS.match(text)
 
 
 def collect(out: Collector, rows: Slice) -> list[pa.Table]:
@@ -120,128 +93,6 @@ def _logon(out: Collector, rows: Slice) -> None:
         )
 
 
-def _failure(out: Collector, rows: Slice) -> None:
-    out.add(
-        "logon_failure",
-        rows,
-        account=rows.col("TargetUserName"),
-        domain=rows.col("TargetDomainName"),
-        source=mapped(rows.col("IpAddress"), address),
-        source_name=mapped(rows.col("WorkstationName"), name),
-        logon_type=rows.col("LogonType"),
-        status=rows.col("SubStatus", "Status"),
-    )
-
-
-def _explicit(out: Collector, rows: Slice) -> None:
-    part = rows.keep(
-        matches(rows.col("TargetUserName"), person)
-        & matches(rows.col("TargetServerName"), lambda t: t.lower() not in ("localhost", "-", ""))
-    )
-    info = part.col("TargetInfo")
-    out.add(
-        "explicit",
-        part,
-        account=part.col("TargetUserName"),
-        domain=part.col("TargetDomainName"),
-        target=part.col("TargetServerName"),
-        actor=part.col("SubjectUserName"),
-        object=part.col("ProcessName"),
-        detail=info,
-        logon_id=mapped(part.col("SubjectLogonId"), str.lower),
-    )
-
-
-def _privileged(out: Collector, rows: Slice) -> None:
-    part = rows.keep(matches(rows.col("SubjectUserName"), lambda a: person(a) and not a.endswith("$")))
-    out.add(
-        "privileged", part, bucket_s=_DAY, account=part.col("SubjectUserName"), domain=part.col("SubjectDomainName")
-    )
-
-
-def _ticket(out: Collector, rows: Slice) -> None:
-    account = rows.col("TargetUserName")
-    part = rows.keep(matches(account, person) & matches(rows.col("IpAddress"), lambda a: address(a) is not None))
-    out.add(
-        "ticket",
-        part,
-        bucket_s=_HOUR,
-        account=part.col("TargetUserName"),
-        domain=part.col("TargetDomainName"),
-        source=mapped(part.col("IpAddress"), address),
-        status=part.col("Status"),
-        object=part.col("ServiceName"),
-    )
-
-
-def _preauth_failure(out: Collector, rows: Slice) -> None:
-    out.add(
-        "logon_failure",
-        rows,
-        account=rows.col("TargetUserName"),
-        source=mapped(rows.col("IpAddress"), address),
-        status=rows.col("Status"),
-        logon_type="kerberos",
-    )
-
-
-def _ntlm(out: Collector, rows: Slice) -> None:
-    good = matches(rows.col("Status"), lambda s: s.lower() in ("0x0", "0"))
-    bad = rows.keep(~good)
-    out.add(
-        "logon_failure",
-        bad,
-        account=bad.col("TargetUserName"),
-        source_name=mapped(bad.col("Workstation"), name),
-        status=bad.col("Status"),
-        logon_type="ntlm",
-    )
-
-
-def _reconnect(out: Collector, rows: Slice) -> None:
-    part = rows.keep(matches(rows.col("ClientAddress"), lambda a: address(a) is not None))
-    out.add(
-        "rdp_session",
-        part,
-        account=part.col("AccountName"),
-        domain=part.col("AccountDomain"),
-        source=mapped(part.col("ClientAddress"), address),
-        source_name=mapped(part.col("ClientName"), name),
-        logon_id=mapped(part.col("LogonID"), str.lower),
-    )
-
-
-def _rdp_user(rows: Slice) -> tuple[Column, Column]:
-    user = rows.col("User")
-    return (
-        mapped(user, lambda u: u.rsplit("\\", 1)[-1]),
-        mapped(user, lambda u: u.split("\\")[0] if "\\" in u else None),
-    )
-
-
-def _rdp_session(out: Collector, rows: Slice) -> None:
-    part = rows.keep(matches(rows.col("Address"), lambda a: address(a) is not None))
-    account, domain = _rdp_user(part)
-    out.add("rdp_session", part, account=account, domain=domain, source=mapped(part.col("Address"), address))
-
-
-def _rdp_end(out: Collector, rows: Slice) -> None:
-    part = rows.keep(matches(rows.col("Address", "User"), lambda a: True))
-    account, domain = _rdp_user(part)
-    out.add("rdp_end", part, account=account, domain=domain, source=mapped(part.col("Address"), address))
-
-
-def _rdp_auth(out: Collector, rows: Slice) -> None:
-    out.add(
-        "rdp_session",
-        rows,
-        account=rows.col("Param1"),
-        domain=rows.col("Param2"),
-        source=mapped(rows.col("Param3"), address),
-        status="authenticated",
-    )
-
-
 _SHARES = re.compile(r"(?:admin|[a-z])\$\Z", re.I)
 _PIPES = re.compile(
     r"(?:\\)?(?:svcctl|atsvc|itaskscheduler|winreg|eventlog|psexe\w*|paexec\w*|remcom\w*|csexec\w*)"
@@ -296,79 +147,6 @@ def _task(out: Collector, rows: Slice) -> None:
         logon_id=mapped(rows.col("SubjectLogonId"), str.lower),
         signal=by_group((label, content), programs.task_signal),
     )
-
-
-def _account_made(out: Collector, rows: Slice) -> None:
-    _account_event("account_made", out, rows)
-
-
-def _account_enabled(out: Collector, rows: Slice) -> None:
-    _account_event("account_enabled", out, rows)
-
-
-def _password_set(out: Collector, rows: Slice) -> None:
-    _account_event("password_set", out, rows)
-
-
-def _policy(out: Collector, rows: Slice) -> None:
-    """5136: a group policy object was changed."""
-    part = rows.keep(matches(rows.col("ObjectClass"), lambda c: c.lower() == "grouppolicycontainer"))
-    out.add(
-        "policy_change",
-        part,
-        bucket_s=_MINUTES_10,
-        account=mapped(part.col("SubjectUserName"), name),
-        object=part.col("ObjectDN"),
-    )
-
-
-_PRIVILEGED = re.compile(
-    r"(?:domain|enterprise|schema|group policy|dns)\s?admins|administrators|(?:backup|account|server|print) operators|"
-    r"organization management|.*管理者",
-    re.I,
-)
-
-
-def _account_event(kind: str, out: Collector, rows: Slice) -> None:
-    out.add(
-        kind,
-        rows,
-        account=rows.col("TargetUserName"),
-        domain=rows.col("TargetDomainName"),
-        actor=mapped(rows.col("SubjectUserName"), name),
-        object=rows.col("TargetSid"),
-        signal="account_enabled" if kind == "account_enabled" else empty(len(rows)),
-        logon_id=mapped(rows.col("SubjectLogonId"), str.lower),
-    )
-
-
-def _group_member(out: Collector, rows: Slice) -> None:
-    member = mapped(rows.col("MemberName"), lambda m: name(re.sub(r"(?i)^cn=([^,]+),.*", r"\1", m)))
-    out.add(
-        "group_member",
-        rows,
-        account=member,
-        object=rows.col("MemberSid"),
-        target=rows.col("TargetUserName"),
-        actor=mapped(rows.col("SubjectUserName"), name),
-        logon_id=mapped(rows.col("SubjectLogonId"), str.lower),
-        signal=mapped(rows.col("TargetUserName"), lambda g: "privileged_group" if _PRIVILEGED.fullmatch(g) else None),
-    )
-
-
-def _cleared(out: Collector, rows: Slice) -> None:
-    out.add(
-        "log_cleared",
-        rows,
-        object=first_of((rows.col("Channel"), rows.col("winlog.channel"))),
-        account=mapped(rows.col("SubjectUserName"), name),
-        signal="log_clear",
-        logon_id=mapped(rows.col("SubjectLogonId"), str.lower),
-    )
-
-
-def _boot(out: Collector, rows: Slice) -> None:
-    out.add("boot", rows, object=rows.col("event.code"))
 
 
 def _process(out: Collector, rows: Slice) -> None:
@@ -640,55 +418,30 @@ def add_ssh(out: Collector, rows: Slice, text: Column) -> None:
     )
 
 
-_Handler = Callable[[Collector, Slice], "pa.Table | None"]
-_HANDLERS: dict[str, _Handler] = {
+_HANDLERS: dict[str, Handler] = {
+    **KEPT,
     **{
         f"{_SECURITY}|{code}": handler
         for code, handler in {
             "4624": _logon,
-            "4625": _failure,
-            "4648": _explicit,
-            "4672": _privileged,
-            "4768": _ticket,
-            "4769": _ticket,
-            "4771": _preauth_failure,
-            "4776": _ntlm,
-            "4778": _reconnect,
-            "5136": _policy,
             "5140": _share,
             "5145": _share,
             "4697": _service,
             "4698": _task,
             "4702": _task,
-            "4720": _account_made,
-            "4722": _account_enabled,
-            "4724": _password_set,
-            "4728": _group_member,
-            "4732": _group_member,
-            "4756": _group_member,
-            "1102": _cleared,
             "4688": _process,
             "4656": _lsass_object,
             "4663": _lsass_object,
             "5156": _filtered_connection,
-            "4608": _boot,
         }.items()
     },
     f"{_SYSTEM}|7045": _service,
-    f"{_SYSTEM}|104": _cleared,
-    **{f"{_SYSTEM}|{code}": _boot for code in ("6005", "6006", "6008", "1074", "12", "13")},
     f"{_SYSMON}|1": _process,
     f"{_SYSMON}|3": _sysmon_connection,
     f"{_SYSMON}|10": _lsass,
     f"{_SYSMON}|11": _file,
     f"{_SYSMON}|13": _registry,
     f"{_SYSMON}|22": _question,
-    f"{_LOCAL_SESSIONS}|21": _rdp_session,
-    f"{_LOCAL_SESSIONS}|25": _rdp_session,
-    f"{_LOCAL_SESSIONS}|22": _rdp_session,
-    f"{_LOCAL_SESSIONS}|24": _rdp_end,
-    f"{_LOCAL_SESSIONS}|23": _rdp_end,
-    f"{_REMOTE_CONNECTIONS}|1149": _rdp_auth,
     f"{_TASKS}|106": _task,
     f"{_POWERSHELL}|4104": _script,
     f"{_POWERSHELL}|4103": _script,
