@@ -34,7 +34,7 @@ _STEPS = 60
 @click.option(
     "--places",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="CSV of networks: network,place,latitude,longitude; shows logons from new places. ネットワークの場所の一覧",
+    help="CSV of networks: network,place,latitude,longitude; tells logons from new places. 場所の一覧",
 )
 @click.pass_context
 def command(
