@@ -78,8 +78,8 @@ def handler(sato, sign_in):
 @pytest.fixture
 def partner_of(member, sign_in):
     """A client of somebody whose organisation is a party of the case and sees all a party may see."""
-    def make(case: Case) -> Client:
-        user = member(Role.PARTNER, desk=False, name=f"{next(_numbers)}")
+    def make(case: Case, role: Role = Role.PARTNER) -> Client:
+        user = member(role, desk=False, name=f"{next(_numbers)}")
         Party.objects.create(case=case, organisation=user.memberships.get().organisation, sees_conversation=True,
                              sees_files=True, sees_findings=True, sees_indicators=True)
         return sign_in(user)

@@ -171,7 +171,7 @@ def test_broken_forms_are_answered(full, handler):
 
 def test_a_party_and_another_organisation_meet_a_page_that_does_not_exist(full, partner_of, begun, sign_in, member):
     missing = "/desk/case/00000000-0000-4000-8000-000000000000/response/"
-    outsiders = [partner_of(full), partner_of(begun()), sign_in(member(Role.READER, desk=False)),
+    outsiders = [partner_of(full), partner_of(full, Role.READER), partner_of(begun()), sign_in(member(Role.READER, desk=False)),
                  sign_in(member(Role.LEAD, desk=False))]
     for client in outsiders:
         nothing = client.get(missing)
