@@ -169,8 +169,8 @@ def _machine(infection: Infection, host: str, hold: Hold, logs: dict[str, dict[s
     begins = logs["security"].get(host)
     if begins is not None and begins > hold.first + HOUR:
         ask(
-            "Security", host, f"ログは{when(begins)}からしかなく、最初の操作({when(hold.first)})より後です",
-            f"the log begins only at {when(begins)}, after the first trace of {when(hold.first)}", cited,
+            "Security", host, f"ログは{_minute(begins)}からしかなく、最初の操作({_minute(hold.first)})より後です",
+            f"the log begins only at {_minute(begins)}, after the first trace of {_minute(hold.first)}", cited,
         )  # fmt: skip
     programs = infection.around.near("process", host, hold.first - MINUTE, 2**62)
     if not programs and not infection.marks_of.get(host):
@@ -178,3 +178,7 @@ def _machine(infection: Infection, host: str, hold: Hold, logs: dict[str, dict[s
             _PROCESS_LOGS, host, "プログラムの起動の記録がなく、何が実行されたかはわかりません",
             "no record of started programs: what was run on it is not known", cited,
         )  # fmt: skip
+
+
+def _minute(time: int) -> str:
+    return f"{when(time)[:16].replace('T', ' ')} UTC"
