@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -38,7 +38,9 @@ from hikeshi.evidence.source import Source
 from hikeshi.parse.evtx import CHUNK_BYTES, Part, parts_of, read_records
 from hikeshi.parse.evtx_batch import EvtxBatch
 from hikeshi.parse.evtx_fast import code as reader_code
-from hikeshi.triage.correlate import Correlated, CorrelationRun
+
+if TYPE_CHECKING:
+    from hikeshi.triage.correlate import Correlated
 
 # Small enough that two cores share a folder evenly, large enough that a task is worth its start.
 _GROUP_BYTES = 24 << 20
@@ -219,6 +221,9 @@ class Hunt:
 
     def _correlate(self, compiled: CompiledRules, tables: list[Path], spool: Path) -> Iterator[bytes]:
         """What only shows over the hits of all files, at the end."""
+        # With the reports' words it costs a child its start-up time.
+        from hikeshi.triage.correlate import CorrelationRun
+
         work = CorrelationRun(compiled, tables, spool, self._levels, exceptions=self._exceptions())
         yield from work.lines()
         self.summary.cpu_s += work.cpu_s
