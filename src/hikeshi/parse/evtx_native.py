@@ -595,6 +595,9 @@ def build(numba: Any) -> Any:
             if d[base + pos] != 0x2A or d[base + pos + 1] != 0x2A or d[base + pos + 2] != 0 or d[base + pos + 3] != 0:
                 return i64(ODD)
             size = word4(d, base + pos + 4)
+            # The package refuses a record whose header has no date.
+            if word8(d, base + pos + 16) > u64(2_650_000_000_000_000_000):
+                return i64(ODD)
             if size < 60 or pos + size > free or word4(d, base + pos + size - 4) != size:
                 return i64(ODD)
             said = record(d, base, pos, size, state, arena, slots, entries, counts, templates, forms, index, steps,
