@@ -24,6 +24,7 @@ EVERYDAY = """CC EU FIRST ID IP JavaScript LAN Lines Linux MB NIC PDF README SHA
     サイバー サインアウト サインイン サーバー サービス システム システムダウン スマートフォン セキュリティ タイムゾーン チームチャット ディスク ディレクトリ データ
     データフォルダー データベース ネットワーク ハイフン バイト バックアップ バックアップサーバ パスワード パソコン フォルダ フォーム ブラウザ ブラウザー
     プログラム ページ ホスト マシン メニュー メモリ メンバー メール メールアドレス メールサーバー リセット リンク レコード レポーティング レポート
+    MiB Fields System オブジェクト
     レンタルサーバ ログオン ローカル ヘッダー メソッド リクエスト https
     ログイン ダウンロード ライセンス Hikeshi hikeshi-knowledge hkpack pub CVE-2024-12345 Session Telegram MITRE
     businesslawyers jp newton-consulting security-next ガイドライン"""

@@ -35,10 +35,11 @@ def page_of(client, case) -> str:
 
 
 def test_the_kinds_are_those_the_library_tells_apart():
-    from hikeshi.trace.entry import _TECHNIQUES
+    from hikeshi.trace.entry import TECHNIQUES
 
-    assert set(_TECHNIQUES) < set(attribution.KINDS)
-    for kind in _TECHNIQUES:
+    told_apart = set(TECHNIQUES) - {"unknown"}  # nobody confirms that
+    assert told_apart < set(attribution.KINDS)
+    for kind in told_apart:
         for language in ("ja", "en"):
             assert text(f"knowledge.way.{kind}", language=language) == Words(language).of("kind", kind)
 
