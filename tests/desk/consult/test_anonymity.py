@@ -31,7 +31,8 @@ import pytest
 
 from serving import Served, served
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the desk runs on Linux")
+pytestmark = [pytest.mark.any_database,
+              pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the desk runs on Linux")]
 
 ADDRESS = "127.77.66.55"
 MARKS = {

@@ -23,7 +23,7 @@ from hikeshi_desk.mail.models import CorrespondentKey, SentMail
 from hikeshi_desk.mail.post import load_post
 from hikeshi_desk.mail.send import build, let_go, queue_replies
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 ADDRESS = "hanako@example.jp"
 take = receive.receive
 

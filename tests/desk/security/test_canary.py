@@ -23,7 +23,7 @@ from two_worlds import (
     signed_in,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 _FIXED = str(uuid.UUID(int=7))
 # What the queue and other lists may be asked by.
 QUERIES = [{"q": WORD}, {"q": f"{WORD}0001what"}, {"q": "CANARY0001"}, {"sort": "title"}, {"sort": "asker_name"}, {"view": "all"},
