@@ -114,7 +114,7 @@ class View:
 
 def build_view(report: ReportInput, language: Language) -> View:
     """The report in one language."""
-    builder = _Builder(report, Words(language))
+    builder = _Builder(report, Words(language, report.zone))
     met = Met(language)
     answers = tuple(replace(a, details=met.mark(a.details)) for a in builder.answers())
     sections = tuple(replace(s, blocks=tuple(met.mark_block(b) for b in s.blocks)) if s.id not in _LISTS else s
@@ -250,8 +250,9 @@ class _Builder:
     def _now(self) -> Answer:
         steps = self.report.first_steps
         first = self.w.text(steps[0]) if steps else self.w("unknown")
-        hosts = [i.name for i in self.story.isolate[:8]]
-        isolate = (Cell(f"{self.w('isolate')}: {plain(', '.join(hosts))}"),) if hosts else ()
+        hosts = [i.name for i in self.story.isolate]
+        shown = ", ".join(hosts[:12]) + (" …" if len(hosts) > 12 else "")
+        isolate = (Cell(f"{self.w('isolate')}: {plain(shown)}"),) if hosts else ()
         rest = tuple(Cell(self.w.text(s)) for s in steps[1:6])
         return Answer(self.w("q_now"), first, "urgent", (*isolate, *rest), steps=True)
 

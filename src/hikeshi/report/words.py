@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from datetime import datetime, tzinfo
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -12,6 +13,9 @@ from hikeshi.errors import KnowledgeError, Location
 from hikeshi.model.text import Text
 
 Language = Literal["ja", "en"]
+# A moment inside a sentence of the story: always UTC, and says so.
+_MOMENT = re.compile(
+    r"(?<![0-9A-Za-z])(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:\.\d+)?(?:Z| UTC)(?![0-9A-Za-z])", re.ASCII)
 
 
 @cache
@@ -37,10 +41,13 @@ def _problems() -> tuple[tuple[re.Pattern[str], Text], ...]:
 
 
 class Words:
-    """`w("key", name=value)` gives the word; an unknown kind or method is shown as it is."""
+    """`w("key", name=value)` gives the word; an unknown kind or method is shown as it is.
 
-    def __init__(self, language: Language) -> None:
+    `zone` is the reader's: moments in sentences are told in it; without one they stay in UTC."""
+
+    def __init__(self, language: Language, zone: tzinfo | None = None) -> None:
         self.language: Language = language
+        self._zone = zone
 
     def __call__(self, key: str, **values: object) -> str:
         return str(getattr(all_words()[key], self.language)).format(**values)
@@ -62,4 +69,12 @@ class Words:
         return sentence
 
     def text(self, text: Text) -> str:
-        return str(getattr(text, self.language))
+        said = str(getattr(text, self.language))
+        return _MOMENT.sub(self._moment, said) if self._zone is not None else said
+
+    def _moment(self, found: re.Match[str]) -> str:
+        try:
+            time = datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00").astimezone(self._zone)
+        except (ValueError, OverflowError):
+            return found[0]
+        return f"{time:%Y-%m-%d %H:%M %Z}"
