@@ -33,10 +33,22 @@ class Loaded(NamedTuple):
     engines: list[Any]
 
 
+_ahead: list[MachineCode] = []
+
+
+def load_ahead() -> None:
+    """Load the code of all imported modules that want it before their process is locked."""
+    for code in _ahead:
+        code.load()
+
+
 class MachineCode:
     """One module's code. Its `build(numba)` gives C callbacks that all take `arguments` addresses."""
 
-    def __init__(self, module: str, arguments: int, folder: str) -> None:
+    def __init__(self, module: str, arguments: int, folder: str, *, ahead: bool = False) -> None:
+        """`ahead`: every sandbox child that imports this loads the code before it locks itself."""
+        if ahead:
+            _ahead.append(self)
         self._module, self._arguments, self._part = module, arguments, folder
         self._given: list[Path | None] = []
         self._loaded: list[Loaded | None] = []

@@ -6,6 +6,7 @@ import ctypes
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -18,6 +19,32 @@ from hikeshi.model.evidence import RecordRef
 
 def load(argument: Any) -> Any:
     return {"loaded": argument, "pid": os.getpid()}
+
+
+def load_with_thread(argument: Any) -> Any:
+    start_thread(argument)
+    return load(argument)
+
+
+def with_setup(context: Any, argument: tuple[str, Any]) -> tuple[int, int]:
+    """Where `load` ran, and where this runs."""
+    if argument[0] == "die_first":
+        os._exit(3)
+    time.sleep(0.01)        # so that more than one child gets some
+    return context["pid"], os.getpid()
+
+
+def _open_files(_: Any) -> list[str]:
+    """What each open file number stands for."""
+    out = []
+    for number in range(64):
+        try:
+            status = os.fstat(number)
+        except OSError:
+            continue
+        kind = "pipe" if stat.S_ISFIFO(status.st_mode) else "socket" if stat.S_ISSOCK(status.st_mode) else "file"
+        out.append(f"{kind} {status.st_ino}")
+    return out
 
 
 def load_badly(argument: Any) -> Any:
@@ -132,6 +159,7 @@ ACTIONS: dict[str, Any] = {
     "thread": lambda _: _in_thread(),
     "stop_forever": lambda _: signal.pause(),
     "pid": lambda _: os.getpid(),
+    "open_files": _open_files,
 }
 
 

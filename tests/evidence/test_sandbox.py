@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from hikeshi.errors import ChildError, ChildKilled, ChildTimeout, DamagedInput, Location
-from hikeshi.evidence.sandbox import Limits, Outcome, Protection, Task, locks, protection, run
+from hikeshi.evidence import sandbox
+from hikeshi.evidence.sandbox import Limits, Outcome, Protection, Task, locks, nursery, protection
 from hikeshi.model.evidence import RecordRef
 
 HERE = Path(__file__).parent
@@ -28,6 +29,21 @@ needs_rlimits = pytest.mark.skipif(not protection().rlimits, reason="no resource
 @pytest.fixture(autouse=True)
 def children_find_the_victims(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(HERE))
+
+
+FORKED = [False]
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["started", "forked"])
+def children_are_started_or_forked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What holds for children that are started holds for those that are forked."""
+    FORKED[0] = request.param
+    yield
+    FORKED[0] = False
+
+
+def run(function: str, tasks: Any, **options: Any) -> Iterator[Outcome]:
+    return sandbox.run(function, tasks, **{"forked": FORKED[0], **options})
 
 
 def act(*actions: tuple[str, Any], **options: Any) -> dict[str, Outcome]:
@@ -319,7 +335,7 @@ SCRIPT = textwrap.dedent("""
     from hikeshi.evidence.sandbox import Task, run
     tasks = [Task("a", ("pid", None)), Task("b", ("pid", None))] + [Task(str(n), ("sleep", 100)) for n in range(9)]
     try:
-        for outcome in run("sandbox_victims:act", tasks, workers=2):
+        for outcome in run("sandbox_victims:act", tasks, workers=2, forked=sys.argv[1] == "True"):
             print(outcome.value, flush=True)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
@@ -329,7 +345,7 @@ SCRIPT = textwrap.dedent("""
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_no_child_outlives_its_parent(how: int) -> None:
-    parent = subprocess.Popen([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, text=True,
+    parent = subprocess.Popen([sys.executable, "-c", SCRIPT, str(FORKED[0])], stdout=subprocess.PIPE, text=True,
                               env=os.environ | {"PYTHONPATH": f"{SOURCE}{os.pathsep}{HERE}"})
     assert parent.stdout is not None
     pids = [int(parent.stdout.readline()), int(parent.stdout.readline())]
@@ -359,3 +375,72 @@ def test_a_fault_of_the_pool_itself_is_raised_and_does_not_hang(monkeypatch: pyt
     monkeypatch.setattr("hikeshi.evidence.sandbox.pool._Child.end", broken)
     with pytest.raises((RuntimeError, ChildError)):
         list(run("sandbox_victims:pid", [Task("a", 0)], workers=1))
+
+
+# ------------------------------------------------------------------------------ children that are forked
+
+needs_nursery = pytest.mark.skipif(not nursery.OFFERED, reason="children are forked on Linux only")
+
+
+def forked(function: str, tasks: list[Task], **options: Any) -> list[Outcome]:
+    return list(sandbox.run(f"sandbox_victims:{function}", tasks, workers=2, forked=True, **options))
+
+
+@needs_nursery
+def test_setup_runs_once_for_all_forked_children() -> None:
+    tasks = [Task("a", ("die_first", None)), *(Task(str(n), ("pid", None)) for n in range(40))]
+    outcomes = forked("with_setup", tasks, setup="sandbox_victims:load", setup_argument=1)
+    told = [o.value for o in outcomes if o.error is None]
+    assert len(told) == 40
+    assert len({born for born, _ in told}) == 1, "set up in one process"
+    assert len({born for born, _ in told} & {own for _, own in told}) == 0, "which serves no task itself"
+    # Near miss: started one by one, each sets itself up.
+    outcomes = list(sandbox.run("sandbox_victims:with_setup", tasks, setup="sandbox_victims:load", setup_argument=1,
+                                workers=2))
+    assert all(born == own for born, own in (o.value for o in outcomes if o.error is None))
+
+
+@needs_nursery
+def test_a_forked_child_holds_nothing_that_leads_to_the_nursery() -> None:
+    (outcome,) = forked("act", [Task("a", ("open_files", None))])
+    kinds = outcome.value
+    assert not [k for k in kinds if k.startswith("socket")]
+    # Its tasks, its answers, its standard error; twice where Python holds the same end by two numbers.
+    assert len({k for k in kinds if k.startswith("pipe")}) == 3, kinds
+
+
+@needs_nursery
+def test_setup_that_leaves_threads_is_not_forked() -> None:
+    tasks = [Task(str(n), ("pid", None)) for n in range(4)]
+    outcomes = forked("with_setup", tasks, setup="sandbox_victims:load_with_thread")
+    assert [o.error for o in outcomes] == [None] * 4
+    assert all(born == own for born, own in (o.value for o in outcomes))
+
+
+@needs_nursery
+def test_a_nursery_that_dies_costs_time_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its children end with it; the tasks go on in children that are started."""
+    made: list[Any] = []
+    real = nursery.Nursery.fork
+
+    def fork(self: Any) -> Any:
+        made.append(self)
+        return real(self)
+
+    monkeypatch.setattr(nursery.Nursery, "fork", fork)
+    outcomes = sandbox.run("sandbox_victims:act", [Task(str(n), ("pid", None)) for n in range(30)], workers=2,
+                           forked=True)
+    first = next(outcomes)
+    made[0]._process.kill()
+    rest = list(outcomes)
+    assert first.error is None
+    assert len(rest) == 29
+    assert sum(o.error is not None for o in rest) <= 2      # those that were being done
+    assert all(isinstance(o.error, ChildKilled) for o in rest if o.error is not None)
+
+
+@needs_nursery
+def test_one_worker_needs_no_nursery(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nursery, "Nursery", None)
+    outcomes = list(sandbox.run("sandbox_victims:pid", [Task("a", 0)], workers=1, forked=True))
+    assert outcomes[0].error is None

@@ -29,7 +29,7 @@ _SEPARATOR, _STAND_IN = "\0", "\ufffd"
 # Text that is all ASCII folds much faster: small slices keep most of them so. (pyahocorasick copies its text at four
 # bytes a character.)
 _SLICE_VALUES = 1024
-code = MachineCode("hikeshi.detect.scan_native", native.ARGUMENTS, "scan")
+code = MachineCode("hikeshi.detect.scan_native", native.ARGUMENTS, "scan", ahead=True)
 
 
 class Scanner:

@@ -21,7 +21,7 @@ from hikeshi.parse import evtx_native as native
 from hikeshi.parse.evtx_batch import EvtxBatch
 from hikeshi.parse.evtx_plans import Plan, body_plan, event_plan
 
-code = MachineCode("hikeshi.parse.evtx_native", native.ARGUMENTS, "evtx")
+code = MachineCode("hikeshi.parse.evtx_native", native.ARGUMENTS, "evtx", ahead=True)
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]

@@ -37,7 +37,7 @@ from hikeshi.evidence.sandbox import Limits, Task, run, usable_cores
 from hikeshi.evidence.source import Source
 from hikeshi.parse.evtx import CHUNK_BYTES, Part, parts_of, read_records
 from hikeshi.parse.evtx_batch import EvtxBatch
-from hikeshi.parse.evtx_fast import code as reader_code
+from hikeshi.triage.reading import make_reader
 
 if TYPE_CHECKING:
     from hikeshi.triage.correlate import Correlated
@@ -49,8 +49,6 @@ _GROUP_FILES = 256
 _SPLIT_BYTES = 64 << 20
 _PART_CHUNKS = (512, 1536)
 _BATCH_ROWS = 100_000
-# Machine code is made once, in some fifteen seconds of CPU: from so many bytes on it pays at once.
-_WORTH_MAKING = 192 << 20
 _EXPORT_ROWS = 10_000
 # A child that needs longer than this for its largest piece is caught in a loop.
 _SLOWEST_BYTES_PER_S = 128 << 10
@@ -160,7 +158,7 @@ class Hunt:
         self._describe_rules(compiled)
         with tempfile.TemporaryDirectory(prefix="hikeshi-hunt-") as folder:
             work = Path(folder)
-            acquired = acquire(self._paths, work / "work", workers=self._workers)
+            acquired = acquire(self._paths, work / "work", workers=self._workers, hashed=False)
             logs = [s for s in acquired.sources if _may_be_log(s) or s.kind == "text"]
             self.summary.not_read = [(name, str(text.en)) for name, text in acquired.not_read]
             for source in acquired.sources:
@@ -193,8 +191,8 @@ class Hunt:
         if not logs:
             return
         setup = {"rules": orjson.dumps(compiled.to_plain()), "levels": self._levels, "spool": str(spool),
-                 "site": self._exceptions(),
-                 "kernels": self._machine_code(sum(s.size for s in logs if _may_be_log(s)))}
+                 "site": self._exceptions()}
+        make_reader(logs, scanner_code, on_progress=self._on_progress)
         total, done = sum(s.size for s in logs), 0
         by_name = {s.name: s for s in logs}
         waiting: dict[int, dict[str, Any]] = {}
@@ -211,13 +209,6 @@ class Hunt:
                 following += 1
         if tables:
             yield from self._correlate(compiled, tables, spool)
-
-    def _machine_code(self, size: int) -> list[Path | None]:
-        """Where the code of reader and scanner lies; made now where there is much to read."""
-        make = size >= _WORTH_MAKING
-        if make:
-            self._on_progress("preparing the reader", 0, size)
-        return [reader_code.location(make=make), scanner_code.location(make=make)]
 
     def _correlate(self, compiled: CompiledRules, tables: list[Path], spool: Path) -> Iterator[bytes]:
         """What only shows over the hits of all files, at the end."""
@@ -266,7 +257,7 @@ class Hunt:
             workers = 1
         for outcome in run("hikeshi.triage.hunt:hunt_files", (Task(k, [k, pieces]) for k, pieces in largest_first),
                            setup="hikeshi.triage.hunt:prepare", setup_argument=dict(setup), workers=workers,
-                           limits=limits, readable=readable, writable=[spool]):
+                           limits=limits, readable=readable, writable=[spool], forked=True):
             self.summary.cpu_s += outcome.cpu_s
             self.summary.protection = outcome.protection
             yield outcome.key, outcome.value, outcome.error
@@ -378,9 +369,6 @@ class _Context:
 def prepare(argument: Mapping[str, Any]) -> _Context:
     """Once a child: the compiled rules, ready to match."""
     compiled = from_plain(orjson.loads(argument["rules"]))
-    for code, path in zip((reader_code, scanner_code), argument.get("kernels", (None, None)), strict=True):
-        code.use(path)
-        code.load()
     matcher = Matcher(compiled)
     named = read_names([k for k in matcher.keys if k != "*"])
     # A keyword may stand in any field; the System part is read only where a rule or a hit names it.

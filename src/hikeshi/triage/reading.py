@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 from pathlib import Path
@@ -11,12 +11,16 @@ from hikeshi.errors import HikeshiError
 from hikeshi.events.time import machine_zone, parse_zone
 from hikeshi.evidence import sandbox
 from hikeshi.evidence.source import Source
+from hikeshi.machine import MachineCode
 from hikeshi.model.case import NotRead
 from hikeshi.model.text import Text
+from hikeshi.parse.evtx_fast import code as reader_code
 
 # A ten-gigabyte log takes hours of one core; a loop without end must still end.
 LIMITS = sandbox.Limits(cpu_s=4 * 3600, wall_s=8 * 3600, memory_bytes=3 * 2**30)
 _REMARK_BYTES = 64 * 1024
+# Machine code is made once, in some fifteen seconds of CPU: from so many bytes of event logs on it pays at once.
+_WORTH_MAKING = 192 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,19 @@ def readable(sources: Iterable[Source]) -> list[Path]:
 
 def workers_for(wanted: int | None, tasks: int) -> int:
     return max(1, min(wanted or sandbox.usable_cores(), tasks))
+
+
+def make_reader(sources: Iterable[Source], *others: MachineCode,
+                on_progress: Callable[[str, int, int], None] | None = None) -> None:
+    """Have the event log reader's machine code made, and `others`, if there is enough to read. Children load what
+    there is by themselves, see evidence.sandbox."""
+    size = sum(s.size for s in sources if s.kind == "evtx")
+    if size < _WORTH_MAKING:
+        return
+    if on_progress:
+        on_progress("preparing the reader", 0, size)
+    for code in (reader_code, *others):
+        code.location(make=True)
 
 
 def remark(source: Source, format_name: str) -> str | None:

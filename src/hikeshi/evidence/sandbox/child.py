@@ -48,13 +48,23 @@ class Order:
 def main(parent: int) -> None:
     end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business: it ends us
-    tasks, answers = _take_pipes()
+    tasks, answers = take_pipes()
     first = wire.read_frame(tasks)
     if first is None:
         return
     order: Order = pickle.loads(first)  # noqa: S301  from our parent, over our own pipe
     try:
-        function, context = _prepare(order)
+        function, context = prepare(order)
+    except BaseException as error:  # noqa: BLE001  the parent must hear why no child starts
+        wire.write_frame(answers, wire.dump(("failed", _as_error(error, order))))
+        return
+    attend(tasks, answers, order, function, context)
+
+
+def attend(tasks: IO[bytes], answers: IO[bytes], order: Order, function: Callable[[Any, Any], Any],
+           context: Any) -> None:
+    """Lock this process, say hello, and serve until the pipe ends."""
+    try:
         locks = lock_down(memory_bytes=order.memory_bytes, file_bytes=order.file_bytes,
                           readable=order.readable, writable=order.writable)
     except BaseException as error:  # noqa: BLE001  the parent must hear why no child starts
@@ -64,7 +74,8 @@ def main(parent: int) -> None:
     _serve(tasks, answers, order, function, context)
 
 
-def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
+def take_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """What was standard input and output; a library that prints now does so on standard error."""
     tasks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -75,9 +86,15 @@ def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
     return tasks, answers
 
 
-def _prepare(order: Order) -> tuple[Callable[[Any, Any], Any], Any]:
+def prepare(order: Order) -> tuple[Callable[[Any, Any], Any], Any]:
+    """The function and what `setup` gives, while still free. Machine code of what was imported is loaded too: after
+    the lock its cache can't be read."""
     function = _find(order.function)
-    return function, _find(order.setup)(order.setup_argument) if order.setup else None
+    setup = _find(order.setup) if order.setup else None
+    machine = sys.modules.get("hikeshi.machine")
+    if machine is not None:
+        machine.load_ahead()
+    return function, setup(order.setup_argument) if setup else None
 
 
 def _find(name: str) -> Callable[..., Any]:

@@ -90,7 +90,7 @@ def lock_down(*, memory_bytes: int, file_bytes: int, readable: Sequence[Path],
     """Lock this process, for good; returns the locks that hold."""
     limited = _limit(memory_bytes, file_bytes)
     _drop_capabilities()
-    others = _thread_count() - 1
+    others = thread_count() - 1
     landlock = _restrict_folders([*readable, *python_folders()], writable)
     return Protection(limited, _filter_syscalls(), landlock, others if landlock else 0)
 
@@ -210,7 +210,8 @@ def python_folders() -> list[Path]:
     return [Path(p) for p in (*sorted(own), *system)]
 
 
-def _thread_count() -> int:
+def thread_count() -> int:
+    """Threads of this process, those of C libraries too."""
     try:
         return len(os.listdir("/proc/self/task"))  # noqa: PTH208  must see threads of C libraries, cheaply
     except OSError:

@@ -2,7 +2,8 @@
 
 Each child has a thread of the parent to itself, which starts it, hands it one task at a time
 and waits for the answer; one more thread watches the clock. PR_SET_PDEATHSIG follows the
-starting thread, so a child lives exactly as long as its thread.
+starting thread, so a child lives exactly as long as its thread; with `forked` children are
+forked from one that is set up already, which lives as long as a thread of its own (nursery.py).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import IO, Any
 
 import hikeshi
 from hikeshi.errors import ChildError, ChildKilled, ChildTimeout, HikeshiError
-from hikeshi.evidence.sandbox import wire
+from hikeshi.evidence.sandbox import nursery, wire
 from hikeshi.evidence.sandbox.child import Order, peak_bytes
 from hikeshi.evidence.sandbox.locks import Protection
 
@@ -32,7 +33,9 @@ _BOOT = ("import sys; n = int(sys.argv[2]); sys.path[:0] = sys.argv[3:3 + n]; "
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "WINDIR",
                      "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONTZPATH",
                      # Where the user's knowledge pack lies: a child answers from the same as its parent.
-                     "HOME", "USERPROFILE", "XDG_DATA_HOME", "LOCALAPPDATA")
+                     "HOME", "USERPROFILE", "XDG_DATA_HOME", "LOCALAPPDATA",
+                     # And where machine code is kept.
+                     "XDG_CACHE_HOME")
 _SET_ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",  # mimalloc reserves what it may never use
     # Landlock binds only the thread that asks for it: libraries must not start others on import.
@@ -86,12 +89,15 @@ def usable_cores() -> int:
 
 def run(function: str, tasks: Iterable[Task], *, setup: str | None = None, setup_argument: Any = None,
         workers: int | None = None, limits: Limits = Limits(), readable: Sequence[Path] = (),
-        writable: Sequence[Path] = (), on_done: Callable[[Outcome], None] | None = None) -> Iterator[Outcome]:
+        writable: Sequence[Path] = (), on_done: Callable[[Outcome], None] | None = None, forked: bool = False
+        ) -> Iterator[Outcome]:
     """Outcomes as they finish, one for each task, in no particular order.
 
     `function` and `setup` are "module:name". Each child calls `context = setup(setup_argument)`
     while still free, locks itself down, then calls `function(context, task.argument)` for
-    many tasks. `tasks` may be a generator; it is read from other threads, one item at a time,
+    many tasks. With `forked`, where the system can and there are several children, `setup` is called once and the
+    children are forked from what it left: it must open no file, connection or thread that a child goes on using.
+    `tasks` may be a generator; it is read from other threads, one item at a time,
     as children become free. Closing the iterator, or an exception, ends all children.
 
     An error in a task is in its Outcome: a HikeshiError as it was raised, any other exception
@@ -99,7 +105,7 @@ def run(function: str, tasks: Iterable[Task], *, setup: str | None = None, setup
     No task is tried twice. Raises the error of `setup`, or ChildError, if no child can start.
     """
     pool = _Pool(_order(function, setup, setup_argument, limits, readable, writable), iter(tasks), limits,
-                 workers or usable_cores())
+                 workers or usable_cores(), forked=forked)
     try:
         for outcome in pool.outcomes():
             if on_done is not None:
@@ -121,7 +127,7 @@ class _Stopped(Exception):
 
 
 class _Pool:
-    def __init__(self, order: bytes, tasks: Iterator[Task], limits: Limits, workers: int) -> None:
+    def __init__(self, order: bytes, tasks: Iterator[Task], limits: Limits, workers: int, *, forked: bool) -> None:
         self._order, self._tasks, self._limits = order, tasks, limits
         self._drawing = threading.Lock()
         self._stopping = threading.Event()
@@ -130,10 +136,17 @@ class _Pool:
         self._children_lock = threading.Lock()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(max(1, workers))]
         self._clock = threading.Thread(target=self._watch, daemon=True)
+        self._nursery: nursery.Nursery | None = None
+        self._nursed = threading.Event()        # whether there is one is known
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+        if not forked or workers < 2 or not nursery.OFFERED:
+            self._nursed.set()
 
     # ------------------------------------------------------------- the caller's thread
 
     def outcomes(self) -> Iterator[Outcome]:
+        if not self._nursed.is_set():
+            self._keeper.start()
         for thread in (*self._threads, self._clock):
             thread.start()
         running = len(self._threads)
@@ -158,7 +171,7 @@ class _Pool:
             children = list(self._children)
         for child in children:
             child.kill()
-        for thread in self._threads:
+        for thread in (*self._threads, self._keeper):
             if thread.ident is not None:
                 thread.join()
 
@@ -211,8 +224,11 @@ class _Pool:
 
     def _start(self) -> _Child:
         """A child that is ready; the second try is for a machine short of something for a moment."""
+        while not self._nursed.wait(0.5):
+            if self._stopping.is_set():
+                raise _Stopped
         for attempt in (1, 2):
-            child = _Child(self._order, self._limits)
+            child = self._new_child()
             with self._children_lock:
                 self._children.add(child)
             if self._stopping.is_set():
@@ -228,10 +244,39 @@ class _Pool:
                 raise error
         raise AssertionError("unreachable")
 
+    def _new_child(self) -> _Child:
+        if self._nursery is not None:
+            # The nursery may be gone (killed for memory): then as without one.
+            with contextlib.suppress(OSError):
+                return _Child(self._nursery.fork(), self._limits)
+        child = _Child(_spawn(), self._limits)
+        child.give(self._order)
+        return child
+
     def _end(self, child: _Child) -> None:
         with self._children_lock:
             self._children.discard(child)
         child.end()
+
+    # ------------------------------------------------------------- the nursery's thread
+
+    def _keep(self) -> None:
+        """The nursery lives as long as this thread, and this as long as any child's."""
+        try:
+            made = nursery.Nursery(_spawn, self._order)
+            said = _Tail(made.stderr)
+            if made.wait_ready():
+                self._nursery = made
+            self._nursed.set()
+            if self._nursery is not None:
+                for thread in self._threads:
+                    thread.join()
+            made.end()
+            said.close()
+        except (OSError, HikeshiError):
+            pass                    # children are started one by one, and say what is wrong
+        finally:
+            self._nursed.set()
 
     # ------------------------------------------------------------- the clock's thread
 
@@ -250,7 +295,7 @@ class _Pool:
 class _Child:
     """One child process as its thread sees it."""
 
-    def __init__(self, order: bytes, limits: Limits) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | nursery.Forked, limits: Limits) -> None:
         self._limits = limits
         self.deadline: float | None = time.monotonic() + _START_LIMIT_S
         self.late = False
@@ -260,10 +305,13 @@ class _Child:
         self._peak_bytes = 0
         self._usage: Any = None
         self._parents_peak = peak_bytes()
-        self._process = _spawn()
-        assert self._process.stdin and self._process.stdout and self._process.stderr
-        self._in, self._out = self._process.stdin, self._process.stdout
-        self._said = _Tail(self._process.stderr)
+        self._process = process
+        assert process.stdin and process.stdout and process.stderr
+        self._in, self._out = process.stdin, process.stdout
+        self._said = _Tail(process.stderr)
+
+    def give(self, order: bytes) -> None:
+        """What to set up, for a child that has not been."""
         with contextlib.suppress(OSError):  # a child dead on arrival is found by wait_ready
             wire.write_frame(self._in, order)
 
@@ -332,7 +380,7 @@ class _Child:
     def _post_mortem(self) -> HikeshiError:
         """Which limit it hit, or how it died, in one sentence."""
         self._reap()
-        code, limits = self._process.returncode, self._limits
+        code, limits = self._process.returncode or 0, self._limits
         if self.late:
             return ChildTimeout(f"the parsing child ran longer than {limits.wall_s:g} seconds and was ended",
                                 hint="give it more time, or split the file")
@@ -358,6 +406,8 @@ class _Child:
             if sys.platform == "win32" or self._process.returncode is not None:
                 self._process.kill()
             else:  # its own process group, should the machine have let it start something
+                if isinstance(self._process, nursery.Forked):
+                    self._process.kill()    # it may not have its own group yet
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self) -> None:
@@ -373,6 +423,9 @@ class _Child:
 
     def _reap(self) -> None:
         if self._process.returncode is not None:
+            return
+        if isinstance(self._process, nursery.Forked):
+            self._usage = self._process.reap()
             return
         if not hasattr(os, "wait4"):
             self._process.wait()
@@ -410,18 +463,22 @@ class _Tail:
         self._stream.close()
 
 
-def _spawn() -> subprocess.Popen[bytes]:
+def _spawn(nursery_on: int | None = None) -> subprocess.Popen[bytes]:
+    """A child, or with the number of its socket a nursery."""
     root = str(Path(hikeshi.__file__).resolve().parents[1])
     paths = [root, *(os.path.abspath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p)]  # noqa: PTH100
     # -I: no code from the current folder (it may be the evidence's), no user site, no PYTHON* variables.
     flags = ["-I", "-X", "utf8", *(["-B"] if sys.dont_write_bytecode else [])]
     environment = {k: v for k, v in os.environ.items() if k in _KEPT_ENVIRONMENT or k.startswith(("LC_", "HIKESHI_"))}
     extra: dict[str, Any] = {"start_new_session": True}
+    command = ["-c", _BOOT, str(os.getpid()), str(len(paths)), *paths]
+    if nursery_on is not None:
+        command, extra["pass_fds"] = nursery.command(paths, nursery_on), (nursery_on,)
     if sys.platform == "win32":
         extra = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
     try:
         return subprocess.Popen(
-            [sys.executable, *flags, "-c", _BOOT, str(os.getpid()), str(len(paths)), *paths],
+            [sys.executable, *flags, *command],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=environment | _SET_ENVIRONMENT, **extra)
     except OSError as error:
