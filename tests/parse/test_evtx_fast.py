@@ -1,5 +1,6 @@
 """The machine code and the `evtx` package: the same records, fields and rejects, whatever the file holds."""
 
+import gc
 import random
 import struct
 import zlib
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 
 from hikeshi.demo.evtx_writer import EvtxWriter, Template
+from hikeshi.errors import UnsupportedFormat
 from hikeshi.events.texts import Texts
 from hikeshi.evidence.source import Source
-from hikeshi.parse import evtx_fast, evtx_native
-from hikeshi.parse.evtx import Part, _read_by_package, read_records
+from hikeshi.parse import evtx, evtx_fast, evtx_native
+from hikeshi.parse.evtx import Part, _read_by_package, parse_evtx, read_records
 from hikeshi.parse.evtx_batch import EvtxBatch
 from hikeshi.parse.evtx_plans import body_plan, event_plan
 
@@ -258,6 +260,55 @@ def test_a_hostile_form_has_no_plan():
     for form in (b"", b"\x01", b"\x0d\x00\x00\x01", b"\xff" * 20, b"\x01\xff\xff\x03\x00a\x00b\x00c\x00\x02\x04"):
         assert event_plan(form) is None
         assert body_plan(form) is None or form[:1] == b"\x01"
+
+
+def tables_of(path, **more):
+    source = Source(name=path.name, path=path, size=path.stat().st_size, sha256="", kind="evtx", zone_hint=None)
+    return parse_evtx(source, **more)
+
+
+def test_what_was_read_before_changes_nothing(loaded, tmp_path):
+    """One file after the other goes through the same memory: rows and the order of columns are the file's own."""
+    a, b = tmp_path / "a.evtx", tmp_path / "b.evtx"
+    a.write_bytes(sample(1))
+    b.write_bytes(sample(2))
+    evtx_fast.code._loaded = [loaded]
+    evtx._kept.clear()
+    try:
+        first, = tables_of(a)
+        alone = [*first.columns], [*first.fields], list(first.iter_rows())
+        evtx._kept.clear()
+        list(tables_of(b))
+        kept, = evtx._kept
+        again, = tables_of(a)
+        assert evtx._kept == [kept]
+        assert ([*again.columns], [*again.fields], list(again.iter_rows())) == alone
+        list(tables_of(b))
+        assert list(again.iter_rows()) == alone[2], "a table lasts longer than the memory it came from"
+    finally:
+        evtx_fast.code.forget()
+
+
+def test_a_file_that_is_left_half_read_leaves_no_memory_behind(loaded, tmp_path):
+    """Some hundred megabytes a file would be taken, though not touched: children are limited in both."""
+    path, broken = tmp_path / "a.evtx", tmp_path / "b.evtx"
+    path.write_bytes(sample(1))
+    broken.write_bytes(b"no event log at all" * 1000)
+    evtx_fast.code._loaded = [loaded]
+    evtx._kept.clear()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            rest = tables_of(path, batch_rows=50)
+            next(rest)
+            rest.close()
+            with pytest.raises(UnsupportedFormat):
+                list(tables_of(broken))
+        assert not [o for o in gc.get_objects() if type(o) is evtx_fast.FastRows]
+    finally:
+        gc.enable()
+        evtx_fast.code.forget()
 
 
 @pytest.mark.shared

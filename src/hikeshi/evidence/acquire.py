@@ -208,7 +208,7 @@ class _Run:
     def _run(self, function: str, tasks: Iterator[Task], readable: Sequence[Path],
              writable: Sequence[Path] = ()) -> Iterator[Outcome]:
         for outcome in run(f"{__name__}:{function}", tasks, workers=self._workers, limits=self._limits.child,
-                           readable=readable, writable=writable):
+                           readable=readable, writable=writable, forked=True):
             self._protection = outcome.protection or self._protection
             yield outcome
 

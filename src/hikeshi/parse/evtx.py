@@ -37,6 +37,8 @@ _ZEROS = bytes(CHUNK_BYTES)
 _MISSING_SHOWN = 1000
 # 32 MiB: a second's work, so that cores share a large log evenly.
 _PART_CHUNKS = 512
+# An empty batch from the file before: what it holds room for is large.
+_kept: list[EvtxBatch] = []
 
 
 def parse_evtx(source: Source, *, batch_rows: int = 100_000) -> Iterator[EventTable]:
@@ -48,12 +50,23 @@ def parse_evtx(source: Source, *, batch_rows: int = 100_000) -> Iterator[EventTa
     Times: TimeCreated, else the record header's time. Rejects lie in the last batch at the latest.
     Raises UnsupportedFormat if nothing in the file is an event log.
     """
-    batch = EvtxBatch(limit=batch_rows)
-    for _ in read_records(source, batch):
-        if batch.full:
+    batch = _kept.pop() if _kept else EvtxBatch()
+    batch.limit = batch_rows
+    if batch.fast is not None:
+        batch.fast.restart()            # columns in the order of this file, whatever was read before it
+    done = False
+    try:
+        for _ in read_records(source, batch):
+            if batch.full:
+                yield batch.build()
+        if batch.rows or batch.rejects:
             yield batch.build()
-    if batch.rows or batch.rejects:
-        yield batch.build()
+        done = True
+    finally:
+        if done:
+            _kept[:] = [batch]
+        else:
+            batch.fast = None       # they know each other: its memory would wait for the collector
 
 
 def read_records(source: Source, batch: EvtxBatch, part: Part | None = None) -> Iterator[None]:

@@ -31,6 +31,10 @@ class FastRows(Protocol):
     @property
     def full(self) -> bool: ...
 
+    def restart(self) -> None:
+        """Forget what was read and the templates it had."""
+        ...
+
     def take(self) -> dict[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], Sequence[Any]]]:
         """Row numbers, codes and texts by field name, System columns with "@"; nothing is kept."""
         ...

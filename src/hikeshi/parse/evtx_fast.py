@@ -188,6 +188,11 @@ class FastRows:
         self._taken += 1
         return out
 
+    def restart(self) -> None:
+        """Forget what was read and the templates it had: the next columns are as if these were the first records."""
+        self._renew()
+        self._forget_templates()
+
     def _renew(self) -> None:
         self._old = False
         self._taken += 1

@@ -25,7 +25,7 @@ from hikeshi.model.case import NotRead
 from hikeshi.model.text import Text
 from hikeshi.parse.registry import BY_NAME, detect_format, parse_source
 from hikeshi.parse.windows import add_ecs_columns
-from hikeshi.triage.reading import LIMITS, Zone, is_log, left_out, readable, workers_for
+from hikeshi.triage.reading import LIMITS, Zone, is_log, left_out, make_reader, readable, workers_for
 
 _FIRST_ROWS = 5
 _REJECTS_SHOWN = 20
@@ -111,6 +111,7 @@ def _files(
     tasks = (sandbox.Task(str(number), (number, source)) for number, source in enumerate(sources))
     done: dict[int, ParsedFile | None] = {}
     following = 0
+    make_reader(sources, on_progress=on_progress)
     outcomes = sandbox.run(
         "hikeshi.triage.parse:parse_file",
         tasks,
@@ -120,6 +121,7 @@ def _files(
         limits=LIMITS,
         readable=readable(sources),
         writable=[out],
+        forked=True,
     )
     for count, outcome in enumerate(outcomes, 1):
         number = int(outcome.key)

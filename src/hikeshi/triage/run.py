@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 import hikeshi
+from hikeshi.detect.patterns import code as scanner_code
 from hikeshi.detect.rules import LEVELS
 from hikeshi.detect.site import NO_SITE, load_site
 from hikeshi.errors import UsageError
@@ -46,6 +47,7 @@ from hikeshi.triage.reading import (
     is_log,
     largest_first,
     left_out,
+    make_reader,
     not_read,
     readable,
     remark,
@@ -172,9 +174,11 @@ class _Run:
         self.on_progress("logs", done, len(keys))
         tasks = [sandbox.Task(key, Order(keys[key], self.place.doing / key)) for key in todo]
         if tasks:
+            make_reader(logs, scanner_code, on_progress=self.on_progress)
             for outcome in sandbox.run("hikeshi.triage.file:analyse", tasks, setup="hikeshi.triage.file:prepare",
                                        setup_argument=self.settings, workers=workers_for(self.workers, len(tasks)),
-                                       limits=LIMITS, readable=readable(logs), writable=(self.place.doing,)):
+                                       limits=LIMITS, readable=readable(logs), writable=(self.place.doing,),
+                                       forked=True):
                 if outcome.error is None:
                     self.place.finish(outcome.key)
                 else:

@@ -25,6 +25,7 @@ from hikeshi.triage.reading import (
     is_log,
     largest_first,
     left_out,
+    make_reader,
     not_read,
     readable,
     remark,
@@ -155,6 +156,7 @@ def _digest_all(
     if not orders:
         return files, remarks
     tasks = [sandbox.Task(key, order) for key, order in orders.items()]
+    make_reader(logs, on_progress=on_progress)
     for done, outcome in enumerate(
         sandbox.run(
             "hikeshi.triage.trace:digest_file",
@@ -165,6 +167,7 @@ def _digest_all(
             limits=LIMITS,
             readable=readable(logs),
             writable=(folder,),
+            forked=True,
         ),
         1,
     ):
