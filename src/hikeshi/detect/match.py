@@ -25,6 +25,8 @@ from hikeshi.events.table import EventTable, Rows
 
 Mask = npt.NDArray[np.bool_]
 Check = Callable[[str], bool]
+# Atoms that a value is asked for by itself
+_CHECKED = frozenset(("glob", "re", "cidr", "part", "cmp"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,14 @@ class Matcher:
         for spec, key in sorted(pairs):
             out.setdefault(key, []).append(spec)
         return out
+
+    def make_ready(self) -> None:
+        """Build at once what is else built where it is first needed: for children that are forked later."""
+        for key in self._by_key:
+            self.scanner(key)
+        for number, atom in enumerate(self.atoms):
+            if atom[0] in _CHECKED:
+                self.check(number)
 
     def scanner(self, key: int) -> Scanner | None:
         scanner = self._scanners.get(key)

@@ -94,7 +94,9 @@ def prepare(settings: Settings) -> Context:
     """Runs in each child before it is locked down."""
     # What these load on first use must be there before the lock.
     pq.ParquetWriter(pa.BufferOutputStream(), ARROW_SCHEMA, compression="zstd").close()
-    return Context(settings, Matcher(settings.rules))
+    matcher = Matcher(settings.rules)
+    matcher.make_ready()
+    return Context(settings, matcher)
 
 
 def analyse(context: Context, order: Order) -> str:

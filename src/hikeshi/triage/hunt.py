@@ -367,9 +367,10 @@ class _Context:
 
 
 def prepare(argument: Mapping[str, Any]) -> _Context:
-    """Once a child: the compiled rules, ready to match."""
+    """Once for all children: the compiled rules, ready to match."""
     compiled = from_plain(orjson.loads(argument["rules"]))
     matcher = Matcher(compiled)
+    matcher.make_ready()
     named = read_names([k for k in matcher.keys if k != "*"])
     # A keyword may stand in any field; the System part is read only where a rule or a hit names it.
     want = None if matcher.keyword_specs else named
