@@ -67,7 +67,7 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, .
     with progress(printing=as_json) as advance:
         hunt = Hunt(evidence, rule_paths(rules, packs), workers=workers, level=level, site=decided,
                     cache=None if no_cache else cache_folder("rules"), on_progress=advance)
-        _pass_on(hunt.lines(), as_json=as_json)
+        _pass_on(hunt.blocks(), as_json=as_json)
     summary = hunt.summary
     if not summary.rules_loaded:
         # "Nothing found" by no rule at all would be a false comfort.
@@ -157,11 +157,11 @@ def own_rules() -> Path:
     return Path(hikeshi.knowledge.__file__).parent / "data" / "rules"
 
 
-def _pass_on(lines: Iterable[bytes], *, as_json: bool) -> None:
+def _pass_on(blocks: Iterable[bytes], *, as_json: bool) -> None:
     out = sys.stdout.buffer
-    for line in lines:
+    for block in blocks:
         if as_json:
-            out.write(line)
+            out.write(block)
     out.flush()
 
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -111,12 +111,17 @@ class CompiledRules:
     def to_plain(self) -> dict[str, Any]:
         return {
             "loaded": self.loaded, "applicable": self.applicable, "digest": self.digest,
-            "skipped": [asdict(s) for s in self.skipped],
+            "skipped": [_plain(s) for s in self.skipped],
             "errors": [[e.what, e.source.path if e.source else "", e.source.line if e.source else None, e.hint]
                        for e in self.errors],
-            "rules": [asdict(r) for r in self.rules], "program": self.program,
-            "filters": [asdict(f) for f in self.filters],
+            "rules": [_plain(r) for r in self.rules], "program": self.program,
+            "filters": [_plain(f) for f in self.filters],
         }
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    """Fields by name: these records hold plain values, nothing to copy deeply."""
+    return {f.name: getattr(record, f.name) for f in fields(record)}
 
 
 def from_plain(data: Mapping[str, Any], *, from_cache: bool = False) -> CompiledRules:

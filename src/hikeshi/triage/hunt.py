@@ -53,6 +53,7 @@ _EXPORT_ROWS = 10_000
 # A child that needs longer than this for its largest piece is caught in a loop.
 _SLOWEST_BYTES_PER_S = 128 << 10
 _PROBLEMS_KEPT = 20
+_BLOCK_BYTES = 1 << 18
 _EXPORTS = ("windows-xml", "windows-json")
 _SCHEMA_COLUMNS = frozenset(("winlog.record_id", "event.code", "winlog.channel", "host.name", "event.provider"))
 
@@ -130,7 +131,7 @@ class HuntSummary:
 
 
 class Hunt:
-    """One run: iterate over `lines()` for the hits, then read `summary`."""
+    """One run: iterate over `blocks()` or `lines()` for the hits, then read `summary`."""
 
     def __init__(self, paths: Sequence[Path], rules: Sequence[Path], *, workers: int | None = None,
                  level: str = "informational", cache: Path | None = None, site: Site = NO_SITE,
@@ -147,7 +148,12 @@ class Hunt:
         self.summary = HuntSummary()
 
     def lines(self) -> Iterator[bytes]:
-        """Hits as JSON Lines (detect.result), by file name, then record, then rule.
+        """The hits one by one, else as `blocks`."""
+        for block in self.blocks():
+            yield from block.splitlines(keepends=True)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Hits as JSON Lines (detect.result), by file name, then record, then rule; some whole lines at a time.
 
         Raises UsageError or RuleError before the first line, InputError if a path is missing.
         """
@@ -263,7 +269,7 @@ class Hunt:
             yield outcome.key, outcome.value, outcome.error
 
     def _account(self, answer: dict[str, Any], by_name: Mapping[str, Source]) -> Iterator[bytes]:
-        """Add an answer to the summary and pass its lines on."""
+        """Add an answer to the summary and pass its lines on, some at a time."""
         for numbers, off in answer["site"]:
             self._add_site(numbers, off)
         for name in answer["others"]:
@@ -280,7 +286,8 @@ class Hunt:
             mine.last = max([t for t in (mine.last, rule["last"]) if t is not None], default=None)
         for name in answer["spools"]:
             with open(name, "rb") as file:
-                yield from file
+                while lines := file.readlines(_BLOCK_BYTES):
+                    yield b"".join(lines)
             Path(name).unlink()
 
     def _add_site(self, numbers: Sequence[int], off: int) -> None:
