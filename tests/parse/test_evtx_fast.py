@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from hikeshi.demo.evtx_writer import EvtxWriter, Template
@@ -260,6 +261,64 @@ def test_a_hostile_form_has_no_plan():
     for form in (b"", b"\x01", b"\x0d\x00\x00\x01", b"\xff" * 20, b"\x01\xff\xff\x03\x00a\x00b\x00c\x00\x02\x04"):
         assert event_plan(form) is None
         assert body_plan(form) is None or form[:1] == b"\x01"
+
+
+def renamed(data, most):
+    """The log with one element or attribute of a definition under another name of its chunk, for up to `most` other
+    names each; sums made right again."""
+    words = {n for t in (PROCESS, TWICE, NAMES) for n, _ in t.fields} | {
+        "Data", "Name", "Level", "Task", "System", "Event", "EventData", "UserData", "Computer", "UserID", "Part"}
+    names = {}
+    for word in words:
+        text = struct.pack("<H", len(word)) + word.encode("utf-16-le") + b"\0\0"
+        at = data.find(text, 4096)
+        while at >= 0:
+            names[at - 6 - 4096] = word
+            at = data.find(text, at + 1)
+    for place in range(4096 + 512, len(data) - 12):
+        step = {0x01: 7, 0x41: 7, 0x06: 1, 0x46: 1}.get(data[place])
+        if step is None:
+            continue
+        old = struct.unpack_from("<I", data, place + step)[0]
+        if old not in names or old == place + step + 4 - 4096:       # the name itself follows: it must stay
+            continue
+        others = [o for o in names if names[o] != names[old] and o < place - 4096]
+        for other in random.Random(place).sample(others, min(most, len(others))):
+            out = bytearray(data)
+            struct.pack_into("<I", out, place + step, other)
+            yield names[old], names[other], repaired(out)
+
+
+@pytest.mark.parametrize("kind", [PROCESS, TWICE, NAMES], ids=["process", "twice", "user data"])
+def test_elements_under_other_names_are_read_alike(loaded, tmp_path, kind):
+    """Such an element keeps its attributes, which the package tells as fields of their own."""
+    writer = EvtxWriter()
+    for number, text in enumerate(["value", "", None]):
+        writer.add(kind, computer="A", time=TIME + number, values=[
+            text if sort == "string" else 7 for _, sort in kind.fields])
+    path, count = tmp_path / "a.evtx", 0
+    for old, new, data in renamed(writer.to_bytes(), 4):
+        path.write_bytes(data)
+        slow, fast = told(read(path, None)), told(read(path, loaded))
+        assert fast[0] == slow[0], f"{old} called {new}"
+        count += old == "Data" and any("Name" in row for row in slow[0])
+    assert count or kind is NAMES
+
+
+def test_a_name_that_two_parts_claim_stays_in_its_row():
+    """Two elements with one attribute each, in half of the records: as many values as there are rows."""
+    batch = EvtxBatch()
+    plain = {"A": "1"}
+    twice = {"X": {"#attributes": {"Name": "first"}, "#text": "x"}, "Y": {"#attributes": {"Name": "second"}}}
+    events = [{"System": {"EventID": 1}, "EventData": e} for e in (plain, twice, plain, twice)]
+    records = [{"data": orjson.dumps({"Event": e}).decode(), "event_record_id": n, "timestamp": "2026-01-01T00:00:00Z"}
+               for n, e in enumerate(events)]
+    for _ in batch.consume(iter(records)):
+        pass
+    table, doubled = batch.build_told()
+    assert doubled == {1, 3}
+    assert table.fields["Name"].to_list(4) == [None, "first", None, "first"]
+    assert table.fields["X"].to_list(4) == [None, "x", None, "x"]
 
 
 def tables_of(path, **more):

@@ -85,6 +85,7 @@ class EvtxBatch:
         self._reset()
 
     def _reset(self) -> None:
+        self.doubled: set[int] = set()
         self.rows = 0
         self.text_size = 0
         self._fields: dict[str, _Cells] = {}
@@ -108,6 +109,10 @@ class EvtxBatch:
         self.rows += len(times)
         self._times.append(times)
         return base
+
+    def mark(self, name: str, rows: np.ndarray[Any, Any], values: Sequence[Any]) -> None:
+        """A column for rows that are there already."""
+        self._column(name, rows, values)
 
     def consume(self, records: Iterator[Any], first_chunk: int = 0) -> Iterator[np.ndarray[Any, Any]]:
         """Read on; after each round the record ids of it. The batch may be built in between.
@@ -261,13 +266,18 @@ class EvtxBatch:
 
     def build(self) -> EventTable:
         """The records since the last call."""
+        table, _ = self.build_told()
+        return table
+
+    def build_told(self) -> tuple[EventTable, set[int]]:
+        """The records since the last call, and the rows in which several parts claim one name: the first has it."""
         count = self.rows
         table = EventTable(count, np.concatenate(self._times) if count else np.empty(0, dtype=np.int64),
                            rejects=list(self.rejects))
         fast = self.fast.take() if self.fast is not None else {}
         for name, cells in self._columns.items():
             self._flush_column(name, cells)
-            column = _encode(cells, count)
+            column = _encode(cells, count, self.doubled)
             if column is not None:
                 table.columns[name] = column if BY_NAME[name].type == "int" else _as_text(column)
         for name in [n for n in fast if n[:1] == "@"]:
@@ -277,14 +287,15 @@ class EvtxBatch:
         for name, cells in list(self._fields.items()):
             self._flush_field(name, cells)
         for name, cells in self._fields.items():
-            column = _encode(cells, count) if self.wants(name) else None
+            column = _encode(cells, count, self.doubled) if self.wants(name) else None
             if column is not None:
                 table.fields[name] = _as_text(column)
         for name, parts in fast.items():
             table.fields[name] = _joined(table.fields.get(name), *parts, count)
         self.rejects.clear()
+        doubled = self.doubled
         self._reset()
-        return table
+        return table, doubled
 
 
 _NOTHING: dict[str, Any] = {}
@@ -303,8 +314,8 @@ def _system_wanted(columns: Collection[str] | None) -> tuple[tuple[str, str, str
     return tuple(entry for entry in _SYSTEM if columns is None or entry[0] in columns)
 
 
-def _encode(cells: _Cells, row_count: int) -> Column | None:
-    """The finished column: unique values, codes, and the rows that have one."""
+def _encode(cells: _Cells, row_count: int, doubled: set[int]) -> Column | None:
+    """The finished column: unique values, codes, and the rows that have one. Rows with several go to `doubled`."""
     arrays = cells.arrays
     if not arrays:
         return None
@@ -324,6 +335,11 @@ def _encode(cells: _Cells, row_count: int) -> Column | None:
     if not _ascending(rows):
         order = np.argsort(rows, kind="stable")
         rows, codes = rows[order], codes[order]
+        again = rows[1:] == rows[:-1]
+        if again.any():
+            doubled.update(rows[1:][again].tolist())
+            first = np.concatenate(([True], ~again))
+            rows, codes = rows[first], codes[first]
     return Column(encoded.dictionary.to_pylist(), codes, None if len(rows) == row_count else rows)
 
 

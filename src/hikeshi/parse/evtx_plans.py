@@ -35,6 +35,7 @@ NOTHING, EMPTY = -1, 0                # what a null or an empty text leaves in a
 # What becomes of an array of texts: not known; all of them, one a line; the last
 ODD_ARRAY, JOINED, LAST = 0, 0x81, 0x82
 _FRAGMENT = b"\x0f\x01\x01\x00"
+_TWICE = "\0"
 _OPEN, _CLOSE, _WORD = "\ue0f0", "\ue0f1", "\ue0f2"
 _PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")        # nothing that a reader could trim or fold
 
@@ -237,7 +238,7 @@ def _rows(events: list[dict[str, Any]]) -> list[_Row]:
     texts = [{"data": orjson.dumps({"Event": e}).decode(), "event_record_id": 1, "timestamp": ""} for e in events]
     for _ in batch.consume(iter(texts)):
         pass
-    table = batch.build()
+    table, doubled = batch.build_told()
     if table.row_count != len(events):
         raise _Odd
     out: list[_Row] = [{} for _ in events]
@@ -246,11 +247,13 @@ def _rows(events: list[dict[str, Any]]) -> list[_Row]:
         for row, value in zip(out, column.to_list(table.row_count), strict=True):
             if value is not None:
                 row[name] = value
+    for number in doubled:
+        out[number][_TWICE] = ""        # no plan says which part has the name
     return out
 
 
 def _read(records: list[_Record]) -> list[dict[str, Any]]:
-    parser: Any = evtx.PyEvtxParser(io.BytesIO(_log(records)), number_of_threads=1)
+    parser: Any = evtx.PyEvtxParser(io.BytesIO(log_of(records)), number_of_threads=1)
     found = [orjson.loads(record["data"])["Event"] for record in parser.records_json()]
     if len(found) != len(records):
         raise _Odd
@@ -306,7 +309,7 @@ def _outline(canonical: bytes) -> _Outline:
     return out
 
 
-def _log(records: list[_Record]) -> bytes:
+def log_of(records: list[_Record]) -> bytes:
     """Chunks without tables of names and templates: in each record everything stands where it is used."""
     chunks: list[bytes] = []
     data = bytearray(_DATA_START)
@@ -415,11 +418,11 @@ def _name(data: bytearray, names: list[int], canonical: bytes, at: int) -> int:
     length = 2 * int.from_bytes(canonical[at:at + 2], "little")
     text = canonical[at + 2:at + 2 + length]
     names.append(len(data))
-    data += struct.pack("<IIHH", 0, 0, _name_hash(text), length // 2) + text + b"\0\0"
+    data += struct.pack("<IIHH", 0, 0, name_hash(text), length // 2) + text + b"\0\0"
     return at + 2 + length
 
 
-def _name_hash(text: bytes) -> int:
+def name_hash(text: bytes) -> int:
     value = 0
     for unit in struct.unpack(f"<{len(text) // 2}H", text):
         value = (value * 65599 + unit) & 0xFFFFFFFF
