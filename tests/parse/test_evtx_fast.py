@@ -305,6 +305,21 @@ def test_elements_under_other_names_are_read_alike(loaded, tmp_path, kind):
     assert count or kind is NAMES
 
 
+def test_a_definition_in_which_two_parts_claim_a_name_stays_with_the_package(loaded, tmp_path, monkeypatch):
+    writer = EvtxWriter()
+    for number in range(3):
+        writer.add(TWICE, computer="A", time=TIME + number, values=["a", "b", 7])
+    path, sent = tmp_path / "a.evtx", []
+    for old, new, once in renamed(writer.to_bytes(), 3):
+        if old == "Data" and new in ("Level", "Task", "Computer", "UserID"):
+            for again, other, twice in renamed(once, 3):
+                path.write_bytes(twice)
+                rows = same(path, loaded)
+                if again == "Data" and other in ("Level", "Task", "Computer", "UserID"):
+                    sent.append((used(path, loaded, monkeypatch), sum("Name" in row for row in rows)))
+    assert (1, 3) in sent, "two elements keep their attribute"
+
+
 def test_a_name_that_two_parts_claim_stays_in_its_row():
     """Two elements with one attribute each, in half of the records: as many values as there are rows."""
     batch = EvtxBatch()
