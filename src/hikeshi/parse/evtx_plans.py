@@ -207,6 +207,8 @@ def _compare(rows: list[_Row], forms: list[_Form], apart: set[int]) -> tuple[tup
     if "array" in forms[-1].values():
         *rows, arrays = rows
         *forms, _ = forms
+    if any(_TWICE in row for row in rows):
+        raise _Odd
     left = {None: NOTHING, "": EMPTY}
     steps: list[Step] = []
     constants: list[tuple[str, str]] = []
