@@ -45,8 +45,11 @@ def load_ahead() -> None:
 class MachineCode:
     """One module's code. Its `build(numba)` gives C callbacks that all take `arguments` addresses."""
 
-    def __init__(self, module: str, arguments: int, folder: str, *, ahead: bool = False) -> None:
-        """`ahead`: every sandbox child that imports this loads the code before it locks itself."""
+    def __init__(self, module: str, arguments: int, folder: str, *, ahead: bool = False,
+                 parts: tuple[str, ...] = ()) -> None:
+        """`ahead`: every sandbox child that imports this loads the code before it locks itself. `parts`: further
+        modules the code is made of."""
+        self._sources = (module, *parts)
         if ahead:
             _ahead.append(self)
         self._module, self._arguments, self._part = module, arguments, folder
@@ -101,11 +104,12 @@ class MachineCode:
     def _kept(self) -> Path | None:
         """Where the machine code of this source, this llvmlite and this processor lies. Asked at every start:
         nothing heavy is imported for it."""
-        found, module = find_spec("llvmlite"), find_spec(self._module)
-        if found is None or found.origin is None or module is None or module.origin is None:
+        found, modules = find_spec("llvmlite"), [find_spec(name) for name in self._sources]
+        origins = [m.origin for m in modules if m is not None and m.origin is not None]
+        if found is None or found.origin is None or len(origins) < len(modules):
             return None
         installed = sorted(p.name for p in Path(found.origin).parents[1].glob("llvmlite-*.dist-info"))
-        source = Path(module.origin).read_bytes()
+        source = b"".join(Path(origin).read_bytes() for origin in origins)
         parts = (source, str(installed).encode(), sys.platform.encode(), _processor())
         name = hashlib.sha256(b"\0".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()[:32]
         folder = _folder(self._part)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from hikeshi.machine import MachineCode
 
-_code = MachineCode("hikeshi.sweep.native", 15, "sweep")
+_code = MachineCode("hikeshi.sweep.native", 15, "sweep", parts=("hikeshi.sweep.blocks",))
 use = _code.use
 
 

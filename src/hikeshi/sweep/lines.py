@@ -28,9 +28,11 @@ _AROUND = 200
 _OVERLAP = 512
 _EXCERPTS = 1 << 20  # bytes kept of one line
 
-_QUOTED = re.compile(rb"\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|.)", re.DOTALL)
-_QUOTED_ONE = re.compile(rb"\\.", re.DOTALL)
+_QUOTED = re.compile(rb"\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[^\\])", re.DOTALL)
+_QUOTED_ONE = re.compile(rb"\\[^\\]", re.DOTALL)
 _WIDE = re.compile(rb"[\x81-\xfe].", re.DOTALL)
+# The same where a character of one byte stands before: half-width kana
+_WIDE_LAST = re.compile(rb"[\x80-\xff][\x00-\x7f]")
 _V6 = re.compile(rb"[0-9A-Fa-f:.]*(?:::|(?::[0-9A-Fa-f]{1,4}){6})[0-9A-Fa-f:.]*")
 _OWN_SCRIPT = re.compile(rb"[A-Za-z0-9._-]*[\x80-\xff][A-Za-z0-9._\x80-\xff-]*")
 _FULL_WIDTH_DOTS = (b".", b"\xef\xbc\x8e", b"\xe3\x80\x82")
@@ -191,7 +193,7 @@ class LinePicker:
             out.numbers.append(self.count + number)
             out.offsets.append(base + start)
             out.size += end - start
-        self.count += int(np.count_nonzero(view[:size] == 10)) + (data[size - 1] != 10)
+        self.count += found.line_ends + (data[size - 1] != 10)
 
     def _with_marked(self, found: Lines, view: npt.NDArray[np.uint8], data: bytearray, size: int) -> Lines:
         starts = [0] if data.startswith(self.marks) else []
@@ -203,7 +205,7 @@ class LinePicker:
         newlines = np.flatnonzero(view[:size] == 10)
         all_starts = np.union1d(found.starts, np.array(starts, dtype=np.int64))
         numbers = np.searchsorted(newlines, all_starts)
-        return Lines(all_starts, np.append(newlines, size)[numbers], numbers)
+        return Lines(all_starts, np.append(newlines, size)[numbers], numbers, found.line_ends)
 
     def _far(self, line: bytes, number: int, out: Picked) -> None:
         """What lies behind the part of a line that parsers read."""
@@ -255,7 +257,7 @@ def lines_plainly(data: bytes, tables: Tables, *, lead_bytes: bool) -> Lines:
     numbers = np.unique(np.searchsorted(newlines, places))
     starts = np.where(numbers > 0, newlines[np.maximum(numbers - 1, 0)] + 1 if len(newlines) else 0, 0)
     bounds = np.append(newlines, len(data))
-    return Lines(starts, bounds[numbers], numbers)
+    return Lines(starts, bounds[numbers], numbers, len(newlines))
 
 
 def _places(data: bytes, tables: Tables, *, lead_bytes: bool, plainly: bool = False) -> list[tuple[int, int]]:
@@ -265,7 +267,7 @@ def _places(data: bytes, tables: Tables, *, lead_bytes: bool, plainly: bool = Fa
     if b"\\" in data:
         forms += [_blanked(_QUOTED, data), _blanked(_QUOTED_ONE, data)]
     if lead_bytes and not data.isascii():
-        forms.append(_blanked(_WIDE, data))
+        forms += [_blanked(_WIDE, data), _blanked(_WIDE_LAST, data)]
     out: set[tuple[int, int]] = set()
     for form in forms:
         found = look(form, tables)

@@ -19,11 +19,13 @@ _ROOM = 1 << 15
 
 
 class Lines(NamedTuple):
-    """Lines of a buffer that hold a candidate: first byte, the line end's place, line ends before it."""
+    """Lines of a buffer that hold a candidate: first byte, the line end's place, line ends before it; and how many
+    line ends the buffer has."""
 
     starts: I64
     ends: I64
     numbers: I64
+    line_ends: int
 
 
 def _classes() -> Bytes:
@@ -51,6 +53,7 @@ class Machine:
         self.kernel, self.tables = kernel, tables
         self.numbers = np.zeros(native.NUMBERS, dtype=np.int64)
         self.out = np.zeros(3 * _ROOM, dtype=np.int64)
+        self.masks = np.zeros(0, dtype=np.uint64)
         self.until = np.zeros(1, dtype=np.int64)
         self.weights = WEIGHTS
         self.flags = (native.HAS_V6 * tables.has_v6 | native.HAS_IDNA * tables.has_idna
@@ -59,8 +62,8 @@ class Machine:
 
     def _call(self, entry: Any, data: Bytes, lengths: I64) -> int:
         t = self.tables
-        arrays = (data, data, _CLASSES, self.weights, t.filter, t.table, t.kinds, t.last, t.starts, t.ends, t.ranges6,
-                  lengths, self.numbers, self.out, self.until)
+        arrays = (data, self.masks, _CLASSES, self.weights, t.filter, t.table, t.kinds, t.last, t.starts, t.ends,
+                  t.ranges6, lengths, self.numbers, self.out, self.until)
         return int(entry(*[a.ctypes.data for a in arrays]))
 
     def _begin(self, size: int, flags: int) -> None:
@@ -71,6 +74,11 @@ class Machine:
         n[native.LAST_SHIFT] = 64 - (len(t.last) * 64).bit_length() + 1
         n[native.TABLE_MASK] = len(t.table) - 1
         n[native.RANGES], n[native.RANGES6] = len(t.starts), len(t.ranges6) // 4
+        # Some more than there are: a token is looked at with the block behind its own.
+        n[native.BLOCKS] = count = (size + 63 >> 6) + native.AHEAD
+        if len(self.masks) < 3 * count:
+            self.masks = np.zeros(3 * count, dtype=np.uint64)
+        self.masks[(size + 63 >> 6):count] = 0
         n[native.PLAIN], n[native.RUNS] = len(t.plain), len(t.runs)
 
     def _all(self, entry: Any, data: Bytes, lengths: I64, size: int, flags: int) -> I64:
@@ -96,12 +104,13 @@ class Machine:
         the last line has no end these are zeros."""
         flags = self.flags | native.WANT_LINES | native.LEAD_BYTES * lead_bytes
         found = self._all(self.kernel.find, data, self.tables.runs, size, flags)
+        line_ends = int(self.numbers[native.LINE_ENDS])
         if len(self.tables.plain):
             more = self._all(self.kernel.find_plain, data, self.tables.plain, size, flags)
             if len(more):
                 found = np.concatenate([found, more])
                 found = found[np.unique(found[:, 0], return_index=True)[1]]
-        return Lines(found[:, 0], found[:, 1], found[:, 2])
+        return Lines(found[:, 0], found[:, 1], found[:, 2], line_ends)
 
 
 _last: list[Machine] = []

@@ -5,7 +5,8 @@ over bytes and 64-bit words; no memory is asked for, nothing is raised, every ar
 `data` is followed by at least PAD zero bytes.
 
 Every dot begins the work on its token: right to its end, then left again, hashing as in scan.py; at each
-dot on the way the hash is that of the name so far. Words of eight bytes without a dot cost a few operations.
+dot on the way the hash is that of the name so far. Where tokens, dots and digits lie is known from masks of
+64 bytes each (blocks.py), made by vector code; tokens with something odd about them go byte by byte.
 """
 
 # mypy: ignore-errors
@@ -16,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from hikeshi.sweep import blocks as sixty_four
+
 PAD = 64
 # Places in `numbers`, an int64 array
 (N, KEY_SHIFT, TABLE_MASK, LAST_SHIFT, RANGES, RANGES6, FLAGS, PLAIN, RUNS, ROOM, FROM, DONE, LINES,
- LINE_FROM) = range(14)
-NUMBERS = 16
+ LINE_FROM, BLOCKS, READY, LINE_ENDS) = range(17)
+NUMBERS = 20
 # Bits of FLAGS
 WANT_LINES, HAS_V6, HAS_IDNA, LEAD_BYTES, NUMERIC_LAST, HAS_RUNS, HAS_V4 = (1 << n for n in range(7))
 # Kinds of keys: bits of `kinds`
@@ -28,6 +31,9 @@ NAME, ADDRESS, TOKEN, MAIL, URL = (1 << n for n in range(5))
 ANYWHERE = NAME | TOKEN
 LONGEST = 300
 TAIL = 64
+# Rows of `out` that the tokens of one block may need; blocks whose masks are made in one go
+SPARE = 1024
+AHEAD = 64
 RANGE_SLOT = -1
 # Classes of bytes: bits of `classes`
 IS_TOKEN, IS_ALNUM, IS_DIGIT, IS_TAIL, IS_HEX, IS_HIGH, IS_V6 = (1 << n for n in range(7))
@@ -42,11 +48,12 @@ def build(numba: Any) -> Any:
     u64, i64 = np.uint64, np.int64
     p = u64(0x9E3779B97F4A7C15 | 1)
     mixer = u64(0xBF58476D1CE4E5B9)
-    sevens, highs = u64(0x7F7F7F7F7F7F7F7F), u64(0x8080808080808080)
-    dots, zeros, colons = u64(0x2E2E2E2E2E2E2E2E), u64(0x3030303030303030), u64(0x3A3A3A3A3A3A3A3A)
-    none = u64(0)
+    p2, p3, p4 = (u64(pow(int(p), n, 1 << 64)) for n in (2, 3, 4))
+    none, one, every = u64(0), u64(1), u64(0xFFFFFFFFFFFFFFFF)
     s29, six, low = u64(29), u64(6), u64(63)
     golden = u64(0xD6E8FEB86659FD93)
+
+    block_masks, block_equal, block_high, ones, zeros_below, zeros_above = sixty_four.build(numba)
 
     @inline
     def mixed(h):
@@ -253,7 +260,7 @@ def build(numba: Any) -> Any:
                         classes[data[i - 1]] & (IS_TOKEN | IS_HIGH)) and data[i - 1] != 37 and data[i - 1] != 92:
                     return count  # a number with a fraction
                 i = dot
-                while i > lower and end - i <= 16 and classes[data[i - 1]] & IS_TOKEN:
+                while i > lower and end - i <= 80 and classes[data[i - 1]] & IS_TOKEN:
                     i -= 1
                 if i > lower and data[i - 1] == 37:
                     i = past_escape(data, i, classes)
@@ -443,112 +450,305 @@ def build(numba: Any) -> Any:
         out[3 * count + 2] = numbers[LINES]
         return end
 
+    @njit
+    def look_at(data, upto, numbers, masks):
+        """Make the masks of all blocks up to and with that one; some more, for what a token goes on into."""
+        room = numbers[BLOCKS]
+        at = numbers[READY]
+        stop = min(upto + AHEAD, numbers[N] + 63 >> 6)
+        passed = i64(0)
+        while at < stop:
+            token_bits, dot_bits, digit_bits, end_bits = block_masks(data, at << 6)
+            if numbers[N] - (at << 6) < 64:
+                # What follows in the buffer is not looked at now.
+                ours = (one << u64(numbers[N] - (at << 6))) - one
+                token_bits &= ours
+                dot_bits &= ours
+                digit_bits &= ours
+                end_bits &= ours
+            masks[at] = token_bits
+            masks[room + at] = dot_bits
+            masks[2 * room + at] = digit_bits
+            passed += ones(end_bits)
+            at += 1
+        numbers[READY] = at
+        numbers[LINE_ENDS] += passed
+
+    @inline
+    def from_here(masks, block, bit):
+        """The 64 bits from a place on."""
+        return (masks[block] >> bit) | ((masks[block + 1] << (low - bit)) << one)
+
+    @inline
+    def up_to_here(masks, block, bit):
+        """The 64 bits up to a place, its own the highest."""
+        return (masks[block] << (low - bit)) | ((masks[block - 1] >> bit) >> one)
+
+    @inline
+    def hashed(data, start, end, h, weights):
+        """The hash going on to the left over data[start:end]."""
+        i = end
+        while i - 4 >= start:
+            h = (h * p4 + weights[data[i - 1]] * p3) + (weights[data[i - 2]] * p2 + weights[data[i - 3]] * p) + (
+                weights[data[i - 4]])
+            i -= 4
+        while i > start:
+            i -= 1
+            h = weights[data[i]] + p * h
+        return h
+
+    @inline
+    def octet(data, start, end):
+        """A number of one to three digits."""
+        value = i64(data[end - 1]) - 48
+        if end - start > 1:
+            value += 10 * (i64(data[end - 2]) - 48)
+        if end - start > 2:
+            value += 100 * (i64(data[end - 3]) - 48)
+        return value
+
+    @njit
+    def common(data, dot, lower, masks, classes, weights, filter_, table, kinds, last, starts, ends, numbers, out,
+               count, until):
+        """token() for the usual token, by its masks: none that is long, begins or ends oddly; -1 for those."""
+        block, bit = dot >> 6, u64(dot & 63)
+        if block == 0:
+            return i64(-1)
+        room = numbers[BLOCKS]
+        size = zeros_below(~from_here(masks, block, bit))
+        lead = zeros_above(~up_to_here(masks, block, bit))
+        start, end = dot - lead + 1, dot + size
+        if size >= 64 or lead >= 64 or start <= lower or classes[data[end - 1]] & IS_TAIL:
+            return i64(-1)
+        before = data[start - 1]
+        if before == 37 or before == 92 or before > 127:
+            return i64(-1)
+        until[0] = end
+        inside = (one << u64(size)) - one
+        dot_bits = from_here(masks, room + block, bit) & inside
+        last_dot = dot + 63 - zeros_above(dot_bits)
+        flags = numbers[FLAGS]
+        want_lines = (flags & WANT_LINES) != 0
+        digit_bits = from_here(masks, 2 * room + block, bit) & inside
+        label = inside & ~((u64(2) << u64(last_dot - dot)) - one)
+        if digit_bits & label == label:
+            # The last label is a number: an IPv4 address or nothing.
+            if flags & NUMERIC_LAST:
+                return i64(-1)
+            if ones(dot_bits) != 3 or lead > 4 or lead < 2 or digit_bits | dot_bits != inside:
+                return count
+            rest = dot_bits & (dot_bits - one)
+            second = dot + zeros_below(rest)
+            front = up_to_here(masks, 2 * room + block, bit)
+            fronts = (one << u64(lead - 1)) - one
+            if (front >> u64(64 - lead)) & fronts != fronts or u64(second - dot - 2) > u64(2) or u64(
+                    last_dot - second - 2) > u64(2) or u64(end - last_dot - 2) > u64(2):
+                return count
+            a, b = octet(data, start, dot), octet(data, dot + 1, second)
+            c, d = octet(data, second + 1, last_dot), octet(data, last_dot + 1, end)
+            if a > 255 or b > 255 or c > 255 or d > 255:
+                return count
+            value = (a << 24) | (b << 16) | (c << 8) | d
+            slot = slot_of(address_hash(value), filter_, table, numbers) if flags & HAS_V4 else i64(-1)
+            if slot >= 0:
+                if not want_lines:
+                    out[3 * count] = start
+                    out[3 * count + 1] = end
+                    out[3 * count + 2] = slot
+                count += 1
+            if numbers[RANGES] > 0 and in_ranges(value, starts, ends, numbers[RANGES]):
+                if not want_lines:
+                    out[3 * count] = start
+                    out[3 * count + 1] = end
+                    out[3 * count + 2] = RANGE_SLOT
+                count += 1
+            return count
+        if numbers[TABLE_MASK] == 0:
+            return count
+        h = hashed(data, last_dot + 1, end, none, weights)
+        m = mixed(h)
+        known = m >> u64(numbers[LAST_SHIFT])
+        if (last[known >> six] >> (known & low)) & one == none:
+            return count
+        at = last_dot
+        while True:
+            if end - at > 3:
+                slot = slot_of(m, filter_, table, numbers)
+                if slot >= 0:
+                    if not want_lines:
+                        out[3 * count] = at + 1
+                        out[3 * count + 1] = end
+                        out[3 * count + 2] = slot
+                        count += 1
+                    elif kinds[slot] & ANYWHERE:
+                        return count + 1
+            dot_bits ^= one << u64(at - dot)
+            next_dot = start - 1
+            if dot_bits != none:
+                next_dot = dot + 63 - zeros_above(dot_bits)
+            h = hashed(data, next_dot + 1, at, weights[46] + p * h, weights)
+            m = mixed(h)
+            at = next_dot
+            if dot_bits == none:
+                break
+        slot = slot_of(m, filter_, table, numbers)
+        if slot >= 0:
+            if not want_lines:
+                out[3 * count] = start
+                out[3 * count + 1] = end
+                out[3 * count + 2] = slot
+                count += 1
+            else:
+                kind = kinds[slot]
+                if kind & (ANYWHERE | ADDRESS | URL) or (kind & MAIL and before == 64):
+                    return count + 1
+        return count
+
+    @inline
+    def letters_of(data, masks, room, block):
+        """Letters and digits: token bytes but for their three signs."""
+        token_bits = masks[block]
+        signs = block_equal(data, block << 6, np.uint8(45)) | block_equal(data, block << 6, np.uint8(95))
+        return token_bits & ~masks[room + block] & ~signs
+
+    @inline
+    def doubled(bits, length, before):
+        """Places where runs end that are twice as long."""
+        return bits & ((bits << length) | (before >> (u64(64) - length)))
+
     byte_pointer, word_pointer, int_pointer = (types.CPointer(t) for t in (types.uint8, types.uint64, types.int64))
     signature = types.int64(byte_pointer, word_pointer, byte_pointer, word_pointer, word_pointer, word_pointer,
                             byte_pointer, word_pointer, int_pointer, int_pointer, word_pointer, int_pointer,
                             int_pointer, int_pointer, int_pointer)
 
     @numba.cfunc(signature, error_model="numpy")
-    def find(data, words, classes, weights, filter_, table, kinds, last, starts, ends, ranges6, lengths, numbers,
+    def find(data, masks, classes, weights, filter_, table, kinds, last, starts, ends, ranges6, lengths, numbers,
              out, until):
         """Stretches or lines of data[FROM:N] into `out`, three numbers each; DONE says how far it came."""
         n = numbers[N]
         flags = numbers[FLAGS]
         want_lines = (flags & WANT_LINES) != 0
         hashes, v6, idna = (flags & HAS_RUNS) != 0, (flags & HAS_V6) != 0, (flags & HAS_IDNA) != 0
-        room = numbers[ROOM] - 80
+        room = numbers[ROOM] - SPARE
+        blocks = numbers[BLOCKS]
+        lower = numbers[FROM] if want_lines else i64(0)
         covered = numbers[FROM]
         run_covered = v6_covered = wide_covered = covered
-        full = 0
         count = i64(0)
-        w = covered >> 3
-        total = (n + 7) >> 3
+        w = covered >> 6
+        total = (n + 63) >> 6
+        fresh = True
+        r1 = r2 = r4 = r8 = r16 = none
         while w < total:
-            v = words[w]
-            base = w << 3
-            x = v ^ dots
-            found = ~(((x & sevens) + sevens) | x | sevens)
-            # Eight bytes that all could be letters or digits; three such words in a row may be a hash.
-            if (v & highs) == none and (((v | highs) - zeros) & highs) == highs:
-                full += 1
-            else:
-                full = 0
-            hit = i64(-1)
+            if w + 1 >= numbers[READY]:
+                look_at(data, w, numbers, masks)
+            base = w << 6
+            hit = n
+            found = masks[blocks + w]
+            if covered > base:
+                found = none if covered >= base + 64 else found & (every << u64(covered - base))
             while found != none:
-                place = base
-                bit = found & (~found + u64(1))
-                found ^= bit
-                while bit > u64(0x80):
-                    bit >>= u64(8)
-                    place += 1
-                if place < covered or place >= n:
-                    continue
-                before = count
-                count = token(data, place, numbers[FROM] if want_lines else i64(0), classes, weights, filter_, table,
-                              kinds, last, starts, ends, numbers, out, count, until)
-                if want_lines and count > before:
-                    count = before
+                place = base + zeros_below(found)
+                got = common(data, place, lower, masks, classes, weights, filter_, table, kinds, last, starts, ends,
+                             numbers, out, count, until)
+                if got < 0:
+                    got = token(data, place, lower, classes, weights, filter_, table, kinds, last, starts, ends,
+                                numbers, out, count, until)
+                if want_lines and got > count:
                     hit = place
                     break
+                count = got
                 covered = until[0]
-            if hashes and hit < 0 and full >= 3 and base > run_covered + 16:
-                before = count
-                count = run_of(data, base - 16, i64(0), classes, weights, filter_, table, kinds, lengths, numbers,
-                               out, count, until)
-                run_covered = until[0]
-                if want_lines and count > before:
-                    count = before
-                    hit = base - 16
-            if v6 and hit < 0:
-                x = v ^ colons
-                found = ~(((x & sevens) + sevens) | x | sevens)
+                if covered >= base + 64:
+                    break
+                found &= every << u64(covered - base)
+            if hashes:
+                # Letters and digits, 32 and more in a row, may be a hash.
+                if fresh:
+                    r1 = r2 = r4 = r8 = r16 = none
+                    if w > 0:
+                        r1 = letters_of(data, masks, blocks, w - 1)
+                        r2 = doubled(r1, one, none)
+                        r4 = doubled(r2, u64(2), none)
+                        r8 = doubled(r4, u64(4), none)
+                        r16 = doubled(r8, u64(8), none)
+                    fresh = False
+                b1 = letters_of(data, masks, blocks, w)
+                b2 = doubled(b1, one, r1)
+                b4 = doubled(b2, u64(2), r2)
+                b8 = doubled(b4, u64(4), r4)
+                b16 = doubled(b8, u64(8), r8)
+                found = doubled(b16, u64(16), r16)
+                r1, r2, r4, r8, r16 = b1, b2, b4, b8, b16
                 while found != none:
-                    place = base
-                    bit = found & (~found + u64(1))
-                    found ^= bit
-                    while bit > u64(0x80):
-                        bit >>= u64(8)
-                        place += 1
-                    if place < v6_covered or place >= n:
+                    place = base + zeros_below(found)
+                    if place >= hit:
+                        break
+                    if place >= run_covered:
+                        got = run_of(data, place, i64(0), classes, weights, filter_, table, kinds, lengths, numbers,
+                                     out, count, until)
+                        if want_lines and got > count:
+                            hit = place
+                            break
+                        count = got
+                        run_covered = until[0]
+                    if run_covered >= base + 64:
+                        break
+                    found &= every << u64(max(run_covered - base, place - base + 1))
+            if v6:
+                found = block_equal(data, base, np.uint8(58))
+                while found != none:
+                    place = base + zeros_below(found)
+                    found &= found - one
+                    if place >= hit:
+                        break
+                    if place < v6_covered:
                         continue
                     if six_at(data, place, i64(0), classes, numbers, filter_, table, ranges6, until):
                         hit = place
                         break
                     v6_covered = until[0]
-            if idna and hit < 0 and (v & highs) != none and base + 8 > wide_covered:
-                place = max(base, wide_covered)
-                while place < base + 8 and data[place] < 128:
-                    place += 1
-                if place < base + 8 and place < n:
+            if idna:
+                found = block_high(data, base)
+                while found != none:
+                    place = base + zeros_below(found)
+                    found &= found - one
+                    if place >= hit:
+                        break
+                    if place < wide_covered:
+                        continue
                     if wide(data, place, i64(0), classes, until):
                         hit = place
+                        break
                     wide_covered = until[0]
-            if hit >= 0:
+            if hit < n:
                 end = line_of(data, hit, numbers, out, count)
                 count += 1
                 # The line is known: the rest of it says nothing new.
                 covered = run_covered = v6_covered = wide_covered = end
-                full = 0
-                w = end >> 3
-                if count >= room:
+                w = end >> 6
+                fresh = True
+                if count >= room and end < n:
                     numbers[DONE] = end
                     return count
                 continue
             w += 1
-            if count >= room:
-                numbers[DONE] = covered
+            if count >= room and w < total:
+                # Begins anew with the next block; what reaches into it is found a second time.
+                numbers[DONE] = max(w << 6, covered) if want_lines else w << 6
                 return count
+        look_at(data, total, numbers, masks)
         numbers[DONE] = n
         return count
 
     @numba.cfunc(signature, error_model="numpy")
-    def find_plain(data, words, classes, weights, filter_, table, kinds, last, starts, ends, ranges6, lengths,
+    def find_plain(data, masks, classes, weights, filter_, table, kinds, last, starts, ends, ranges6, lengths,
                    numbers, out, until):
         """Like `find`, for keys without a dot that are no hashes: every token is looked at."""
         n = numbers[N]
         flags = numbers[FLAGS]
         want_lines = (flags & WANT_LINES) != 0
-        room = numbers[ROOM] - 80
+        room = numbers[ROOM] - SPARE
         i = numbers[FROM]
         count = i64(0)
         while i < n:

@@ -185,7 +185,7 @@ class _Run:
         for done, outcome in enumerate(sandbox.run(
                 "hikeshi.triage.sweep_part:sweep_part", tasks, setup="hikeshi.triage.sweep_part:prepare",
                 setup_argument=self.settings, workers=workers_for(self.workers, len(parts)), limits=LIMITS,
-                readable=readable(self.sources)), 1):
+                readable=readable(self.sources), forked=True), 1):
             number, part = by_key[outcome.key]
             if outcome.error is not None:
                 if number not in self.failed:
