@@ -269,7 +269,7 @@ def renamed(data, most):
     words = {n for t in (PROCESS, TWICE, NAMES) for n, _ in t.fields} | {
         "Data", "Name", "Level", "Task", "System", "Event", "EventData", "UserData", "Computer", "UserID", "Part"}
     names = {}
-    for word in words:
+    for word in sorted(words):
         text = struct.pack("<H", len(word)) + word.encode("utf-16-le") + b"\0\0"
         at = data.find(text, 4096)
         while at >= 0:
