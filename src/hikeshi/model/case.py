@@ -167,12 +167,14 @@ class BypassPath(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staging(Entry):
-    """Files gathered for taking away."""
+    """Files gathered for taking away. `content`: what they may hold, guessed from names; `bytes`: the archive's size,
+    where it is among the evidence."""
 
     host: str
     path: str
     time: str | None
     bytes: int | None = None
+    content: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +187,17 @@ class Exfiltration(Entry):
     bytes: int | None
     first: str | None
     last: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leak(Entry):
+    """How much left in all, in bytes sent: `least` is what logs saw, `most` adds what was packed and may have left
+    unseen (None: no upper bound). `content` as in Staging; `reasons` say what the bounds rest on."""
+
+    least: int
+    most: int | None
+    content: tuple[Text, ...]
+    reasons: tuple[Text, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,6 +328,7 @@ class Story:
     bypass_paths: tuple[BypassPath, ...] = ()
     staging: tuple[Staging, ...] = ()
     exfiltration: tuple[Exfiltration, ...] = ()
+    leak: Leak | None = None
     persistence: tuple[Persistence, ...] = ()
     log_gaps: tuple[LogGap, ...] = ()
     clock_offsets: tuple[ClockOffset, ...] = ()

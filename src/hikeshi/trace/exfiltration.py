@@ -13,12 +13,13 @@ from hikeshi.trace.identity import host_name
 from hikeshi.trace.infection import Infection
 from hikeshi.trace.programs import ODD_FOLDER, archive_path
 from hikeshi.trace.rows import MINUTE, when
+from hikeshi.trace.theft import packed_names
 
 _MUCH = 10_000_000  # bytes; browsing rarely sends as much to one place
 
 
-def staging(infection: Infection) -> list[Staging]:
-    """Archives written on held machines after the attacker came."""
+def staging(infection: Infection) -> list[tuple[Staging, list[str]]]:
+    """Archives written on held machines after the attacker came, each with the names its commands packed."""
     found: dict[tuple[str, str], tuple[int, set[int]]] = {}
     rows = infection.rows
     for row in rows.of("process", "file").tolist():
@@ -42,12 +43,20 @@ def staging(infection: Infection) -> list[Staging]:
         else:
             known[1].add(row)
     return [
-        Staging(
-            host=host,
-            path=_path(infection, row),
-            time=when(int(rows.time[row])),
-            confidence="high" if len(cited) > 1 else "medium",
-            records=rows.refs(cited),
+        (
+            Staging(
+                host=host,
+                path=_path(infection, row),
+                time=when(int(rows.time[row])),
+                confidence="high" if len(cited) > 1 else "medium",
+                records=rows.refs(cited),
+            ),
+            [
+                name
+                for r in sorted(cited)
+                if rows.text("kind", r) == "process"
+                for name in packed_names(rows.text("detail", r))
+            ],
         )
         for (host, _), (row, cited) in sorted(found.items(), key=lambda f: (f[1][0], f[0]))
     ]

@@ -38,6 +38,7 @@ from hikeshi.trace.places import Places
 from hikeshi.trace.rows import MINUTE, SECOND, Rows, moment, when
 from hikeshi.trace.sessions import Sessions
 from hikeshi.trace.signals import METHODS, SIGNALS
+from hikeshi.trace.theft import Package, described, estimate, left_behind
 from hikeshi.trace.travel import travel
 from hikeshi.trace.unknown import unknowns
 from hikeshi.trace.way import Way
@@ -55,6 +56,7 @@ def build_story(
     notes: Sequence[str] = (),
     known: Known | None = None,
     places: Places | None = None,
+    packages: Sequence[Package] = (),
 ) -> Story:
     """The intrusion as far as the evidence tells it; empty evidence gives an empty story.
 
@@ -63,6 +65,7 @@ def build_story(
     notes       remarks that came with the evidence, read for what they say about clocks
     known       what the company says is its own doing: explained, never accused
     places      where networks are, for logons from new and impossible places
+    packages    archives among the evidence, for what was gathered
     The order of the digests does not matter.
     """
     whole = Digest.merge(digests).without_copies()
@@ -94,8 +97,9 @@ def build_story(
     entry.confirm(ways, infection)
     _accounts_of_ways(infection, ways)
     sources = frozenset(w.source for w in ways if w.leads and w.source and public(w.source))
+    gathered = described(exfiltration.staging(infection), packages)
     parts = Parts(
-        staging=exfiltration.staging(infection),
+        staging=gathered + left_behind(packages, lambda ref: _machine(infection, None, ref), infection.hosts, gathered),
         exfiltration=exfiltration.uploads(infection, flows, sources),
         log_gaps=[*gaps.cleared(rows), *gaps.silences(whole.spans, rows)],
     )
@@ -297,6 +301,7 @@ def _story(
         bypass_paths=next_steps.bypass_paths(parts, candidates),
         staging=tuple(parts.staging),
         exfiltration=tuple(parts.exfiltration),
+        leak=estimate(parts.staging, parts.exfiltration),
         persistence=tuple(parts.persistence),
         log_gaps=tuple(parts.log_gaps),
         clock_offsets=tuple(clocks),

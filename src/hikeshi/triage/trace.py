@@ -19,6 +19,7 @@ from hikeshi.parse.registry import detect_format, parse_source
 from hikeshi.parse.windows import add_ecs_columns
 from hikeshi.trace import Digest, Gathered, build_story, digest, read_known, read_places
 from hikeshi.triage.identity import could_matter, encrypted_files, examine_all, identification
+from hikeshi.triage.packages import packages
 from hikeshi.triage.reading import (
     LIMITS,
     Zone,
@@ -134,7 +135,7 @@ def trace_evidence(
         on_progress("story", 0, 1)
         traced.story = build_story(
             (Digest.load(f) for f in files), encrypted=encrypted_files(examined, named), notes=remarks,
-            known=own, places=where,
+            known=own, places=where, packages=packages(acquired),
         )
         traced.not_read.sort(key=lambda n: n.path)
         on_progress("story", 1, 1)
