@@ -27,6 +27,13 @@ LINES = {
     "vpcflow": "2 123456789012 eni-0f06 212.83.179.156 10.0.0.96 123 123 17 2 152 1599665193 1599665488 ACCEPT OK",
     "esxi": "[Originator@6876 sub=Vimsvc.ha-eventmgr] Event 12 : User root@192.0.2.9 logged in",
     "openvpn": "Tue Aug 12 08:26:30 2025 us=340080 192.0.2.12:65244 TLS: Username/Password authentication succeeded for username 'u1'",
+    "nps": '"NPS1","IAS",09/10/2024,20:26:40,1,"CORP\\u1","corp.example/Users/u1","192.0.2.1","203.0.113.9",,,"vpn1","10.1.0.1",5,0,"10.1.0.1","vpn1",,,19,,,1,"VPN policy",0',
+    "filterlog": "5,,,1000000103,igb0,match,block,in,4,0x0,,64,0,0,DF,6,tcp,60,203.0.113.9,192.0.2.7,51000,22,0,S,1234567890,,64240,,mss",
+    "haproxy": '203.0.113.9:51000 [10/Sep/2024:20:26:40.123] fe1 be1/srv1 0/0/1/2/3 200 131 - - ---- 1/1/0/0/0 0/0 "GET /a?b=1 HTTP/1.1"',
+    "aws-elb": '2024-09-10T11:26:40.123456Z elb1 203.0.113.9:51000 10.2.0.1:80 0.00007 0.001 0.00004 200 200 900 131 "GET http://c2.example:80/a HTTP/1.1" "curl/8" - -',
+    "aws-s3": '79a59df900b949e5 bucket1 [10/Sep/2024:11:26:40 +0000] 203.0.113.9 - 3E57427F3EXAMPLE REST.GET.OBJECT a/b.txt "GET /bucket1/a/b.txt HTTP/1.1" 200 - 131 131 7 6 "-" "S3Console/0.4" -',
+    "exim": "2024-09-10 20:26:40 1sABCD-000001-2B <= bad@c2.example H=mail.c2.example [203.0.113.9] P=esmtps X=TLS1.2 S=131 id=1@c2.example",
+    "xferlog": "Tue Sep 10 20:26:40 2024 1 203.0.113.9 131 /a/b.txt b _ o r u1 ftp 0 * c",
     "squid": "1726000000.002    559 10.2.23.164 TCP_MISS/200 22500 GET http://a.example/ u17 HIER_DIRECT/192.0.2.7 image/png",
     "access": '203.0.113.9 - frank [10/Sep/2024:20:26:40 +0900] "GET / HTTP/1.1" 200 2326 "-" "x"',
     "fortigate": 'date=2024-10-14 time=13:46:40 logid="0000000013" type="traffic" subtype="forward" level="notice" srcip=10.0.0.5 srcport=1 dstip=192.0.2.7 msg="a b"',
@@ -41,7 +48,7 @@ LINES = {
     "zeek-json": '{"ts":1725967600.5,"uid":"C1","id.orig_h":"10.0.0.5","id.orig_p":51000,"id.resp_h":"192.0.2.7","id.resp_p":80}',
 }
 # Formats of a file, not of a line, and lines that other formats share.
-OTHERS = {"evtx", "wtmp", "windows-xml", "windows-json", "w3c", "web-error", "linux", "dhcp-leases", "json", "keyvalue", "csv", "syslog", "mixed", "text"}
+OTHERS = {"evtx", "wtmp", "windows-xml", "windows-json", "w3c", "web-error", "linux", "dhcp-leases", "json", "keyvalue", "csv", "syslog", "mixed", "text", "samba", "sendmail"}
 
 
 def test_every_format_has_a_line_here_or_is_told_apart():

@@ -81,7 +81,7 @@ def test_csv_without_addresses_guesses_none(read):
 
 
 def test_a_row_of_values_behind_a_syslog_header(read):
-    row = read("<134>Sep 10 20:26:40 fw1 filterlog[9]: 5,,,1000000103,igb0,match,block,in,4,0x0,,64,0,0,DF,6,tcp,60,203.0.113.9,192.0.2.1,50001,22,0,S\n").rows[0]
+    row = read("<134>Sep 10 20:26:40 fw1 fwlog[9]: 5,,,1000000103,igb0,match,block,in,4,0x0,,64,0,0,DF,6,tcp,60,203.0.113.9,192.0.2.1,50001,22,0,S\n").rows[0]
     assert (row["source.ip"], row["destination.ip"], row["source.port"], row["destination.port"]) == ("203.0.113.9", "192.0.2.1", 50001, 22)
     assert (row["event.outcome"], row["parser.confidence"]) == ("failure", "low")
 

@@ -57,7 +57,7 @@ def guess(values: Sequence[str], context: Context) -> tuple[Stamp | None, dict[s
 
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|\[([^\]]*)\]|(\S+)')
 _STRUCTURED = re.compile(
-    r"-?[\d.,:/%+-]+\Z|-\Z|[A-Z][A-Z0-9_]+(?:/\S+)?\Z|0x[0-9A-Fa-f]+\Z|[a-z]+://|[\w-]+(?:\.[\w-]+)+(?::\d+)?\Z|["
+    r"-?[\d.,:/%+-]+\Z|-\Z|[A-Z][A-Z0-9_]*(?:/\S+)?\Z|0x[0-9A-Fa-f]+\Z|[a-z]+://|[\w-]+(?:\.[\w-]+)+(?::\d+)?\Z|["
     r"\w-]+/[\w.+-]+\Z"
 )
 
@@ -74,6 +74,8 @@ def user_by_place(text: str) -> str | None:
 
 def split(text: str) -> list[str]:
     """The values of a line of them, between commas or spaces; empty for a sentence."""
+    if text.count("|") >= 5 and text.count(",") < 5:
+        return text.split("|")
     if text.count(",") < 5:
         words = [
             (m[1] if m[1] is not None else m[2] if m[2] is not None else m[3], m[3] is None)
@@ -147,7 +149,7 @@ def _ports(cells: dict[str, Any], rest: list[tuple[int, str]], ends: list[int]) 
         return
     numbers = {place: found for place, text in rest if text.isdigit() and (found := port(text)) is not None}
     first, second = ends
-    if second - first == 2 and first + 1 in numbers and second + 1 in numbers:
+    if second - first >= 2 and first + 1 in numbers and second + 1 in numbers:
         cells["source.port"], cells["destination.port"] = numbers[first + 1], numbers[second + 1]
     elif second - first == 1 and second + 1 in numbers and second + 2 in numbers:
         cells["source.port"], cells["destination.port"] = numbers[second + 1], numbers[second + 2]

@@ -11,11 +11,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from hikeshi.events.time import NO_TIME
 from hikeshi.parse import m365
 from hikeshi.parse.addresses import ip
 from hikeshi.parse.content import guess
 from hikeshi.parse.context import CONFIDENCE, Context, Event
-from hikeshi.parse.names import add_by_hint, map_record, plain_name, plan
+from hikeshi.parse.hints import add_by_hint
+from hikeshi.parse.keyvalue import timed_by_hint
+from hikeshi.parse.names import map_record, plan
+from hikeshi.parse.plainnames import plain_name
 from hikeshi.parse.syslog import timed
 
 csv.field_size_limit(16 << 20)
@@ -151,7 +155,7 @@ def parse_record(row: list[str], layout: Sniffed, context: Context) -> Event | N
         return exported
     event = map_record(record, context, dataset="csv")
     event.cells[CONFIDENCE] = "low" if add_by_hint(event.cells, record) else "medium"
-    return event
+    return event if event.time != NO_TIME else timed_by_hint(event, record, context)
 
 
 def _without_heading(row: list[str], context: Context) -> Event | None:

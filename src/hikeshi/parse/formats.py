@@ -13,6 +13,7 @@ from hikeshi.events.table import EventTable
 from hikeshi.model.text import Text
 from hikeshi.parse import (
     access,
+    balancers,
     bind,
     cef,
     cisco_asa,
@@ -20,6 +21,8 @@ from hikeshi.parse import (
     delimited,
     dhcp,
     esxi,
+    fileservers,
+    filterlog,
     fortigate,
     fortigate_block,
     ifilter,
@@ -28,11 +31,13 @@ from hikeshi.parse import (
     keyvalue_block,
     lease_files,
     linux,
+    mail,
     nas,
     netscaler,
     openvpn,
     paloalto,
     postfix,
+    radius,
     remotecontrol,
     rtx,
     skyhigh,
@@ -99,6 +104,14 @@ FORMATS: tuple[Format, ...] = (
         ("linux.wtmp", "linux.btmp"),
         never,
         read_wtmp,
+    ),
+    line_format(
+        "nps",
+        "Windows RADIUS(NPS、IAS)",
+        "Windows RADIUS server (NPS, IAS: CSV and XML)",
+        ("windows.nps",),
+        radius.claims,
+        radius.parse_line,
     ),
     Format(
         "windows-xml",
@@ -264,6 +277,46 @@ FORMATS: tuple[Format, ...] = (
     line_format("postfix", "Postfix", "Postfix mail server", ("postfix",), postfix.claims, postfix.parse_line),
     line_format(
         "vpcflow", "AWS VPCフローログ", "AWS VPC flow log", ("aws.vpcflow",), vpcflow.claims, vpcflow.parse_line
+    ),
+    line_format(
+        "filterlog",
+        "pfSense、OPNsense(filterlog)",
+        "pfSense and OPNsense packet filter (filterlog)",
+        ("pfsense.filterlog",),
+        filterlog.claims,
+        filterlog.parse_line,
+    ),
+    line_format("haproxy", "HAProxy", "HAProxy", ("haproxy",), balancers.claims_haproxy, balancers.parse_haproxy),
+    line_format(
+        "aws-elb",
+        "AWSロードバランサー",
+        "AWS load balancer access log (ALB, ELB)",
+        ("aws.elb",),
+        balancers.claims_balancer,
+        balancers.parse_balancer,
+    ),
+    line_format(
+        "aws-s3", "AWS S3アクセスログ", "AWS S3 access log", ("aws.s3",), balancers.claims_s3, balancers.parse_s3
+    ),
+    line_format(
+        "sendmail", "Sendmail", "Sendmail mail server", ("mail.sendmail",), mail.claims_sendmail, mail.parse_sendmail
+    ),
+    line_format("exim", "Exim", "Exim mail server", ("mail.exim",), mail.claims_exim, mail.parse_exim),
+    line_format(
+        "samba",
+        "Samba監査ログ(full_audit)",
+        "Samba audit log (full_audit)",
+        ("samba.audit",),
+        fileservers.claims_samba,
+        fileservers.parse_samba,
+    ),
+    line_format(
+        "xferlog",
+        "FTP転送ログ(xferlog)",
+        "FTP transfer log (xferlog)",
+        ("ftp.xferlog",),
+        fileservers.claims_xfer,
+        fileservers.parse_xfer,
     ),
     line_format("esxi", "VMware ESXi", "VMware ESXi", ("esxi",), esxi.claims, esxi.parse_line),
     line_format(

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from hikeshi.events.schema import BY_NAME
+from hikeshi.events.time import NO_TIME
 from hikeshi.parse.context import CONFIDENCE, Context, Event
 from hikeshi.parse.flat import flatten, load
-from hikeshi.parse.keyvalue import with_header
-from hikeshi.parse.names import add_by_hint, map_record
+from hikeshi.parse.hints import add_by_hint
+from hikeshi.parse.keyvalue import timed_by_hint, with_header
+from hikeshi.parse.names import map_record
 from hikeshi.parse.pieces import Piece
 from hikeshi.parse.prose import add_who_and_where
 from hikeshi.parse.syslog import Header
@@ -60,10 +62,13 @@ def parse_object(value: dict[str, Any], header: Header | None, context: Context)
     for name, text in own.items():
         event.cells[name] = text
         event.cells.pop(f"{name} (own)", None)
-    return with_header(event, header, context)
+    event = with_header(event, header, context)
+    return event if event.time != NO_TIME else timed_by_hint(event, record, context)
 
 
-_SAYS = re.compile(r"(?:^|[._])?(?:\w*(?:message|description|summary|detail|details|text|msg))\Z", re.IGNORECASE)
+_SAYS = re.compile(
+    r"(?:^|[._])?(?:\w*(?:message|description|summary|detail|details|text|msg|eventinfo))\Z", re.IGNORECASE
+)
 
 
 def add_by_sentence(cells: dict[str, Any], value: dict[str, Any]) -> None:
@@ -103,9 +108,10 @@ def is_document(first_lines: list[str]) -> bool:
         return bool(re.match(r"\[\s*(?:[{\[]|\Z|\])", lines[0]))
     first = load(lines[0])
     if isinstance(first, dict):
-        # A wrapper in one line, as audit trails are stored.
+        # A wrapper in one line, as audit trails are stored. {"actor": {…}, "events": […]} is one record.
         return len(lines) == 1 and any(
-            k in _WRAPPERS and isinstance(v, list) and v and isinstance(v[0], dict) for k, v in first.items())
+            k in _WRAPPERS and isinstance(v, list) and v and isinstance(v[0], dict) for k, v in first.items()
+        ) and not any(isinstance(v, dict) for v in first.values())
     return first is None and (len(lines) == 1 or lines[1][:1] in ('"', "}", "{", "]"))
 
 

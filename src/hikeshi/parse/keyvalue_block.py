@@ -245,7 +245,8 @@ class _Block:
             found = stamp(text, aside)
             return found.time if found is not None else NO_TIME
 
-        alone = keyvalue.parse_line(layout.body(made), None, copy.copy(self.context))
+        lead = syslog.split(before + "x=1")[1][:-3]
+        alone = keyvalue.parse_line(lead + layout.body(made), None, copy.copy(self.context))
         if alone is None:
             return None
         wholes = {m: n for n, m in enumerate(made) if not isinstance(kinds[n], str)}

@@ -13,6 +13,7 @@ from typing import Any
 from hikeshi.events.time import NO_TIME
 from hikeshi.parse.addresses import directory_account, ip, port, put_host
 from hikeshi.parse.context import Context, Event
+from hikeshi.parse.prose import add_who_and_where
 from hikeshi.parse.syslog import Header, header_cells, timed
 
 _BAD_USER = r"(?P<invalid>(?:invalid|illegal) user )?"
@@ -285,6 +286,8 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     found = _match(rules, body)
     if found is not None:
         _fill(cells, found, context)
+    else:
+        add_who_and_where(cells, body)
     return timed(when, cells) if when is not None else Event(NO_TIME, cells)
 
 

@@ -17,28 +17,23 @@ from hikeshi.events.schema import BY_NAME
 from hikeshi.events.time import NO_TIME
 from hikeshi.parse.addresses import account, host_port, ip, port, put_host, url_host, whole
 from hikeshi.parse.context import Context, Event
+from hikeshi.parse.plainnames import plain_name
+from hikeshi.parse.sides import bare, by_direction, by_endpoint
 from hikeshi.parse.stamps import Stamp, own_zone, same_moment, stamp
 
-_NOT_WORD = re.compile(r"[\W_]+")
 _REQUEST = re.compile(r"([A-Z_]{3,20}) (\S+)(?: HTTP/[\d.]+)?\Z")
-_EMPTY = frozenset({"", "-", "N/A", "n/a", "NA", "null", "None", "none", "Unknown", "(null)", "0.0.0.0", "::"})
+EMPTY = frozenset({"", "-", "N/A", "n/a", "NA", "null", "None", "none", "Unknown", "(null)", "0.0.0.0", "::"})
 
 
 @cache
 def _table() -> tuple[dict[str, dict[str, tuple[str, ...]]], tuple[str, ...]]:
     data = tomllib.loads(resources.files("hikeshi.parse").joinpath("data/field_names.toml").read_text("utf-8"))
-    general = data["columns"]
+    general = {k: dict.fromkeys(map(plain_name, v)) for k, v in data["columns"].items()}
     tables = {"general": {k: tuple(v) for k, v in general.items()}}
     for dialect in ("cef", "leef"):
         own = data[dialect]
         tables[dialect] = {k: (*own.get(k, ()), *general.get(k, ())) for k in {**own, **general}}
     return tables, tuple(data["prefixes"])
-
-
-@lru_cache(maxsize=20_000)
-def plain_name(name: str) -> str:
-    """Lower case, without spaces and signs: how names are compared."""
-    return _NOT_WORD.sub("", name).lower()
 
 
 Plan = tuple[tuple[str, tuple[str, ...]], ...]
@@ -57,8 +52,9 @@ def plan(names: tuple[str, ...], dialect: str = "general") -> Plan:
             short.add(plain_name(name.rpartition(".")[2]))
             short.add(plain_name(".".join(name.split(".")[-2:])))
         for prefix in prefixes:
-            if whole_name.startswith(prefix) and len(whole_name) > len(prefix):
-                short.add(whole_name[len(prefix) :])
+            for part in tuple(short):
+                if part.startswith(prefix) and len(part) > len(prefix):
+                    short.add(part[len(prefix) :])
         for key in short:
             at.setdefault(key, []).append(name)
     out: list[tuple[str, tuple[str, ...]]] = []
@@ -69,6 +65,10 @@ def plan(names: tuple[str, ...], dialect: str = "general") -> Plan:
             found += sorted((n for n in at.get(key, ()) if n not in found), key=lambda n: n.count("."))
         if found:
             out.append((target, tuple(found)))
+    if any(plain_name(n).endswith("callingstationid") for n in names):
+        # A RADIUS record tells the caller; the other addresses are the device's that asked.
+        out = [(t, tuple(n for n in found if not plain_name(n).endswith(_ASKING))) if t == "source" else (t, found)
+               for t, found in out]
     targets = {t for t, _ in out}
     # "host" is the server in a web log and the machine everywhere else.
     web = not targets.isdisjoint({"url.full", "http.request.method", "request_line", "http.response.status_code"})
@@ -78,14 +78,25 @@ def plan(names: tuple[str, ...], dialect: str = "general") -> Plan:
         for t, found in out
     ]
     domains = tuple(n for n in names if plain_name(n) == "domain")
+    if web:
+        # The server asked is told by its path too, where no name says "url".
+        paths = tuple(n for n in names if plain_name(n.rpartition(".")[2]) in _PATHS)
+        if paths and "url.full" not in targets:
+            out.append(("url.full", paths))
     if web and domains:
         # … and "domain" is the site asked for, not the account's.
         out = [(t, tuple(n for n in found if n not in domains) if t == "user.domain" else found) for t, found in out]
         held = next((found for t, found in out if t == "destination.domain"), ())
+        sure = tuple(n for n in held if plain_name(n) not in ("host", "hostname"))
         out = [(t, found) for t, found in out if t != "destination.domain"] + [
-            ("destination.domain", (*held, *domains))
+            ("destination.domain", (*sure, *domains, *(n for n in held if n not in sure)))
         ]
     return tuple((t, found) for t, found in out if found)
+
+
+_ASKING = ("deviceipaddress", "nasipaddress", "clientipaddress", "hostipaddress")
+_SCHEMES = frozenset({"clientrequestscheme", "requestscheme", "urlscheme", "urischeme", "httpscheme", "scheme"})
+_PATHS = frozenset({"path", "arg", "uripath", "reqpath", "requestpath", "urlpath"})
 
 
 def map_record(
@@ -100,7 +111,8 @@ def map_record(
     used: set[str] = set()
     when: Stamp | None = None
     targets = dict(plan(tuple(record), dialect))
-    _by_endpoint(targets, record)
+    by_endpoint(targets, record)
+    by_direction(targets, record)
     zone = next((record[n] for n in targets.pop("zone", ()) if own_zone(record[n])), None)
     dates, clocks = targets.pop("date", ()), targets.pop("clock", ())
     pair = next(
@@ -129,13 +141,23 @@ def map_record(
         put = _PUT.get(target, _put_text)
         for name in keys:
             value = record[name].strip()
-            if value in _EMPTY or (name in used and target not in _MAY_SHARE):
+            if value in EMPTY or (name in used and target not in _MAY_SHARE):
                 continue
             if put(cells, target, value):
                 if cells.get(target) == record[name]:
                     used.add(name)
                 break
+    if "destination.port" not in cells and "source.port" in cells and "destination.ip" in cells:
+        # Check Point: service:"443" beside s_port.
+        service = next((record[n] for n in ("service", "svc") if n in record), "")
+        if service.isdigit() and port(service):
+            cells["destination.port"] = port(service)
     finish(cells)
+    if str(cells.get("url.full", "")).startswith("/") and "destination.domain" in cells:
+        # A server's own log keeps the path; one that tells the scheme apart wants it whole.
+        scheme = next((v for n, v in record.items() if plain_name(n) in _SCHEMES and v in ("http", "https")), "")
+        if scheme:
+            rebuild_url(cells, scheme)
     for name, value in record.items():
         if name not in used and value != "":
             cells[name if name not in BY_NAME else f"{name} (own)"] = value
@@ -166,20 +188,6 @@ def _with_own_zone(record: Mapping[str, str], when: Stamp, context: Context) -> 
     return when
 
 
-def _by_endpoint(targets: dict[str, tuple[str, ...]], record: Mapping[str, str]) -> None:
-    """A program on a host writes its own side as local, a server its client as remote."""
-    at = {plain_name(name): name for name in record}
-    if "remoteip" not in at or "localip" not in at:
-        return
-    if not any(
-        k.startswith("initiatingprocess") or k in ("actiontype", "remoteurl", "processname", "image") for k in at
-    ):
-        return
-    targets["source"], targets["destination"] = (at["localip"],), (at["remoteip"],)
-    if "localport" in at and "remoteport" in at:
-        targets["source.port"], targets["destination.port"] = (at["localport"],), (at["remoteport"],)
-
-
 _DATE = re.compile(
     r"\s*(\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{1,2}[-/ ][A-Za-z]{3}[-/ ]\d{4})日?\s*\Z",
     re.ASCII,
@@ -198,17 +206,17 @@ def _put_host(cells: dict[str, Any], target: str, value: str) -> bool:
     if target in ("source", "destination") and " " in value:
         return False
     before = len(cells)
-    value = value.strip()
+    value = bare(value.strip())
     if value.endswith(("/32", "/128")):  # a network of one
         value = value.rpartition("/")[0]
     host, _ = host_port(value.split(",", 1)[0])
-    if ip(host) is None and not _NAME.match(host):
+    if ip(host) is None and not HOST.match(host):
         return False
     put_host(cells, target, value.split(",", 1)[0])
     return len(cells) > before
 
 
-_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_-]+)*\.?\Z")
+HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_-]+)*\.?\Z")
 
 
 def _put_domain(cells: dict[str, Any], target: str, value: str) -> bool:
@@ -250,7 +258,7 @@ def _put_status(cells: dict[str, Any], target: str, value: str) -> bool:
     return True
 
 
-def _put_user(cells: dict[str, Any], target: str, value: str) -> bool:
+def put_user(cells: dict[str, Any], target: str, value: str) -> bool:
     name, domain = account(value.strip("<>"))
     if name is None or len(name) > 256 or "\n" in name:
         return False
@@ -363,7 +371,7 @@ _PUT: dict[str, Callable[[dict[str, Any], str, str], bool]] = {
     "source.bytes": _put_whole,
     "destination.bytes": _put_whole,
     "http.response.status_code": _put_status,
-    "user.name": _put_user,
+    "user.name": put_user,
     "url.full": _put_url,
     "request_line": _put_request,
     "event.outcome": _put_outcome,
@@ -371,74 +379,6 @@ _PUT: dict[str, Callable[[dict[str, Any], str, str], bool]] = {
     "file.hash.sha1": _put_hash,
     "file.hash.sha256": _put_hash,
 }
-
-
-_SIDES = (
-    (
-        "source",
-        re.compile(r"src|source|client|remote|orig|from|peer|caller|attack|user|login|device|endpoint|host|access"),
-    ),
-    ("destination", re.compile(r"dst|dest|target|server|resp|victim|upstream|backend|resolver")),
-)
-_HOST_NAME = re.compile(
-    r"(?:dst|dest|target|server|request|url|uri|query|remote|site|web)\w*(?:host|domain|fqdn|name)|fqdn|sni\Z"
-)
-_PERSON_NAME = re.compile(r"user|account|login|email|upn|principal|actor")
-_NOT_PERSON = re.compile(
-    r"agent|type|role|group|count|time|date|domain|ip\Z|addr|status|result|action|key\Z|token|uuid|guid|sid\Z|url|source|device"
-)
-_URL_NAME = re.compile(r"url|uri|link|href")
-
-
-def add_by_hint(cells: dict[str, Any], record: Mapping[str, str]) -> bool:
-    """Fill what the table of names left empty from values whose names hint at it ("my_src_addr").
-
-    True if something was found: it is less sure than a known name.
-    """
-    found = False
-    for name, value in record.items():
-        text = value.strip()
-        if not text or len(text) > 2048 or text in _EMPTY:
-            continue
-        key = plain_name(name)
-        address = ip(host_port(text)[0]) if len(text) < 60 else None
-        if address:
-            # Destination first: "server_client_ip" is rarer than "remote_server_ip".
-            side = next(
-                (s for s, hint in reversed(_SIDES) if hint.search(key)),
-                "source" if "ip" in key or "addr" in key else None,
-            )
-            if (
-                side
-                and f"{side}.ip" not in cells
-                and address not in ("0.0.0.0", "::")
-                and "nat" not in key
-                and "mask" not in key
-            ):
-                cells[f"{side}.ip"] = address
-                found = True
-        elif (
-            "url.full" not in cells
-            and _URL_NAME.search(key)
-            and re.match(r"(?i)https?://\S+\Z", text)
-            and "refer" not in key
-        ):
-            cells["url.full"] = text
-            found = True
-        elif "destination.domain" not in cells and _HOST_NAME.search(key) and "." in text and _NAME.match(text):
-            cells["destination.domain"] = text.rstrip(".").lower()
-            found = True
-        elif (
-            "user.name" not in cells
-            and _PERSON_NAME.search(key)
-            and not _NOT_PERSON.search(key)
-            and re.fullmatch(r"[^\s,;{}\[\]]{2,128}", text)
-            and not text.isdigit()
-        ):
-            found |= _put_user(cells, "user.name", text)
-    if found:
-        finish(cells)
-    return found
 
 
 def rebuild_url(cells: dict[str, Any], scheme: str = "") -> None:

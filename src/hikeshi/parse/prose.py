@@ -15,11 +15,13 @@ _PLACE = (
     r"(?:\s+[\w-]+(?:\.[\w-]+)+\s?(?=[\[(]))?"
     # An interface in front ("outside:192.0.2.1/443"); behind a slash a small number is a mask.
     rf"\s?[=:]?\s?(?:host |IP[ =]|address |peer |interface )?['\"<(]?(?:[A-Za-z][\w-]{{0,30}}:)?{_ADDRESS}"
-    r"(?:[:#](\d{1,5})\b|/(\d{3,5})\b|,? port[ =](\d{1,5}))?"
+    r"(?:[:#](\d{1,5})\b|/(\d{3,5})\b|,? port[ =](\d{1,5})|\[(\d{1,5})\])?"
 )
 _SOURCE = re.compile(
     r"\b(?:from|client(?:[ _-]?ip)?(?:[ _-]?address)?|initiated by|source(?: ip)?(?: address)?|rhost|"
-    r"remote(?: host| ip| address)?|src(?:ip)?|rip|raddr|peer|IP address|originating from|accepted|closed by|reset by|"
+    r"remote(?: host| ip| address)?|src(?:ip)?|rip|raddr|peer(?: \d{1,9}(?= \())?|IP address|cli(?= \d)|"
+    r"vty\d{1,3}(?= \()|received: host|tty=\S{1,60} host|entry for host|PROTOCOL=tcps?\)\(HOST|(?<=[,;(] )IP(?=: ?\d)|"
+    r"originating from|accepted|closed by|reset by|"
     r"(?<=> )IP(?= ?<))(?: @0x[0-9a-f]+)?" + _PLACE,
     re.IGNORECASE,
 )
@@ -30,9 +32,13 @@ _CALLED = re.compile(
     r"^(?:[0-9A-Za-z]+: )?host(?= [\w.-]+\[[^\]]+\] said))" + _PLACE,
     re.IGNORECASE,
 )
-_TARGET = re.compile(r"\b(?:to|destination(?: ip)?(?: address)?|dst(?:ip)?)" + _PLACE, re.IGNORECASE)
+_TARGET = re.compile(r"\b(?:to|destination(?: ip)?(?: address)?|dst(?:ip)?|lip|at VIP)" + _PLACE, re.IGNORECASE)
+# "HTTPS request from 10.0.0.5:51000 to evil.example:443"
+_TO_NAME = re.compile(r"\brequest from \S{7,60} to ((?:[\w-]{1,63}\.){1,8}[A-Za-z][\w-]{1,62}):(\d{1,5})\b")
 _USERS = (
-    re.compile(r"\b(?:user(?:name)?|account|login)\s?[=:]?\s?['\"<\[]([^'\"<>\]\s]{1,64})['\">\]]", re.IGNORECASE),
+    re.compile(
+        r"\b(?:user(?:name)?(?: id)?|account|login)\s?[=:]?\s?['\"<\[]([^'\"<>\]\s]{1,64})['\">\]]", re.IGNORECASE
+    ),
     re.compile(r"\b(?:username|uname|user|login|acct)=([\w.@\\$-]{1,64})"),
     # "user = admin", "Uname: admin": only where the statement ends there.
     re.compile(
@@ -45,9 +51,21 @@ _USERS = (
     re.compile(r"\bby user ([\w.@\\$-]{1,64})"),
     re.compile(r"\b[Uu]ser ([\w.@\\$-]{1,64}) (?:from|logged|at|has logged|authenticated|failed|was|connected)\b"),
     re.compile(r"\b[Uu]ser ([\w.@\\$-]{1,64}) (?:[-:|]|IP|client) "),
+    re.compile(r"[,;] user ([\w.@\\$-]{1,64})(?=\s*(?:[,;)\]]|\Z))"),
+    re.compile(r"\bas user ([\w.@\\$-]{1,64}) \("),
+    re.compile(r"\bby ([\w.@\\$-]{1,64}) on (?:vty|tty|console)"),
+    re.compile(r",account ([\w.@\\$-]{1,64}) logged (?:in|out)\b"),
+    re.compile(r"\] \[([\w.@\\$-]{1,64})\] (?:OK|FAIL) [A-Z]+:"),  # vsftpd
+    re.compile(r"\bUSER ([\w.@\\$-]{1,64})(?:: | \()"),  # ProFTPD
+    re.compile(r"\bLogin (?:OK|incorrect)[^\[]{0,120}: \[([^\]/\s]{1,64})[\]/]"),  # FreeRADIUS
+    re.compile(r"\b(?:CHAP|PAP)\b[^\]]{0,80}\b(?:name|user) ?= ?\"([^\"\s]{1,64})\""),
 )
 # "opened for 'root@192.0.2.1'": who and from where in one word.
-_WHO_AT = re.compile(r"\b(?:for|by|of|user|session) ['\"<]?([\w.$\\-]{1,64})@((?:\d{1,3}\.){3}\d{1,3})(?![\w.])")
+# (MySQL: Access denied for user 'u1'@'192.0.2.1')
+_WHO_AT = re.compile(
+    r"(?:\b(?:for|by|of|[Uu]ser|session|Connect)\s+['\"<(]?|\()([\w.$\\-]{1,64})['\"]?@['\"]?"
+    r"((?:\d{1,3}\.){3}\d{1,3})(?![\w.])"
+)
 # "for outside:192.0.2.1/5000 to inside:10.0.0.5/443": both with their port, maybe the translated pair behind.
 _PAIR = r"(?:[A-Za-z][\w.-]{0,60}:)?((?:\d{1,3}\.){3}\d{1,3})[:/](\d{1,5})"
 _FROM_TO = re.compile(rf"(?<![\w.:/]){_PAIR}(?: ?\([^()]{{1,80}}\)){{0,2}} to {_PAIR}(?![\w.])")
@@ -56,13 +74,18 @@ _FLOW = re.compile(
     r"(?<![\w.])((?:\d{1,3}\.){3}\d{1,3})(?:[:/(](\d{1,5})\)?)? ?(?:-+>|=+>|→|»|>) ?"
     r"((?:\d{1,3}\.){3}\d{1,3})(?:[:/(](\d{1,5})\)?)?(?![\w.])"
 )
+_SIX = r"\[?((?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{1,4})\]?(?::(\d{1,5}))?"
+_FLOW6 = re.compile(rf"(?<![\w.:]){_SIX} ?-+> ?{_SIX}(?![\w.:])")
+_PAIRS = re.compile(r"(?:[0-9A-Fa-f]{2}:)+[0-9A-Fa-f]{2}\Z")
 # "tcp 10.0.0.5 192.0.2.7 51000 443"
 _FOUR = re.compile(r"(?<![\w.])((?:\d{1,3}\.){3}\d{1,3}) ((?:\d{1,3}\.){3}\d{1,3}) (\d{1,5}) (\d{1,5})(?![\w.:])")
 # Name servers: "query[A] evil.example from 10.0.0.5", "info: 10.0.0.5 evil.example. A IN".
 _ASKED = (
     re.compile(r"\bquery\[\w+\] (\S+) from (\S+)"),
     re.compile(r"\bquery: (\S+) IN [A-Z]+()"),
+    re.compile(r"\bquestion for '([^'|\s]+)\|\w+' from ([\d.]+|[0-9A-Fa-f:]+(?=[ :]|\Z))"),  # PowerDNS
 )
+_WANTS = re.compile(r"\bRemote (\S+) wants '([^'|\s]+)\|")
 _UNBOUND = re.compile(r"\binfo: (\S+) (\S+)\. [A-Z]+ IN\b")
 # mail and web servers: "name[192.0.2.1]"
 _NAMED = re.compile(
@@ -70,6 +93,8 @@ _NAMED = re.compile(
 )
 # "192.0.2.1:65244 TLS: …" and "… root 192.0.2.1 port 33398": only a client has a port of its own there.
 _LEADING = re.compile(r"(?<![\w.:>])(?<!\bto )(?<!\bat )((?:\d{1,3}\.){3}\d{1,3}):(\d{4,5})(?= [A-Z]|\Z)")
+# Samba: "pc-14 (ipv4:10.0.0.5:51000) connect to service …"
+_PREFIXED = re.compile(r"\(ipv4:((?:\d{1,3}\.){3}\d{1,3}):(\d{1,5})\)")
 _WITH_PORT = re.compile(r"(?<![\w.:])((?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f]*:[0-9A-Fa-f:]+) port (\d{4,5})\b")
 _REQUEST = re.compile(r"\brequest:? ['\"]([A-Z]{3,10}) (\S{1,2000}) HTTP/\d")
 _TO_PORT = re.compile(r"\bto port (\d{1,5})\b")
@@ -87,18 +112,18 @@ def add_who_and_where(cells: dict[str, object], message: str) -> None:
                 cells.setdefault(f"{side}.port", port(number))
     asked = next((m for p in _ASKED if (m := p.search(text))), None)
     name, client = (asked[1], asked[2]) if asked else ("", "")
-    if not asked and (unbound := _UNBOUND.search(text)):
+    if not asked and (unbound := _UNBOUND.search(text) or _WANTS.search(text)):
         client, name = unbound[1], unbound[2]
     if name:
         cells.setdefault("dns.question.name", name.rstrip(".").lower())
         if address := ip(client):
             cells.setdefault("source.ip", address)
-    flow = _FLOW.search(text) or _FROM_TO.search(text)
-    if flow and flow.re is _FROM_TO and int(flow[2]) <= 32 and int(flow[4]) <= 32:  # networks with their masks
+    flow = _FLOW.search(text) or _FROM_TO.search(text) or _flow_of_six(text)
+    if flow and _of_networks(flow):
         flow = None
     if flow and "source.ip" not in cells and ip(flow[1]) and ip(flow[3]):
         for side, address, number in (("source", flow[1], flow[2]), ("destination", flow[3], flow[4])):
-            cells[f"{side}.ip"] = address
+            cells[f"{side}.ip"] = ip(address)
             if port(number or "") is not None:
                 cells.setdefault(f"{side}.port", port(number))
     for side, pattern in (("source", _SOURCE), ("destination", _TARGET)):
@@ -110,13 +135,16 @@ def add_who_and_where(cells: dict[str, object], message: str) -> None:
         if side == "destination" and "source.ip" not in cells:
             continue
         cells.setdefault(f"{side}.ip", address)
-        number = port(found[2] or found[3] or found[4] or "")
+        number = port(found[2] or found[3] or found[4] or found[5] or "")
         if number is not None:
             cells.setdefault(f"{side}.port", number)
+    if "source.ip" in cells and "destination.ip" not in cells and (named_target := _TO_NAME.search(text)):
+        cells.setdefault("destination.domain", named_target[1].lower())
+        cells.setdefault("destination.port", port(named_target[2]))
     called = _CALLED.search(text) if "destination.ip" not in cells else None
     if called and (address := ip(called[1])) and address != cells.get("source.ip"):
         cells["destination.ip"] = address
-        if (number := port(called[2] or called[3] or called[4] or "")) is not None:
+        if (number := port(called[2] or called[3] or called[4] or called[5] or "")) is not None:
             cells.setdefault("destination.port", number)
     if "source.ip" not in cells and (who := _WHO_AT.search(text)) and ip(who[2]):
         cells["source.ip"] = who[2]
@@ -124,7 +152,7 @@ def add_who_and_where(cells: dict[str, object], message: str) -> None:
     if "source.ip" not in cells and "destination.ip" not in cells and (named := _NAMED.search(text)) and ip(named[1]):
         cells["source.ip"] = ip(named[1])
     if "source.ip" not in cells:
-        for pattern in (_LEADING, _WITH_PORT):
+        for pattern in (_PREFIXED, _LEADING, _WITH_PORT):
             alone = pattern.search(text)
             if alone and (address := ip(alone[1])):
                 cells["source.ip"] = address
@@ -142,3 +170,39 @@ def add_who_and_where(cells: dict[str, object], message: str) -> None:
             cells["user.name"] = name
             if domain:
                 cells.setdefault("user.domain", domain)
+
+
+def _of_networks(flow: re.Match[str]) -> bool:
+    """ "10.0.0.0/8 -> 192.0.2.0/24" is a route: masks are no ports."""
+    if not (flow[2] and flow[4]):
+        return False
+    low = int(flow[2]) <= 32 and int(flow[4]) <= 32
+    if flow.re is _FROM_TO:
+        return low
+    return low and "/" in flow[0] and flow[3].endswith(".0")
+
+
+def _flow_of_six(text: str) -> re.Match[str] | None:
+    flow = _FLOW6.search(text) if text.count(":") > 5 and ">" in text else None
+    # Eight pairs of digits are a fingerprint or a hardware address as well.
+    return flow if flow and not (_PAIRS.match(flow[1]) or _PAIRS.match(flow[3])) else None
+
+
+# What a device did with a packet or a request, in its own word.
+_VERDICT = re.compile(
+    r"(?<!not )(?<![\w./=])(allow(?:ed)?|permit(?:ted)?|accept(?:ed)?|den(?:y|ied)|drop(?:ped)?|block(?:ed)?"
+    r"|reject(?:ed)?|ALLOW(?:ED)?|PERMIT(?:TED)?|ACCEPT(?:ED)?|DEN(?:Y|IED)|DROP(?:PED)?|BLOCK(?:ED)?|REJECT(?:ED)?|PASS"
+    r"|Allow(?:ed)?|Permit(?:ted)?|Accept(?:ed)?|Den(?:y|ied)|Drop(?:ped)?|Block(?:ed)?|Reject(?:ed)?)(?![\w./=-])"
+)
+
+
+def add_verdict(cells: dict[str, object], text: str) -> None:
+    """What was done, where two sides are known and a word says it plainly."""
+    if "event.action" in cells or "source.ip" not in cells:
+        return
+    if "destination.ip" not in cells and "destination.domain" not in cells:
+        return
+    if said := _VERDICT.search(text[:_LONGEST]):
+        cells["event.action"] = said[1]
+        good = said[1][:4].lower() in ("allo", "perm", "acce", "pass")
+        cells.setdefault("event.outcome", "success" if good else "failure")

@@ -65,6 +65,9 @@ _ABBREVIATIONS = {
     "PDT": -7,
 }
 
+_YEAR_MON_DAY = re.compile(r"(\d{4}) +" + _MON + r" +(\d{1,2}) +" + _CLOCK + _ZONE + r":?\Z", _F)
+_COLONS = re.compile(r"(\d{4}):(\d\d):(\d\d)-" + _CLOCK + r"\Z", _F)
+_MONTH_DAY = re.compile(r"([01]\d)/([0-3]\d)-(\d\d):(\d\d):(\d\d)\.(\d{6})\Z", re.ASCII)
 _YEAR_FIRST = re.compile(
     r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?:[T :]+|\s*,\s*)" + _CLOCK + r"\s*([AP]M)?" + _ZONE + r"\Z", _F
 )
@@ -74,7 +77,10 @@ _DAY_MON_YEAR = re.compile(
 _MON_DAY_CLOCK_YEAR = re.compile(_DOW + _MON + r" +(\d{1,2}) +" + _CLOCK + r"(?: +([A-Z]{3,4}))? +(\d{4})\Z", _F)
 _MON_DAY_YEAR = re.compile(_DOW + _MON + r" +(\d{1,2}),? +(\d{4})[ ,:]+" + _CLOCK + r"\s*([AP]M)?" + _ZONE + r"\Z", _F)
 _MON_DAY = re.compile(_DOW + _MON + r" +(\d{1,2}) +" + _CLOCK + _ZONE + r":?\Z", _F)
-_SLASHED = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d\d)[ :T,]+" + _CLOCK + r"\s*([AP]M)?" + _ZONE + r"\Z", _F)
+_SLASHED = re.compile(
+    r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4}|\d\d)(?:[ :T,]+|(?<=/\d{4})-)" + _CLOCK + r"\s*([AP]M)?" + _ZONE + r"\Z",
+    _F,
+)
 _JAPANESE = re.compile(
     r"(\d{4})年(\d{1,2})月(\d{1,2})日(?:\s*\(.\))?\s*(午前|午後)?\s*(\d{1,2})[:時](\d{1,2})(?:[:分](\d{1,2}))?秒?\Z"
 )
@@ -85,14 +91,38 @@ _MS_JSON = re.compile(r"/Date\((\d{13})\)/\Z")
 
 def stamp(text: str, context: Context) -> Stamp | None:
     """A time as some log wrote it; None if it is none that is known."""
+    if text[5:6] == "-" and (match := _MONTH_DAY.match(text)) and 0 < int(match[1]) <= 12:
+        mon, day, h, mi, s, f = match.groups()  # Snort: 09/10-20:26:40.123456
+        return _without_year(int(mon), day, h, mi, s, f, None, context)
     found = _absolute(text, context.zone, context.zone_label, context.day_first)
     if found is not None:
         if found.time != NO_TIME:
             context.neighbour = found.time
             return found
         return None
-    match = _MON_DAY.match(text)
-    return _without_year(match, context) if match else None
+    if match := _MON_DAY.match(text):
+        mon, day, h, mi, s, f, z = match.groups()
+        return _without_year(MONTHS[mon.lower()], day, h, mi, s, f, z, context)
+    return None
+
+
+_LEADING = re.compile(
+    r"\s*[\[(]?("
+    r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}[T ]\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:\s?(?:Z|UTC|GMT|JST|[+-]\d\d:?\d\d))?"
+    r"|\d{4}年\d{1,2}月\d{1,2}日\s*\d{1,2}[:時]\d{1,2}(?:[:分]\d{1,2})?秒?"
+    r"|\d{1,2}[-/ ][A-Za-z]{3}[-/ ]\d{4}[: ]\d\d:\d\d:\d\d(?:\.\d+)?(?: [+-]\d{4})?"
+    r"|(?:[A-Z][a-z]{2} )?[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d(?:\.\d+)?(?: \d{4})?"
+    r"|\d{1,2}/\d{1,2}/\d{4}[ :-]\d{1,2}:\d\d:\d\d(?:\.\d{1,9})?(?: [AP]M)?"
+    r"|\d\d/\d\d-\d\d:\d\d:\d\d\.\d{6}"
+    r"|\d{10}(?:\.\d{1,6})?(?=[\s\]]))",
+    re.ASCII,
+)
+
+
+def leading(text: str, context: Context) -> Stamp | None:
+    """The time that a line without any header begins with."""
+    match = _LEADING.match(text)
+    return stamp(match[1], context) if match else None
 
 
 @lru_cache(maxsize=100_000)
@@ -128,6 +158,12 @@ def _absolute(text: str, zone: tzinfo, label: str, day_first: bool) -> Stamp | N
     if match := _COMPACT.match(text):
         y, mo, d, h, mi, s, f, z = match.groups()
         return _made(y, mo, d, h, mi, s, f, z, zone, label)
+    if match := _COLONS.match(text):
+        y, mo, d, h, mi, s, f = match.groups()
+        return _made(y, mo, d, h, mi, s, f, None, zone, label)
+    if match := _YEAR_MON_DAY.match(text):
+        y, mo, d, h, mi, s, f, z = match.groups()
+        return _made(y, MONTHS[mo.lower()], d, h, mi, s, f, z, zone, label)
     if match := _MS_JSON.match(text):
         return Stamp(int(match[1]) * 1000, "UTC")
     return None
@@ -180,8 +216,16 @@ def own_zone(text: str) -> tzinfo | None:
     return UTC if found is not None and found.utcoffset(None) == timedelta(0) else found
 
 
-def _without_year(match: re.Match[str], context: Context) -> Stamp | None:
-    mon, day, hour, minute, second, fraction, zone_text = match.groups()
+def _without_year(
+    month: int,
+    day: str,
+    hour: str,
+    minute: str,
+    second: str | None,
+    fraction: str | None,
+    zone_text: str | None,
+    context: Context,
+) -> Stamp | None:
     own = own_zone(zone_text) if zone_text else None
     zone = own or context.zone
     reference = context.neighbour if context.neighbour != NO_TIME else context.written
@@ -189,12 +233,12 @@ def _without_year(match: re.Match[str], context: Context) -> Stamp | None:
     micro = int((fraction or "0").ljust(6, "0")[:6])
     if context.neighbour != NO_TIME:
         # Within half a year of the neighbour there is only one such day.
-        near = assemble(base, MONTHS[mon.lower()], int(day), int(hour), int(minute), int(second or 0), micro, zone)
+        near = assemble(base, month, int(day), int(hour), int(minute), int(second or 0), micro, zone)
         if near != NO_TIME and abs(near - context.neighbour) < 180 * 86_400_000_000:
             label = zone_name(own, assumed=False) if own else context.zone_label
             return Stamp(near, label, f"year {base} assumed")
     tries = [
-        assemble(year, MONTHS[mon.lower()], int(day), int(hour), int(minute), int(second or 0), micro, zone)
+        assemble(year, month, int(day), int(hour), int(minute), int(second or 0), micro, zone)
         for year in (base + 1, base, base - 1, base - 2, base - 3, base - 4)
     ]
     tries = [t for t in tries if t != NO_TIME]  # 29 February exists only in some years

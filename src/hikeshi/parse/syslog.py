@@ -13,9 +13,10 @@ from hikeshi.parse.addresses import ip, port
 from hikeshi.parse.content import guess
 from hikeshi.parse.content import split as split_values
 from hikeshi.parse.context import CONFIDENCE, Context, Event
-from hikeshi.parse.names import add_by_hint, map_record
-from hikeshi.parse.prose import add_who_and_where
-from hikeshi.parse.stamps import Stamp, stamp
+from hikeshi.parse.hints import add_by_hint
+from hikeshi.parse.names import map_record
+from hikeshi.parse.prose import add_verdict, add_who_and_where
+from hikeshi.parse.stamps import Stamp, same_moment, stamp
 
 
 class Header(NamedTuple):
@@ -35,9 +36,10 @@ _RFC5424 = re.compile(r"1 (\S+) (\S+) (\S+) (\S+) (\S+) ?")
 _EPOCH = re.compile(r"(?:1 )?(\d{10}\.\d{1,9}) ([A-Za-z0-9_.-]+) +(?=\S)")
 _DATA = re.compile(r'(-|(?:\[[^\s"\]=]+(?: [^\s"=\]]+="(?:[^"\\]|\\.)*")*\])+) ?')
 _STAMP = re.compile(
-    r"(?:\d{1,10}: )?"  # Cisco's sequence number
+    r"(?:\d{1,10}: |: )?[*.]?"  # Cisco's sequence number, and its sign for a clock that was not set
     r"("
-    r"[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,6})?(?: \d{4}(?= ))?(?: [A-Z]{3,4}(?=:))?"
+    r"(?:\d{4} )?[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,6})?(?: \d{4}(?= ))?(?: [A-Z]{3,4}(?=:))?"
+    r"|\d{4}:\d\d:\d\d-\d\d:\d\d:\d\d"
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
     r"):?[ \t]+",
     re.ASCII,
@@ -83,9 +85,12 @@ def split(line: str) -> tuple[Header | None, str]:
     app = _APP.match(body)
     if app:
         body = body[app.end() :]
+    if body.startswith("[ID ") and (solaris := _SOLARIS.match(body)):
+        body = body[solaris.end() :]
     return Header(when_match[1], host, app[1] if app else None, app[2] if app else None, priority), body
 
 
+_SOLARIS = re.compile(r"\[ID \d{1,8} [\w.]+\] ")
 _CLIENT = re.compile(r"((?:\d{1,3}\.){3}\d{1,3}):([1-6]?\d{4})\Z", re.ASCII)
 
 
@@ -111,6 +116,21 @@ def header_cells(header: Header | None, context: Context) -> tuple[Stamp | None,
     if header.when and when is None:
         cells["event.original_time"] = header.when
     return when, cells
+
+
+# Cisco ISE and others write the moment once more, with its zone, right behind the header.
+_ZONED = re.compile(
+    r"(?<![\w.:-])(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?) ?([+-]\d\d:\d\d|Z)(?![\w:.-])", re.ASCII
+)
+
+
+def finer(when: Stamp | None, body: str, context: Context) -> Stamp | None:
+    """The header's time, or the same moment with its zone where the message begins with one."""
+    if when is None or when.zone != context.zone_label or "20" not in body[:80]:
+        return when
+    match = _ZONED.search(body, 0, 110)
+    other = stamp(match[1] + match[2], context) if match else None
+    return other if other and other.zone != context.zone_label and same_moment(when.time, other.time) else when
 
 
 def timed(when: Stamp | None, cells: dict[str, object]) -> Event:
@@ -141,7 +161,8 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
     add_who_and_where(cells, body)
     if "source.ip" not in cells and (values := split_values(body)):
         _by_looks(cells, values, context)
-    return timed(when, cells)
+    add_verdict(cells, body)
+    return timed(finer(when, body, context), cells)
 
 
 def _by_looks(cells: dict[str, object], values: list[str], context: Context) -> None:
