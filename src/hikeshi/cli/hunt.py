@@ -42,12 +42,14 @@ _WIDTH = 69  # beside the count
 @click.option("--explain", nargs=2, metavar="RULE RECORD",
               help="Instead of a hunt: which part of a rule (id or title) holds for one record (its number, or "
                    "FILE:NUMBER). 一致・不一致の理由")
+@click.option("--recover", is_flag=True,
+              help="Also records from slack, damage and files that are no logs. 空き領域などから復元")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.option("--no-cache", is_flag=True, help="Compile the rules anew and store nothing. キャッシュを使わない")
 @click.pass_context
 def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, ...], packs: tuple[str, ...],
             as_json: bool, level: str, all_skipped: bool, site: Path | None, covered: bool,
-            explain: tuple[str, str] | None, workers: int | None, no_cache: bool) -> None:
+            explain: tuple[str, str] | None, recover: bool, workers: int | None, no_cache: bool) -> None:
     """Match event logs against Sigma rules. ログの検知
 
     EVIDENCE: files, folders or archives: Windows event logs and, where a rule speaks of them, proxy, web,
@@ -65,7 +67,7 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], rules: tuple[Path, .
         _print_coverage(rule_paths(rules, packs), decided.placeholders, no_cache=no_cache)
 
     with progress(printing=as_json) as advance:
-        hunt = Hunt(evidence, rule_paths(rules, packs), workers=workers, level=level, site=decided,
+        hunt = Hunt(evidence, rule_paths(rules, packs), workers=workers, level=level, site=decided, recover=recover,
                     cache=None if no_cache else cache_folder("rules"), on_progress=advance)
         _pass_on(hunt.blocks(), as_json=as_json)
     summary = hunt.summary
@@ -189,6 +191,8 @@ def _print_rule(rule: RuleCount) -> None:
     first, last = _minute(rule.first), _minute(rule.last)
     when = first if first == last else f"{first} – {last}"
     lines = [*wrapped(plain(rule.title), _WIDTH), *wrapped(f"{when}  {shown}", _WIDTH)]
+    if rule.recovered:
+        lines.append(f"復元した記録 on recovered records: {rule.recovered:,}")
     if rule.author:
         lines += wrapped(f"by {plain(rule.author)}", _WIDTH)
     print(f"  {rule.count:>7,}  {lines[0]}")
@@ -233,6 +237,9 @@ def _say_summary(summary: HuntSummary, *, all_skipped: bool) -> None:
     other = f", {summary.other_files:,} other files not looked at" if summary.other_files else ""
     say(f"events    {summary.events:,} in {len(read):,} event logs, {summary.rejected:,} damaged places, "
         f"{summary.seconds:.1f} s{other}")
+    if summary.recovered:
+        say(f"recovered {count(summary.recovered, 'record')} from slack, damage and files that are no logs, "
+            f"{count(summary.recovered_hits, 'hit')} on them (空き領域などから復元)")
     say(f"hits      {summary.hits:,} ({found}) by {len(summary.rules):,} rules")
     if not summary.files:
         say("Windowsのイベントログがありません。 No Windows event log among the evidence.")

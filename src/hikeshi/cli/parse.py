@@ -36,6 +36,7 @@ _SHOWN = (
 @click.option("--zone", help="Zone of times that name none, e.g. Asia/Tokyo or +09:00. 時刻帯")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each event. JSON Linesで出力")
 @click.option("--formats", is_flag=True, help="List what can be read, and stop. 対応形式の一覧")
+@click.option("--recover", is_flag=True, help="Also event records from slack and damage. 空き領域などから復元")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.pass_context
 def command(
@@ -45,6 +46,7 @@ def command(
     zone: str | None,
     as_json: bool,
     formats: bool,
+    recover: bool,
     workers: int | None,
 ) -> None:
     """Logs as a table of events: one set of names, times in UTC. ログの正規化
@@ -64,7 +66,7 @@ def command(
     with (
         progress(printing=as_json) as advance,
         parse_evidence(
-            evidence, zone=zone, format=format_name, rows=as_json, workers=workers, on_progress=advance
+            evidence, zone=zone, format=format_name, rows=as_json, workers=workers, recover=recover, on_progress=advance
         ) as parsed,
     ):
         for file in parsed.files:

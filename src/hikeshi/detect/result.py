@@ -17,6 +17,7 @@ from hikeshi.events.time import NO_TIME, format_utc
 _COLUMNS = (("record_id", "winlog.record_id"), ("event_id", "event.code"), ("channel", "winlog.channel"),
             ("host", "host.name"), ("path", "log.file.path"), ("line", "log.line"),
             ("dataset", "event.dataset"))
+_RECOVERED = (("recovered", "hikeshi.recovered"), ("lacks", "hikeshi.lacks"), ("offset", "log.offset"))
 _EARLIEST, _LATEST = -60_000_000_000_000_000, 253_000_000_000_000_000       # years with four digits
 
 
@@ -25,7 +26,8 @@ def result_rows(table: EventTable, matches: Iterable[Match], *, path: str | None
 
     Keys: rule_id, rule_title, rule_author, level, file (base name), path, record_id, event_id
     (a number where it is one), channel, host, timestamp (UTC, ISO 8601), tactics, techniques; for a
-    line of a text log also line and dataset; where the site gave the rule another level, tuned
+    line of a text log also line and dataset; for a recovered record recovered (slack, damaged, carved), offset and
+    what it lacks; where the site gave the rule another level, tuned
     (its reason) and own_level.
     The file is the table's column log.file.path, or `path`.
     """
@@ -91,7 +93,20 @@ def _about(table: EventTable, rows: npt.NDArray[Any], path: str | None) -> list[
         if line is not None and record is None:
             one |= {"line": line, "dataset": dataset}
         out.append(one)
+    if "hikeshi.recovered" in table.columns:
+        _say_recovered(table, rows, out)
     return out
+
+
+def _say_recovered(table: EventTable, rows: npt.NDArray[Any], out: list[dict[str, Any]]) -> None:
+    marks = table.columns["hikeshi.recovered"].dense(table.row_count)[rows]
+    for name, column_name in _RECOVERED:
+        column = table.columns.get(column_name)
+        if column is None:
+            continue
+        codes = column.dense(table.row_count)[rows]
+        for place in np.flatnonzero((marks >= 0) & (codes >= 0)).tolist():
+            out[place][name] = column.values[codes[place]]
 
 
 def _stamps(times: npt.NDArray[np.int64]) -> list[str | None]:

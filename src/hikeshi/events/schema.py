@@ -94,8 +94,14 @@ COLUMNS: tuple[ColumnSpec, ...] = (
         ("log.file.path", "File it came from"),
     ),
     *_ints(
-        ("log.offset", "Byte offset of the record in its file (text logs)"),
+        ("log.offset", "Byte offset of the record in its file (text logs, recovered records)"),
         ("log.line", "Line number from 1 (text logs)"),
+    ),
+    *_strings(
+        ("hikeshi.recovered", "Only for Windows records that no reader of the log shows: `slack` (left over behind a "
+                              "chunk's records), `damaged` (in a part that can't be read as it should), `carved` (in a "
+                              "file that is no log)"),
+        ("hikeshi.lacks", "What a recovered record lacks, in words. Null where it is whole"),
     ),
 )
 

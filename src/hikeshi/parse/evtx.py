@@ -28,6 +28,7 @@ from hikeshi.events.table import EventTable, Reject
 from hikeshi.evidence.source import Source
 from hikeshi.parse.evtx_batch import EvtxBatch, plain
 from hikeshi.parse.evtx_fast import FastRows, code
+from hikeshi.parse.evtx_recovered import CARVED, Recovery
 
 FILE_MAGIC = b"ElfFile\0"
 CHUNK_MAGIC = b"ElfChnk\0"
@@ -41,12 +42,13 @@ _PART_CHUNKS = 512
 _kept: list[EvtxBatch] = []
 
 
-def parse_evtx(source: Source, *, batch_rows: int = 100_000) -> Iterator[EventTable]:
+def parse_evtx(source: Source, *, batch_rows: int = 100_000, recover: bool = False) -> Iterator[EventTable]:
     """The records of one file in file order, as batches of about `batch_rows` rows.
 
     Columns: the System part under its ECS names (event.code, winlog.channel, …); fields:
     EventData, UserData and other payload under the record's own names; unnamed Data elements
     in `Data`, one a line; an empty element is "", an element without a value is absent.
+    `recover`: also records from slack and damaged parts, with their marks (evtx_recovered).
     Times: TimeCreated, else the record header's time. Rejects lie in the last batch at the latest.
     Raises UnsupportedFormat if nothing in the file is an event log.
     """
@@ -56,7 +58,7 @@ def parse_evtx(source: Source, *, batch_rows: int = 100_000) -> Iterator[EventTa
         batch.fast.restart()            # columns in the order of this file, whatever was read before it
     done = False
     try:
-        for _ in read_records(source, batch):
+        for _ in read_records(source, batch, recover=recover):
             if batch.full:
                 yield batch.build()
         if batch.rows or batch.rejects:
@@ -69,13 +71,34 @@ def parse_evtx(source: Source, *, batch_rows: int = 100_000) -> Iterator[EventTa
             batch.fast = None       # they know each other: its memory would wait for the collector
 
 
-def read_records(source: Source, batch: EvtxBatch, part: Part | None = None) -> Iterator[None]:
+def read_records(source: Source, batch: EvtxBatch, part: Part | None = None, *, recover: bool = False
+                 ) -> Iterator[None]:
     """Read a file, or one part of it, into a batch; yields whenever the batch may be built and emptied.
 
     A whole file is read part by part too: what its parts say apart is what it says at once.
     """
-    for each in parts_of(source.size) if part is None else [part]:
-        yield from _read_part(source, batch, each)
+    parts = parts_of(source.size) if part is None else [part]
+    if recover and may_be_carved(source):
+        yield from _carve(source, batch, parts)
+        return
+    for each in parts:
+        yield from _read_part(source, batch, each, recover=recover)
+
+
+def may_be_carved(source: Source) -> bool:
+    """Whether a file that is no log may hold records: memory, disk images, swap, unallocated space."""
+    return source.kind in ("binary", "sparse") and not source.name.lower().endswith(".evtx")
+
+
+def _carve(source: Source, batch: EvtxBatch, parts: Sequence[Part]) -> Iterator[None]:
+    count = 0
+    for part in parts:
+        recovery = Recovery(source.path, source.size, mark=CARVED)
+        recovery.damaged(part.offset if part.first else 0, part.end, ())
+        yield from recovery.into(batch)
+        count += recovery.count
+    if not count:
+        raise _no_event_log(source)
 
 
 def parts_of(size: int, chunks: int | None = None) -> list[Part]:
@@ -85,36 +108,45 @@ def parts_of(size: int, chunks: int | None = None) -> list[Part]:
     return [Part(first, min(first + chunks, slots)) for first in range(0, slots, chunks)]
 
 
-def _read_part(source: Source, batch: EvtxBatch, part: Part) -> Iterator[None]:
+def _read_part(source: Source, batch: EvtxBatch, part: Part, *, recover: bool) -> Iterator[None]:
     layout = read_layout(source.path, part)
+    recovery = Recovery(source.path, layout.size) if recover else None
     if not layout.header_ok and not layout.any_chunk:
-        raise _no_event_log(source)
+        if recovery is not None:
+            recovery.damaged(0, part.end, ())
+            yield from recovery.into(batch)
+        if recovery is None or not recovery.count:
+            raise _no_event_log(source)
+        return
     batch.rejects.extend(layout.problems)
-    if not layout.chunks:
+    if not layout.chunks and recovery is None:
         return
     seen: list[np.ndarray[Any, Any]] = []
     collecting = gc.isenabled()
     gc.disable()                # a hundred thousand short-lived dicts a second: the collector finds nothing
     try:
-        for ids in _read_chunks(source.path, part, batch):
+        for ids in _read_chunks(source.path, part, batch, recovery):
             seen.append(ids)
             yield
     finally:
         if collecting:
             gc.enable()
     batch.rejects.extend(_announced_but_missing(layout, seen))
+    if recovery is not None:
+        yield from recovery.into(batch)
 
 
-def _read_chunks(path: Path, part: Part, batch: EvtxBatch) -> Iterator[np.ndarray[Any, Any]]:
+def _read_chunks(path: Path, part: Part, batch: EvtxBatch, recovery: Recovery | None
+                 ) -> Iterator[np.ndarray[Any, Any]]:
     """The part's records into the batch; gives the numbers in their headers."""
     loaded = code.load()
-    if loaded is None:
+    if loaded is None and recovery is None:
         yield from _read_by_package(path, part, batch)
         return
-    if batch.fast is None:
+    if loaded is not None and batch.fast is None:
         batch.fast = FastRows(loaded, batch)
-    fast = batch.fast
-    assert isinstance(fast, FastRows)
+    fast = batch.fast if loaded is not None else None
+    assert fast is None or isinstance(fast, FastRows)
     data = bytearray(_BLOCK_CHUNKS * CHUNK_BYTES)
     view, numbers = memoryview(data), np.frombuffer(data, dtype=np.uint8)
     with path.open("rb") as file:
@@ -123,11 +155,19 @@ def _read_chunks(path: Path, part: Part, batch: EvtxBatch) -> Iterator[np.ndarra
             file.seek(HEADER_BYTES + first * CHUNK_BYTES)
             size = _fill(file, view[:(stop - first) * CHUNK_BYTES])
             for begin, end, sound in _runs(view, stop - first, size):
-                if sound:
+                place = HEADER_BYTES + (first + begin) * CHUNK_BYTES
+                if sound and recovery is not None:
+                    recovery.look(view[begin * CHUNK_BYTES:end * CHUNK_BYTES], place)
+                if sound and fast is not None:
                     yield from fast.consume(numbers[begin * CHUNK_BYTES:], end - begin,
                                             partial(_read_one, path, first + begin, batch))
-                elif sound is False:
-                    yield from _read_by_package(path, Part(first + begin, first + end), batch)
+                elif sound is not None:
+                    told: list[np.ndarray[Any, Any]] = []
+                    for ids in _read_by_package(path, Part(first + begin, first + end), batch):
+                        told.append(ids)
+                        yield ids
+                    if not sound and recovery is not None:
+                        recovery.damaged(place, place + (end - begin) * CHUNK_BYTES, told)
 
 
 def _read_one(path: Path, first: int, batch: EvtxBatch, number: int) -> Iterator[np.ndarray[Any, Any]]:

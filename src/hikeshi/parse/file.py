@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -26,6 +26,7 @@ class File:
     context: Context
     batch_rows: int
     problems: list[str]
+    recover: bool = field(default=False, kw_only=True)          # of event logs also what their readers don't show
 
     def blocks(self) -> Iterator[Block]:
         return read_blocks(self.source.path, self.encoding, problems=self.problems)

@@ -38,11 +38,13 @@ def parse_source(
     zone_assumed: bool,
     format: str | None = None,
     batch_rows: int = 50_000,
+    recover: bool = False,
 ) -> Iterator[EventTable]:
     """The events of one file as batches in file order, in memory that does not grow with the file.
 
     Every row has event.dataset, event.timezone (where it has a time), log.file.path, log.offset
     and log.line (text logs). `zone` reads times that name none; `zone_assumed` marks it so.
+    `recover`: of event logs also the records that no reader shows, with their marks.
     What can't be read stays as a row of dataset "unparsed" and as a Reject.
     Raises UnsupportedFormat for what is neither text nor EVTX, UsageError for an unknown format.
     """
@@ -51,7 +53,7 @@ def parse_source(
     written = int(source.path.stat().st_mtime * 1_000_000)
     context = Context(zone, zone_assumed, written)
     if source.kind in _BINARY or format in _BINARY:
-        name, file = format or source.kind, File(source, "", context, batch_rows, [])
+        name, file = format or source.kind, File(source, "", context, batch_rows, [], recover=recover)
     else:
         file = open_text(source, context, batch_rows)
         if source.kind == "empty" or source.size == 0:

@@ -93,4 +93,4 @@ def _windows_batch(batch: windows_records.WindowsBatch, others: Rows) -> Iterato
 
 
 def read_evtx(file: File) -> Iterator[EventTable]:
-    return parse_evtx(file.source, batch_rows=file.batch_rows)
+    return parse_evtx(file.source, batch_rows=file.batch_rows, recover=file.recover)

@@ -46,6 +46,7 @@ class Settings:
     zone: Zone
     leases: Leases = field(default_factory=Leases)
     exceptions: tuple[tuple[Expected, ...], list[SiteUse]] = field(default_factory=lambda: ((), []))
+    recover: bool = False  # of event logs also the records that no reader shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ class _Analysis:
 
     def __init__(self, context: Context, source: Source, folder: Path, result: FileResult) -> None:
         self.matcher, self.source, self.folder, self.result = context.matcher, source, folder, result
+        self.recover = context.settings.recover
         indicators = context.settings.indicators
         self.sweeper = Sweeper(indicators, context.settings.leases) if indicators is not None else None
         rules = context.settings.rules
@@ -134,7 +136,8 @@ class _Analysis:
     def run(self, zone: Zone) -> None:
         writer = pq.ParquetWriter(self.folder / "events.parquet", ARROW_SCHEMA, compression="zstd")
         try:
-            for table in parse_source(self.source, zone=zone.zone, zone_assumed=zone.assumed):
+            for table in parse_source(self.source, zone=zone.zone, zone_assumed=zone.assumed,
+                                      recover=self.recover):
                 self.add(table)
                 writer.write_table(table.to_arrow())
         except HikeshiError as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from hikeshi.detect.compile import CompiledRules, Narrowed, Skipped, compile_rules, from_plain
@@ -35,7 +36,7 @@ from hikeshi.events.time import NO_TIME, parse_zone
 from hikeshi.evidence.acquire import acquire
 from hikeshi.evidence.sandbox import Limits, Task, run, usable_cores
 from hikeshi.evidence.source import Source
-from hikeshi.parse.evtx import CHUNK_BYTES, Part, parts_of, read_records
+from hikeshi.parse.evtx import CHUNK_BYTES, Part, may_be_carved, parts_of, read_records
 from hikeshi.parse.evtx_batch import EvtxBatch
 from hikeshi.triage.reading import make_reader
 
@@ -72,6 +73,7 @@ class RuleCount:
     first: int | None = None
     last: int | None = None
     hosts: set[str] = field(default_factory=set)
+    recovered: int = 0                  # of the hits, those on records that no reader of the log shows
 
 
 @dataclass(slots=True)
@@ -84,6 +86,8 @@ class FileReport:
     hits: int = 0
     problems: tuple[str, ...] = ()
     error: str | None = None
+    recovered: int = 0              # of the events, those that no reader of the log shows
+    recovered_hits: int = 0
 
 
 @dataclass(slots=True)
@@ -126,6 +130,15 @@ class HuntSummary:
         return sum(c.count.findings for c in self.correlations)
 
     @property
+    def recovered(self) -> int:
+        """Records from slack, damaged parts and files that are no logs."""
+        return sum(f.recovered for f in self.files)
+
+    @property
+    def recovered_hits(self) -> int:
+        return sum(f.recovered_hits for f in self.files)
+
+    @property
     def unreadable(self) -> list[FileReport]:
         return [f for f in self.files if f.error]
 
@@ -134,15 +147,15 @@ class Hunt:
     """One run: iterate over `blocks()` or `lines()` for the hits, then read `summary`."""
 
     def __init__(self, paths: Sequence[Path], rules: Sequence[Path], *, workers: int | None = None,
-                 level: str = "informational", cache: Path | None = None, site: Site = NO_SITE,
+                 level: str = "informational", cache: Path | None = None, site: Site = NO_SITE, recover: bool = False,
                  on_progress: Callable[[str, int, int], None] | None = None) -> None:
         """`level`: the lowest level reported. `cache`: where compiled rules are kept, or None. `site`: what
-        this site decided about rules.
+        this site decided about rules. `recover`: also records from slack, damaged parts and files that are no logs.
 
         `on_progress(what, done, total)` counts bytes of event logs.
         """
         self._paths, self._rules, self._workers, self._cache = list(paths), list(rules), workers, cache
-        self._site = site
+        self._site, self._recover = site, recover
         self._levels = LEVELS[LEVELS.index(level):]
         self._on_progress = on_progress or (lambda what, done, total: None)
         self.summary = HuntSummary()
@@ -165,15 +178,18 @@ class Hunt:
         with tempfile.TemporaryDirectory(prefix="hikeshi-hunt-") as folder:
             work = Path(folder)
             acquired = acquire(self._paths, work / "work", workers=self._workers, hashed=False)
-            logs = [s for s in acquired.sources if _may_be_log(s) or s.kind == "text"]
+            logs = [s for s in acquired.sources if self._is_read(s)]
             self.summary.not_read = [(name, str(text.en)) for name, text in acquired.not_read]
             for source in acquired.sources:
-                if not _may_be_log(source) and source.kind != "text":
+                if not self._is_read(source):
                     self._name_other(source)
             spool = work / "hits"
             spool.mkdir()
             yield from self._hunt(logs, compiled, spool)
         self.summary.seconds = time.monotonic() - started
+
+    def _is_read(self, source: Source) -> bool:
+        return _may_be_log(source) or source.kind == "text" or (self._recover and may_be_carved(source))
 
     def _describe_rules(self, compiled: CompiledRules) -> None:
         summary = self.summary
@@ -197,7 +213,7 @@ class Hunt:
         if not logs:
             return
         setup = {"rules": orjson.dumps(compiled.to_plain()), "levels": self._levels, "spool": str(spool),
-                 "site": self._exceptions()}
+                 "site": self._exceptions(), "recover": self._recover}
         make_reader(logs, scanner_code, on_progress=self._on_progress)
         total, done = sum(s.size for s in logs), 0
         by_name = {s.name: s for s in logs}
@@ -280,6 +296,7 @@ class Hunt:
             mine = self.summary.rules.setdefault(rule["title"] + rule["rule_id"], RuleCount(
                 rule["rule_id"], rule["title"], rule["author"], rule["level"]))
             mine.count += rule["count"]
+            mine.recovered += rule["recovered"]
             mine.hosts.update(rule["hosts"])
             times = [t for t in (mine.first, rule["first"]) if t is not None]
             mine.first = min(times, default=None)
@@ -305,6 +322,8 @@ class Hunt:
         whole.events += report.events
         whole.rejected += report.rejected
         whole.hits += report.hits
+        whole.recovered += report.recovered
+        whole.recovered_hits += report.recovered_hits
         whole.problems = (*whole.problems, *report.problems)[:_PROBLEMS_KEPT]
         whole.error = whole.error or report.error
 
@@ -355,7 +374,8 @@ def _joined(answers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _report(name: str, **values: Any) -> dict[str, Any]:
-    return {"name": name, "events": 0, "rejected": 0, "hits": 0, "problems": (), "error": None, **values}
+    return {"name": name, "events": 0, "rejected": 0, "hits": 0, "problems": (), "error": None,
+            "recovered": 0, "recovered_hits": 0, **values}
 
 
 # ---- in the child ------------------------------------------------------------------------
@@ -370,6 +390,7 @@ class _Context:
     levels: frozenset[str]
     spool: Path
     exceptions: tuple[tuple[Expected, ...], list[SiteUse]]
+    recover: bool = False
     batch: EvtxBatch | None = None          # an empty one, from the task before: it knows the templates it met
 
 
@@ -382,7 +403,7 @@ def prepare(argument: Mapping[str, Any]) -> _Context:
     # A keyword may stand in any field; the System part is read only where a rule or a hit names it.
     want = None if matcher.keyword_specs else named
     return _Context(compiled, matcher, want, named | _SCHEMA_COLUMNS, frozenset(argument["levels"]),
-                    Path(argument["spool"]), argument["site"])
+                    Path(argument["spool"]), argument["site"], argument.get("recover", False))
 
 
 def hunt_files(context: _Context, argument: Sequence[Any]) -> dict[str, Any]:
@@ -426,13 +447,18 @@ class _Job:
         self._starts.append((self.batch.rows, source.name))
         before = self.batch.rows
         try:
-            for _ in read_records(source, self.batch, part):
+            for _ in read_records(source, self.batch, part, recover=self._context.recover):
                 if self.batch.full:
                     report["events"] += self.batch.rows - before
                     self._take_rejects(report, self.batch.rejects)
                     self.flush()
                     self._starts, before = [(0, source.name)], 0
         except HikeshiError as error:
+            if may_be_carved(source):
+                del self.files[source.name]
+                self._starts.pop()
+                self.others.append(source.name)
+                return
             report["error"] = error.what
         report["events"] += self.batch.rows - before
         self._take_rejects(report, self.batch.rejects)
@@ -489,6 +515,7 @@ class _Job:
         self._match(table)
 
     def _match(self, table: EventTable) -> None:
+        self._count_recovered(table, np.arange(table.row_count), "recovered")
         found = self.aside(table, self._context.matcher.match(table))
         self._kept.add(table, found)
         self.switched_off += sum(len(m.rows) for m in found if m.rule.level == OFF and id(m.rule) not in self._silent)
@@ -506,16 +533,30 @@ class _Job:
         names = table.columns["log.file.path"]
         for code, count in zip(*np.unique(names.codes[rows], return_counts=True), strict=True):
             self.files[names.values[code]]["hits"] += int(count)
+        self._count_recovered(table, rows, "recovered_hits")
+
+    def _count_recovered(self, table: EventTable, rows: npt.NDArray[Any], which: str) -> None:
+        marks = table.columns.get("hikeshi.recovered")
+        if marks is None:
+            return
+        names = table.columns["log.file.path"]
+        chosen = rows[marks.dense(table.row_count)[rows] >= 0]
+        for code, count in zip(*np.unique(names.dense(table.row_count)[chosen], return_counts=True), strict=True):
+            self.files[names.values[code]][which] += int(count)
 
     def _count(self, table: EventTable, matches: list[Match]) -> None:
         hosts = table.columns.get("host.name")
         host_codes = None if hosts is None else hosts.dense(table.row_count)
+        marks = table.columns.get("hikeshi.recovered")
+        recovered = None if marks is None else marks.dense(table.row_count)
         for match in matches:
             rule = match.rule
             entry = self.rules.setdefault(id(rule), {
                 "rule_id": rule.id, "title": rule.title, "author": rule.author, "level": rule.level, "count": 0,
-                "first": None, "last": None, "hosts": []})
+                "first": None, "last": None, "hosts": [], "recovered": 0})
             entry["count"] += len(match.rows)
+            if recovered is not None:
+                entry["recovered"] += int((recovered[match.rows] >= 0).sum())
             times = table.times[match.rows]
             times = times[times != NO_TIME]
             if len(times):

@@ -38,6 +38,7 @@ class Settings:
     zone: Zone
     format: str | None
     rows_to: Path | None
+    recover: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def parse_evidence(
     format: str | None = None,
     rows: bool = False,
     workers: int | None = None,
+    recover: bool = False,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Iterator[Parsed]:
     """Parse files, folders and archives; `rows` asks for every event as JSON Lines.
@@ -92,7 +94,7 @@ def parse_evidence(
         out.mkdir()
         acquired = acquire(list(paths), work / "evidence", workers=workers)
         not_read = [left_out(name, reason) for name, reason in acquired.not_read]
-        settings = Settings(settings_zone, format, out if rows else None)
+        settings = Settings(settings_zone, format, out if rows else None, recover)
         wanted = [s for s in acquired.sources if is_log(s)]
         not_read += [_unread(s.name, _not_a_log(s)) for s in acquired.sources if not is_log(s)]
         yield Parsed(_files(wanted, settings, out, workers, not_read, on_progress), not_read)
@@ -150,7 +152,8 @@ def parse_file(settings: Settings, task: tuple[int, Source]) -> ParsedFile:
     number, source = task
     zone = settings.zone.of(source)
     name = settings.format or detect_format(source)[0]
-    tables = parse_source(source, zone=zone.zone, zone_assumed=zone.assumed, format=name)
+    tables = parse_source(source, zone=zone.zone, zone_assumed=zone.assumed, format=name,
+                          recover=settings.recover)
     counted = _Count(source.name, name)
     if settings.rows_to is None:
         for table in tables:

@@ -77,24 +77,25 @@ class Triage:
 
 
 def triage(paths: Sequence[Path], out: Path, *, indicators: Sequence[Path] = (), rules: Sequence[Path] = (),
-           site: Path | None = None, zone: str | None = None, workers: int | None = None,
+           site: Path | None = None, zone: str | None = None, workers: int | None = None, recover: bool = False,
            made_at: datetime | None = None, on_progress: Advance = lambda what, done, total: None) -> Triage:
     """Analyse evidence; write report.html, report.pdf, findings.jsonl, case.json, events/ and manifest.json.
 
     rules: further Sigma folders and packs beside our own. site: a file of levels and exceptions. zone:
     for times that name none (default: the evidence's notes.toml, else this machine's zone, marked as
-    assumed). made_at: the time the report carries (default: now). Raises UsageError, InputError,
-    RuleError, OutputError.
+    assumed). recover: also records from slack and damaged parts of event logs. made_at: the time
+    the report carries (default: now). Raises UsageError, InputError, RuleError, OutputError.
     """
     _refuse_own_output(paths, out)
     reading_zone = Zone.named(zone)
     rule_sets = load_rule_sets((OWN_RULES, *rules), load_site(site) if site else NO_SITE)
     compiled, told = _indicators(indicators)
-    with open_workplace(out, _settings_key(rule_sets, indicators, zone)) as place:
+    with open_workplace(out, _settings_key(rule_sets, indicators, zone, recover=recover)) as place:
         on_progress("evidence", 0, 1)
         acquired = acquire(paths, place.evidence, workers=workers,
                            on_progress=lambda p: on_progress("evidence", p.done, max(p.total, 1)))
-        settings = Settings(rule_sets.compiled, compiled, reading_zone, exceptions=rule_sets.exceptions)
+        settings = Settings(rule_sets.compiled, compiled, reading_zone, exceptions=rule_sets.exceptions,
+                            recover=recover)
         run = _Run(place, acquired, settings, rule_sets, workers, on_progress)
         return run.complete(out, told, made_at or datetime.now(UTC))
 
@@ -117,10 +118,10 @@ def _indicators(paths: Sequence[Path]) -> tuple[Compiled | None, int]:
     return compiled, loaded.skipped
 
 
-def _settings_key(rules: Rules, indicators: Sequence[Path], zone: str | None) -> str:
+def _settings_key(rules: Rules, indicators: Sequence[Path], zone: str | None, *, recover: bool) -> str:
     """Names everything that would change a part's content besides its file."""
     decided = f"{rules.site!r}\n{[u.problem for u in rules.uses]!r}"       # an exception may end between two runs
-    total = hashlib.sha256(f"{hikeshi.__version__}\n{rules.compiled.digest}\n{zone}\n{decided}\n".encode())
+    total = hashlib.sha256(f"{hikeshi.__version__}\n{rules.compiled.digest}\n{zone}\n{decided}\n{recover}\n".encode())
     for path in indicators:
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()
