@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -47,10 +49,14 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], lists: tuple[Path, .
     Reads proxy, firewall, web, DNS, VPN and Windows logs, also inside archives. A destination is told
     from a mere mention (in a query, a referrer, a command line). Warning lists mark, they drop nothing.
     """
+    began = time.monotonic()
+    # A short run is mostly start-up: no threads for linear algebra that nobody does, few walks of the collector.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(50_000)
+
     from hikeshi.cli.parse import known_format
     from hikeshi.triage.sweep import first, sweep_evidence
 
-    began = time.monotonic()
     if not lists and not discovering:
         raise click.MissingParameter(param_hint="'--indicators'", param_type="option", ctx=ctx)
     if format_name is not None:

@@ -17,6 +17,7 @@ from hikeshi.errors import UsageError
 
 NO_TIME = -(2**63)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)  # it prints itself without an offset
 _MICROSECOND = timedelta(microseconds=1)
 # Years 1 to 9999, the span that datetime and every reader of our output can show.
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
@@ -28,9 +29,7 @@ def format_utc(time: int) -> str:
     """ISO 8601 in UTC with Z; fractions only where there are any."""
     if not _FIRST <= time <= _LAST:
         raise ValueError(f"time {time} is outside the years 1 to 9999")
-    moment = _EPOCH + timedelta(microseconds=time)
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-    return f"{text}.{moment.microsecond:06d}Z" if moment.microsecond else f"{text}Z"
+    return f"{(_NAIVE_EPOCH + timedelta(microseconds=time)).isoformat()}Z"
 
 
 def from_datetime(moment: datetime) -> int:

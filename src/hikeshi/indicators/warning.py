@@ -96,6 +96,9 @@ class WarningLists:
 
     def _addresses(self, value: str) -> set[int]:
         try:
+            if "/" not in value:
+                one = ipaddress.ip_address(value)
+                return self._ranges[one.version].find(int(one), int(one))
             net = ipaddress.ip_network(value)
         except ValueError:
             return set()
@@ -103,10 +106,14 @@ class WarningLists:
 
     def _hosts(self, name: str) -> set[int]:
         hits = set(self._exact.get(name, ()))
-        labels = name.split(".")
-        for i in range(len(labels)):
-            hits.update(self._suffix.get(".".join(labels[i:]), ()))
-        hits.update(n for part, n in self._parts if part in name)
+        rest = name
+        while rest:
+            if found := self._suffix.get(rest):
+                hits.update(found)
+            rest = rest.partition(".")[2]
+        for part, n in self._parts:
+            if part in name:
+                hits.add(n)
         return hits
 
     def _contact(self, value: str) -> set[int]:

@@ -118,6 +118,7 @@ class Compiled:
         self._first, self._entry_kinds, self._entry_numbers = (
             _view(arrays[k]) for k in ("first", "entry_kinds", "entry_numbers"))
         self._urls: dict[int, UrlRule] = {}
+        self._keys: dict[int, tuple[tuple[int, int, str], ...]] = {}
 
     def __len__(self) -> int:
         """How many different indicators; numbers of those that came twice lead nowhere."""
@@ -140,6 +141,15 @@ class Compiled:
         """(kind, indicator) of everything whose key may have this slot's fingerprint."""
         kinds, numbers = self._entry_kinds, self._entry_numbers
         return [(kinds[i], numbers[i]) for i in range(self._first[slot], self._first[slot + 1])]
+
+    def keys(self, slot: int) -> tuple[tuple[int, int, str], ...]:
+        """The same with the indicators' texts; what is asked for often is kept."""
+        held = self._keys.get(slot)
+        if held is None:
+            if len(self._keys) > 50_000:
+                self._keys.clear()
+            held = self._keys[slot] = tuple((kind, number, self.value(number)) for kind, number in self.entries(slot))
+        return held
 
     def url(self, number: int) -> UrlRule:
         rule = self._urls.get(number)

@@ -134,22 +134,22 @@ class Sweeper:
                 yield number, role
             return
         whole = not start or (text[start - 1] not in "._-" and not _is_token(text[start - 1]))
-        for key_kind, number in tables.entries(slot):
+        for key_kind, number, value in tables.keys(slot):
             if key_kind == TOKEN:
-                if tables.value(number).lower() == key and not (
+                if value.lower() == key and not (
                         start and text[start - 1].isascii() and text[start - 1].isalnum()) and _same_case(
                         tables, number, text[start:end]):
                     yield number, MENTION
             elif key_kind == NAME:
-                if tables.value(number) == key:
+                if value == key:
                     yield number, _role(kind, text, start, end)
             elif not whole:
                 continue
             elif key_kind == ADDRESS:
-                if tables.value(number) == _plain_address(key):
+                if value == key or value == _plain_address(key):
                     yield number, _role(kind, text, start, end)
             elif key_kind == MAIL:
-                local, _, domain = tables.value(number).rpartition("@")
+                local, _, domain = value.rpartition("@")
                 if domain == key and start and text[start - 1] == "@":
                     found = _LOCAL_PART.search(text, max(0, start - 65), start)
                     if found and found[0][:-1].lower() == local:
@@ -261,9 +261,12 @@ def _role(kind: str, text: str, start: int, end: int) -> int:
     if kind == "text":
         return MENTION
     if kind in ("host", "source"):
-        if not _HOST_VALUE.match(text.strip()):
+        if end - start != len(text) and not _HOST_VALUE.match(text.strip()):
             return MENTION
         return DESTINATION if kind == "host" else SOURCE
+    # The usual URL: the host stands behind the scheme, before the path.
+    if text[end:end + 1] in ("/", "") and text.find("://") == start - 3 and start > 3 and text[:start - 3].isalnum():
+        return DESTINATION
     scheme, first, last = _authority(text)
     if first <= start and end <= last and (scheme or "." in text[first:last] or ":" in text[first:last]):
         return DESTINATION

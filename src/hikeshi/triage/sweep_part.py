@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -32,6 +33,7 @@ class Context:
 
 def prepare(settings: Settings) -> Context:
     """Runs in each child before it is locked down; everything a task opens beside its file is open by now."""
+    gc.set_threshold(50_000)  # many small objects, no cycles
     machine_code.use(settings.kernel)
     machine_code.kernel()
     return Context(settings, open_compiled(settings.compiled))

@@ -9,6 +9,7 @@ Frames out: ("ready", protection), then per task ("taken",) and
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import pickle
@@ -89,12 +90,16 @@ def take_pipes() -> tuple[IO[bytes], IO[bytes]]:
 def prepare(order: Order) -> tuple[Callable[[Any, Any], Any], Any]:
     """The function and what `setup` gives, while still free. Machine code of what was imported is loaded too: after
     the lock its cache can't be read."""
-    function = _find(order.function)
-    setup = _find(order.setup) if order.setup else None
-    machine = sys.modules.get("hikeshi.machine")
-    if machine is not None:
-        machine.load_ahead()
-    return function, setup(order.setup_argument) if setup else None
+    gc.disable()  # what is imported stays: the collector would only walk through it, again and again
+    try:
+        function = _find(order.function)
+        setup = _find(order.setup) if order.setup else None
+        machine = sys.modules.get("hikeshi.machine")
+        if machine is not None:
+            machine.load_ahead()
+        return function, setup(order.setup_argument) if setup else None
+    finally:
+        gc.enable()
 
 
 def _find(name: str) -> Callable[..., Any]:
