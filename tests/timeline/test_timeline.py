@@ -242,3 +242,17 @@ def test_the_command_writes_whole_files_and_says_when_nothing_fits(result, tmp_p
                   ["--pivots", "--format", "timesketch"]):
         said = run.invoke(command, [str(folder), *wrong])
         assert isinstance(said.exception, UsageError), wrong
+
+
+def test_a_recovered_record_carries_its_mark_in_every_form(result):
+    found = {"hikeshi.recovered": "slack", "hikeshi.lacks": "names of fields are missing"}
+    with Opened([result([windows("2026-10-09T00:00:01Z", 5, "4688", **found),
+                         windows("2026-10-09T00:00:02Z", 6, "4688")])]) as opened:
+        listed = list(rows(opened, Filter(every=True)))
+        assert [r.recovered for r in listed] == ["slack", ""]
+        assert "recovered: slack; names of fields are missing" in listed[0].detail
+        assert "recovered" not in listed[1].detail
+        table = list(csv.DictReader(io.StringIO(b"".join(as_csv(listed)).decode("utf-8-sig"))))
+        assert [r["recovered"] for r in table] == ["slack", ""]
+        assert [json.loads(r)["recovered"] for r in as_jsonl(listed)] == ["slack", None]
+        assert [json.loads(r)["tag"] for r in as_timesketch(listed)] == [["recovered-slack"], []]

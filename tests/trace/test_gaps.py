@@ -88,3 +88,24 @@ def test_a_clients_weekend_is_no_gap(scene):
     closed = [h for h in range(24 * 9) if not (8 <= h % 24 < 18 and h // 24 not in (4, 5))]
     fill(scene, "PC1", 24 * 9, silent=closed)
     assert not scene.story().log_gaps
+
+
+def test_recovered_records_of_a_cleared_log_are_counted_and_told(scene):
+    for second, mark in ((1, "slack"), (2, "slack"), (3, "damaged")):
+        scene.windows("SRV1", f"2026-06-02 23:00:0{second}", 4688, **{"hikeshi.recovered": mark})
+    scene.windows("SRV1", "2026-06-03 04:00:00", 1102, SubjectUserName="adm")
+    scene.windows("SRV1", "2026-06-03 05:00:00", 4688, **{"hikeshi.recovered": "slack"})
+    story = scene.story()
+    (gap,) = story.log_gaps
+    assert gap.recovered == 3
+    (told,) = [t for t in story.timeline if "cleared" in t.en]
+    assert "recovered from slack and damage: 3" in told.en and "3件を復元しました" in told.ja
+
+
+def test_recovered_records_do_not_hide_a_silence(scene):
+    fill(scene, "SRV2", 96, silent=range(50, 57))
+    for hour in range(50, 57):
+        time = BEGIN + timedelta(hours=hour, minutes=30)
+        scene.windows("SRV2", f"{time:%Y-%m-%d %H:%M:%S}", 5379, **{"hikeshi.recovered": "slack"})
+    (gap,) = scene.story().log_gaps
+    assert (gap.host, gap.kind, gap.recovered) == ("SRV2", "silence", 7)

@@ -213,13 +213,15 @@ class Persistence(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogGap(Entry):
-    """A log that was cleared or is silent between `first` and `last`. `kind`: cleared, silence."""
+    """A log that was cleared or is silent between `first` and `last`. `kind`: cleared, silence. `recovered`: records
+    of that time that no reader of the log shows and that were found all the same."""
 
     host: str
     log: str
     kind: str
     first: str | None
     last: str | None
+    recovered: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from hikeshi.model.text import plain
 from hikeshi.timeline.rows import Row
 
 COLUMNS = ("time_utc", "level", "host", "account", "finding_ja", "finding_en", "tactics", "techniques", "detail",
-           "dataset", "code", "path", "record_id", "line")
+           "dataset", "code", "path", "record_id", "line", "recovered")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -27,7 +27,8 @@ def as_csv(rows: Iterable[Row]) -> Iterator[bytes]:
         said = ("; ".join(dict.fromkeys(t.ja for t in row.titles)), "; ".join(dict.fromkeys(t.en for t in row.titles)))
         writer.writerow([_harmless(value) for value in (
             row.time, row.level, row.host, row.account, *said, " ".join(row.tactics), " ".join(row.techniques),
-            row.detail, row.dataset, row.code, row.path)] + ["" if n is None else n for n in (row.record_id, row.line)])
+            row.detail, row.dataset, row.code, row.path)] + [
+                "" if n is None else n for n in (row.record_id, row.line, row.recovered)])
         yield _taken(out)
 
 
@@ -38,6 +39,7 @@ def as_jsonl(rows: Iterable[Row]) -> Iterator[bytes]:
                      "titles": [t.to_dict() for t in row.titles], "kinds": list(row.kinds),
                      "tactics": list(row.tactics), "techniques": list(row.techniques), "findings": list(row.findings),
                      "detail": row.detail, "path": row.path, "record_id": row.record_id, "line": row.line,
+                     "recovered": row.recovered or None,
                      "event": dict(row.event)})
 
 
@@ -51,7 +53,8 @@ def as_timesketch(rows: Iterable[Row], *, language: str = "ja") -> Iterator[byte
         said |= {f"field.{name}": value for name, value in (row.event.get(FIELDS) or {}).items()}
         yield _line({**said, "message": ": ".join(p for p in ("; ".join(titles), row.detail) if p) or row.path,
                      "datetime": row.time, "timestamp": row.at, "timestamp_desc": "Event Logged",
-                     "tag": [row.level, *row.tactics, *row.techniques] if row.level else [],
+                     "tag": [*((row.level, *row.tactics, *row.techniques) if row.level else ()),
+                             *((f"recovered-{row.recovered}",) if row.recovered else ())],
                      "hostname": row.host, "username": row.account, "data_type": f"hikeshi:{row.dataset or 'file'}",
                      "evidence": row.place})
 

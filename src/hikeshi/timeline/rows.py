@@ -62,6 +62,11 @@ class Row:
     event: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def recovered(self) -> str:
+        """slack, damaged or carved for a record that no reader of its log shows; else empty."""
+        return str(self.event.get("hikeshi.recovered") or "")
+
+    @property
     def time(self) -> str:
         """ISO 8601 in UTC, or empty."""
         return "" if self.at is None else format_utc(self.at)

@@ -38,6 +38,8 @@ def fields_of(given: Any) -> dict[str, str]:
 def _parts(event: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     own = event.get(FIELDS) or {}
     get = event.get
+    if get("hikeshi.recovered"):
+        yield "recovered", "; ".join(str(p) for p in (get("hikeshi.recovered"), get("hikeshi.lacks")) if p)
     if get("event.action"):
         yield "action", f"{get('event.action')}{' (failed)' if get('event.outcome') == 'failure' else ''}"
     if get("user.name"):

@@ -39,6 +39,7 @@ SPAN_SCHEMA = pa.schema(
         ("first_record", pa.int64()),
         ("last_record", pa.int64()),
         ("lines", pa.bool_()),
+        ("recovered", pa.bool_()),
     ]
 )
 _SCHEMAS = {"events": EVENT_SCHEMA, "flows": network.FLOW_SCHEMA, "web": network.WEB_SCHEMA, "spans": SPAN_SCHEMA}
@@ -197,7 +198,8 @@ def _spans(source: Source, table: EventTable) -> pa.Table:
     host = mapped(timed.col("host.name", "observer.name"), str)
     log = mapped(timed.col("winlog.channel", "event.dataset"), str)
     hours = timed.times // 3_600_000_000
-    number, total = groups([host.codes, log.codes, hours])
+    recovered = timed.col("hikeshi.recovered").codes >= 0
+    number, total = groups([host.codes, log.codes, hours, recovered])
     order = np.lexsort((timed.times, number))
     starts = np.unique(number[order], return_index=True)[1]
     ends = np.append(starts[1:], len(order)) - 1
@@ -223,6 +225,7 @@ def _spans(source: Source, table: EventTable) -> pa.Table:
             pa.array(places[first]),
             pa.array(places[last]),
             pa.array(np.full(total, is_line)),
+            pa.array(recovered[first]),
         ],
         schema=SPAN_SCHEMA,
     )

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hikeshi.model.case import ClockOffset, LogGap
 from hikeshi.model.evidence import RecordRef
@@ -27,8 +28,9 @@ _CLOCK_SEARCH = 20 * MINUTE
 _CLOCK_TRUSTED = 45 * SECOND
 
 
-def cleared(rows: Rows) -> list[LogGap]:
-    """Each clearing of a log, once."""
+def cleared(rows: Rows, spans: pa.Table | None = None) -> list[LogGap]:
+    """Each clearing of a log, once; with the records from before it that were recovered (`spans`)."""
+    held = _recovered(spans) if spans is not None else {}
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row in rows.of("log_cleared").tolist():
         found[host_name(rows.text("host", row)), rows.text("object", row)].append(row)
@@ -41,13 +43,32 @@ def cleared(rows: Rows) -> list[LogGap]:
             last=when(int(rows.time[cited[-1]])),
             confidence="high",
             records=rows.refs(cited),
+            recovered=_count_before(held.get((host, log.lower()), []), int(rows.time[cited[-1]])),
         )
         for (host, log), cited in sorted(found.items())
     ]
 
 
+def _recovered(spans: pa.Table) -> dict[tuple[str, str], list[tuple[int, int, int]]]:
+    """First and last time and number of recovered records, hour by hour, by host and log in small letters."""
+    out: dict[tuple[str, str], list[tuple[int, int, int]]] = defaultdict(list)
+    found = spans.filter(spans.column("recovered"))
+    if found.num_rows:
+        host, log = text_column(found.column("host")), text_column(found.column("log"))
+        first, last, count = (found.column(n).to_numpy() for n in ("first", "last", "count"))
+        for row in range(found.num_rows):
+            out[host_name(host.at(row)), log.at(row).lower()].append((int(first[row]), int(last[row]), int(count[row])))
+    return out
+
+
+def _count_before(held: Sequence[tuple[int, int, int]], time: int) -> int:
+    return sum(count for _, last, count in held if last <= time)
+
+
 def silences(spans: pa.Table, rows: Rows) -> list[LogGap]:
     """Hours without a record in logs that otherwise write every hour."""
+    held = _recovered(spans)
+    spans = spans.filter(pc.invert(spans.column("recovered")))
     if not spans.num_rows:
         return []
     host, log = text_column(spans.column("host")), text_column(spans.column("log"))
@@ -91,6 +112,8 @@ def silences(spans: pa.Table, rows: Rows) -> list[LogGap]:
                 last=when(end),
                 confidence="medium",
                 records=refs,
+                recovered=sum(c for first, last, c in held.get((name, channel.lower()), ())
+                              if first >= start and last <= end),
             )
         )
     return out

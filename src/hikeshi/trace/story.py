@@ -101,7 +101,7 @@ def build_story(
     parts = Parts(
         staging=gathered + left_behind(packages, lambda ref: _machine(infection, None, ref), infection.hosts, gathered),
         exfiltration=exfiltration.uploads(infection, flows, sources),
-        log_gaps=[*gaps.cleared(rows), *gaps.silences(whole.spans, rows)],
+        log_gaps=[*gaps.cleared(rows, whole.spans), *gaps.silences(whole.spans, rows)],
     )
     parts.c2 = c2.find(infection, flows, who, sightings, frozenset(e.destination for e in parts.exfiltration), sources)
     parts.spread = _spread(infection)

@@ -184,11 +184,13 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
             "T1071",
         )
     for gap in parts.log_gaps:
+        more = (f"空き領域などから{gap.recovered:,}件を復元しました。",
+                f" Records recovered from slack and damage: {gap.recovered:,}.") if gap.recovered else ("", "")
         if gap.kind == "cleared":
             say(
                 gap.last,
-                f"{gap.host}の{gap.log}ログが消去されました。",
-                f"The {gap.log} log of {gap.host} was cleared.",
+                f"{gap.host}の{gap.log}ログが消去されました。{more[0]}",
+                f"The {gap.log} log of {gap.host} was cleared.{more[1]}",
                 gap.records,
                 gap.confidence,
                 gap.host,
@@ -198,8 +200,8 @@ def tell(infection: Infection, ways: list[Way], parts: Parts) -> list[TimelineEn
         else:
             say(
                 gap.first,
-                f"{gap.host}の{gap.log}ログが途切れました。",
-                f"The {gap.log} log of {gap.host} fell silent.",
+                f"{gap.host}の{gap.log}ログが途切れました。{more[0]}",
+                f"The {gap.log} log of {gap.host} fell silent.{more[1]}",
                 gap.records,
                 gap.confidence,
             )
