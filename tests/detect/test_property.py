@@ -108,7 +108,7 @@ def test_a_prefilter_never_hides_a_match(pattern, texts):
     except re2.error:
         return
     need = needs(pattern)
-    quick = Regex(pattern, need.counts)
+    quick = Regex(pattern, need.counts, need.classes, need.low, need.high)
     for text in texts:
         folded = text.casefold()
         passed = not need.any_of or any(t in folded for t in need.any_of)

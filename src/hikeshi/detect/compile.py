@@ -10,7 +10,7 @@ and an atom one of
 
     ["any", key, [literal…]]              one of these literals occurs
     ["glob", key, parts, cased, literal]  text with wildcards inside; the literal is its prefilter, or -1
-    ["re", key, pattern, [literal…], {text: count}]
+    ["re", key, pattern, [literal…], {text: count}, {characters: count}, least length, most or null]
     ["cidr", key, [network…]]  ["cmp", key, operator, number]
     ["null", key]  ["filled", key]        no value or an empty one; the opposite
     ["absent", key]  ["has", key]         what `exists` asks
@@ -570,7 +570,7 @@ class _Binder:
         found = regex.needs(pattern)
         literals = sorted(self.program.literal(key, ANYWHERE, text) for text in found.any_of)
         counts = {t: n for t, n in found.counts.items() if n > 1 or t not in found.any_of}
-        return self.program.atom(["re", key, pattern, literals, counts])
+        return self.program.atom(["re", key, pattern, literals, counts, dict(found.classes), found.low, found.high])
 
 
 def re2_escape(text: str) -> str:

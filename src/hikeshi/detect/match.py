@@ -109,7 +109,7 @@ class Matcher:
             if kind == "glob":
                 check = Glob(rest[0], cased=rest[1], lines=self.keys[key] == "Data")
             elif kind == "re":
-                check = Regex(rest[0], rest[2])
+                check = Regex(rest[0], *rest[2:])
             elif kind == "cidr":
                 check = Networks(rest[0])
             elif kind == "part":

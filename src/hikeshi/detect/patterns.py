@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import operator
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -233,21 +234,34 @@ def _search(segment: Sequence[Any], text: str, at: int) -> int:
 
 
 class Regex:
-    """An RE2 search, run only where the required texts occur often enough."""
+    """An RE2 search, run only where the value is long enough, and the required texts and characters occur often
+    enough (regex.Needs)."""
 
-    def __init__(self, pattern: str, counts: Mapping[str, int]) -> None:
+    def __init__(self, pattern: str, counts: Mapping[str, int], classes: Mapping[str, int], low: int,
+                 high: int | None) -> None:
         options = re2.Options()
         options.log_errors = False
         options.never_capture = True
         self._search = re2.compile(pattern, options).search
         self._counts = sorted(counts.items(), key=lambda item: -len(item[0]))
+        self._classes = [(chars.encode(), number) for chars, number in classes.items()]
+        self._low, self._high = low, sys.maxsize if high is None else high
 
     def __call__(self, value: str) -> bool:
-        if self._counts:
+        return self.may_match(value) and self._search(value) is not None
+
+    def may_match(self, value: str) -> bool:
+        """What RE2 need not be asked about is False."""
+        if not self._low <= len(value) <= self._high:
+            return False
+        if self._counts or self._classes:
             folded = value.casefold()
             if any(folded.count(text) < number for text, number in self._counts):
                 return False
-        return self._search(value) is not None
+            if self._classes:
+                raw = folded.encode("utf-8", "surrogatepass")
+                return all(len(raw) - len(raw.translate(None, chars)) >= number for chars, number in self._classes)
+        return True
 
 
 class Networks:
