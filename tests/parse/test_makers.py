@@ -84,3 +84,33 @@ def test_makers_without_a_module(read, maker):
     assert len(rows) == len(maker.samples)
     for row, (line, expected) in zip(rows, maker.samples, strict=True):
         assert wrong(row, expected) == [], line
+
+
+HOSTILE = ("<a>" * 3000, "<" * 5000 + ">", "[" * 4000, "H=" + "a." * 4000, "a" * 20_000, ":" * 6000, "1:" * 3000 + "> 1::2", "::1 -> " * 900,
+           "x|" * 4000, "Name: v," * 3000, "a=1, B C D " * 900, "(User " * 2000, "\\" * 5000, '"' * 4999, "1,2,10.0.0.1,10.0.0.2," * 500)
+HEADS = ("", "Sep 10 20:26:40 h1 sendmail[9]: 48ABQe1b000123: from=", "Sep 10 20:26:40 h1 smbd_audit: u|", "<14>1 2024-09-10T11:26:40Z h a 1 - ",
+         "2024-09-10 20:26:40 H=", "5,,,1,igb0,match,block,in,4,", "203.0.113.9:51000 [10/Sep/2024:20:26:40.123] fe1 be1/srv1 0/0 ",
+         '"NPS1","IAS",09/10/2024,20:26:40,1,', "<Event><Timestamp data_type=", "Tue Sep 10 20:26:40 2024 1 203.0.113.9 131 ")
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_broken_and_odd_lines_are_kept_one_event_each(read, head):
+    lines = [head + text for text in HOSTILE]
+    rows = read("".join(line + "\n" for line in lines), format="mixed").rows
+    assert len(rows) == len(lines)
+    for line in lines:
+        if line[0] != "[":  # the beginning of a JSON document
+            assert len(read(line + "\n").rows) >= 1
+
+
+def test_every_value_of_a_record_stays_beside_its_columns(read):
+    row = read("Local Host IP: 10.0.0.5,Local Port: 51000,Remote Host IP: 192.0.2.7,Remote Port: 443,TCP,Inbound,Rule: Block all\n").rows[0]
+    assert (row["source.ip"], row["source.port"], row["destination.ip"]) == ("192.0.2.7", 443, "10.0.0.5")
+    assert row["rest"] == "TCP, Inbound"
+
+
+def test_a_time_whose_name_only_hints_says_so(read):
+    row = read('{"clientIp":"203.0.113.9","probeTime":"2024-09-10T11:26:40Z","expiryTime":"2025-01-01T00:00:00Z"}\n').rows[0]
+    assert (row["@timestamp"], row["time.note"]) == ("2024-09-10T11:26:40Z", "by the name probeTime")
+    row = read('{"clientIp":"203.0.113.9","expiryTime":"2025-01-01T00:00:00Z"}\n').rows[0]
+    assert "@timestamp" not in row or row["@timestamp"] is None

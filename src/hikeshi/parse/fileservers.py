@@ -51,7 +51,7 @@ def parse_samba(body: str, header: Header | None, context: Context) -> Event | N
 
 
 def claims_xfer(body: str, header: Header | None) -> bool:
-    return _XFER.match(body) is not None
+    return body[-2:] in (" c", " i") and _XFER.match(body) is not None
 
 
 def parse_xfer(body: str, header: Header | None, context: Context) -> Event | None:

@@ -15,11 +15,13 @@ from hikeshi.parse.keyvalue import with_header
 from hikeshi.parse.syslog import Header
 
 # rule, sub-rule, anchor, tracker, interface, reason, action, direction, IP version
-_HEAD = re.compile(r"(\d*),([^,]*),([^,]*),([^,]*),([^,]*),([\w-]+),(pass|block|reject|match|\w+),(in|out),([46]),")
+_HEAD = re.compile(r"(\d+),([^,]*),([^,]*),([^,]*),([^,]*),([\w-]+),(pass|block|reject|match|\w+),(in|out),([46]),")
 
 
 def claims(body: str, header: Header | None) -> bool:
-    return (header is None or header.app in (None, "filterlog", "pf")) and _HEAD.match(body) is not None
+    if header is not None and header.app not in (None, "filterlog", "pf"):
+        return False
+    return body[:1].isdigit() and _HEAD.match(body) is not None
 
 
 def parse_line(body: str, header: Header | None, context: Context) -> Event | None:

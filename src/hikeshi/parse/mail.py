@@ -16,6 +16,7 @@ from hikeshi.parse.keyvalue import with_header
 from hikeshi.parse.stamps import stamp
 from hikeshi.parse.syslog import Header, timed
 
+_LONGEST = 8000
 _ADDRESS = r"\[((?:\d{1,3}\.){3}\d{1,3}|(?:IPv6:)?[0-9A-Fa-f]*:[0-9A-Fa-f:]+)\]"
 
 # ---- Sendmail --------------------------------------------------------------------------------
@@ -34,7 +35,7 @@ def claims_sendmail(body: str, header: Header | None) -> bool:
 
 def parse_sendmail(body: str, header: Header | None, context: Context) -> Event | None:
     queue, _, rest = body.partition(": ") if re.match(r"[0-9A-Za-z]{8,16}: ", body) else ("", "", body)
-    record = {name: value.strip() for name, value in _PAIR.findall(rest)}
+    record = {name: value.strip() for name, value in _PAIR.findall(rest[:_LONGEST])}
     sent = rest.startswith("to=")
     side = "destination" if sent else "source"
     cells: dict[str, Any] = {
@@ -44,7 +45,7 @@ def parse_sendmail(body: str, header: Header | None, context: Context) -> Event 
         "mail.id": queue,
         "message": body,
     }
-    if relay := _RELAY.search(record.get("relay", "")):
+    if relay := _RELAY.search(record.get("relay", "")[:400]):
         cells[f"{side}.ip"] = ip(relay[2].removeprefix("IPv6:"))
         if relay[1]:
             cells[f"{side}.domain"] = relay[1].lower()

@@ -18,7 +18,7 @@ from hikeshi.events.time import NO_TIME
 from hikeshi.parse.addresses import account, host_port, ip, port, put_host, url_host, whole
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.plainnames import plain_name
-from hikeshi.parse.sides import bare, by_direction, by_endpoint
+from hikeshi.parse.sides import bare, put_sides
 from hikeshi.parse.stamps import Stamp, own_zone, same_moment, stamp
 
 _REQUEST = re.compile(r"([A-Z_]{3,20}) (\S+)(?: HTTP/[\d.]+)?\Z")
@@ -96,6 +96,13 @@ def plan(names: tuple[str, ...], dialect: str = "general") -> Plan:
 
 _ASKING = ("deviceipaddress", "nasipaddress", "clientipaddress", "hostipaddress")
 _SCHEMES = frozenset({"clientrequestscheme", "requestscheme", "urlscheme", "urischeme", "httpscheme", "scheme"})
+
+
+@lru_cache(maxsize=5_000)
+def _scheme_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if plain_name(name) in _SCHEMES)
+
+
 _PATHS = frozenset({"path", "arg", "uripath", "reqpath", "requestpath", "urlpath"})
 
 
@@ -110,9 +117,9 @@ def map_record(
     cells: dict[str, Any] = {"event.dataset": dataset}
     used: set[str] = set()
     when: Stamp | None = None
-    targets = dict(plan(tuple(record), dialect))
-    by_endpoint(targets, record)
-    by_direction(targets, record)
+    names_of = tuple(record)
+    targets = dict(plan(names_of, dialect))
+    put_sides(targets, record, names_of)
     zone = next((record[n] for n in targets.pop("zone", ()) if own_zone(record[n])), None)
     dates, clocks = targets.pop("date", ()), targets.pop("clock", ())
     pair = next(
@@ -153,9 +160,9 @@ def map_record(
         if service.isdigit() and port(service):
             cells["destination.port"] = port(service)
     finish(cells)
-    if str(cells.get("url.full", "")).startswith("/") and "destination.domain" in cells:
+    if "destination.domain" in cells and str(cells.get("url.full", ""))[:1] == "/":
         # A server's own log keeps the path; one that tells the scheme apart wants it whole.
-        scheme = next((v for n, v in record.items() if plain_name(n) in _SCHEMES and v in ("http", "https")), "")
+        scheme = next((record[n] for n in _scheme_names(names_of) if record[n] in ("http", "https")), "")
         if scheme:
             rebuild_url(cells, scheme)
     for name, value in record.items():

@@ -104,12 +104,45 @@ _LONGEST = 4000
 def add_who_and_where(cells: dict[str, object], message: str) -> None:
     """Add source, destination and user to `cells` where the message plainly names them."""
     text = message[:_LONGEST]
-    four = _FOUR.search(text)
-    if four and "source.ip" not in cells and ip(four[1]) and ip(four[2]):
-        cells["source.ip"], cells["destination.ip"] = four[1], four[2]
-        for side, number in (("source", four[3]), ("destination", four[4])):
-            if port(number) is not None:
-                cells.setdefault(f"{side}.port", port(number))
+    low = text.lower()
+    addressed = _ADDRESSED.search(text) is not None
+    if addressed and (four := _FOUR.search(text)) and "source.ip" not in cells:
+        _put_ends(cells, (four[1], four[3]), (four[2], four[4]))
+    if "quer" in low or "question" in low or "wants" in low or "info:" in low:
+        _put_asked(cells, text)
+    if addressed:
+        _put_sides(cells, text)
+    if "source.ip" in cells and "destination.port" not in cells and (to := _TO_PORT.search(text)):
+        cells["destination.port"] = port(to[1])
+    if "url.full" not in cells and "request" in low and (request := _REQUEST.search(text)):
+        cells["url.full"] = request[2]
+        cells.setdefault("http.request.method", request[1])
+    if "user.name" not in cells and any(word in low for word in _OF_PEOPLE):
+        said = next((m[1] for p in _USERS if (m := p.search(text))), None)
+        name, domain = account(said) if said else (None, None)
+        if name:
+            cells["user.name"] = name
+            if domain:
+                cells.setdefault("user.domain", domain)
+
+
+# Without one of these no pattern below can hold; to look for them is cheaper.
+_ADDRESSED = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d|:[0-9A-Fa-f]{0,4}:")
+_OF_PEOPLE = ("user", "account", "login", "uname", "acct", " from ", "by ", "] [", "chap", "pap")
+
+
+def _put_ends(cells: dict[str, object], source: tuple[str, str | None], target: tuple[str, str | None]) -> None:
+    """Both ends of a connection as (address, port), if both are addresses."""
+    if not (ip(source[0]) and ip(target[0])):
+        return
+    for side, (address, number) in (("source", source), ("destination", target)):
+        cells[f"{side}.ip"] = ip(address)
+        if port(number or "") is not None:
+            cells.setdefault(f"{side}.port", port(number))
+
+
+def _put_asked(cells: dict[str, object], text: str) -> None:
+    """Which name a resolver was asked for, and by whom."""
     asked = next((m for p in _ASKED if (m := p.search(text))), None)
     name, client = (asked[1], asked[2]) if asked else ("", "")
     if not asked and (unbound := _UNBOUND.search(text) or _WANTS.search(text)):
@@ -118,35 +151,35 @@ def add_who_and_where(cells: dict[str, object], message: str) -> None:
         cells.setdefault("dns.question.name", name.rstrip(".").lower())
         if address := ip(client):
             cells.setdefault("source.ip", address)
-    flow = _FLOW.search(text) or _FROM_TO.search(text) or _flow_of_six(text)
-    if flow and _of_networks(flow):
-        flow = None
-    if flow and "source.ip" not in cells and ip(flow[1]) and ip(flow[3]):
-        for side, address, number in (("source", flow[1], flow[2]), ("destination", flow[3], flow[4])):
-            cells[f"{side}.ip"] = ip(address)
-            if port(number or "") is not None:
-                cells.setdefault(f"{side}.port", port(number))
+
+
+def _put_sides(cells: dict[str, object], text: str) -> None:
+    """Who called whom, by the words before the addresses or an arrow between them."""
+    flow = _FLOW.search(text) if ">" in text or "→" in text or "»" in text else None
+    flow = flow or (_FROM_TO.search(text) if " to " in text else None) or _flow_of_six(text)
+    if flow and "source.ip" not in cells and not _of_networks(flow):
+        _put_ends(cells, (flow[1], flow[2]), (flow[3], flow[4]))
     for side, pattern in (("source", _SOURCE), ("destination", _TARGET)):
+        # "to 10.0.0.1" alone may be anything; beside a source it is where it went.
+        if side == "destination" and "source.ip" not in cells:
+            continue
         found = pattern.search(text)
         address = ip(found[1]) if found else None
         if found is None or address is None:
-            continue
-        # "to 10.0.0.1" alone may be anything; beside a source it is where it went.
-        if side == "destination" and "source.ip" not in cells:
             continue
         cells.setdefault(f"{side}.ip", address)
         number = port(found[2] or found[3] or found[4] or found[5] or "")
         if number is not None:
             cells.setdefault(f"{side}.port", number)
-    if "source.ip" in cells and "destination.ip" not in cells and (named_target := _TO_NAME.search(text)):
-        cells.setdefault("destination.domain", named_target[1].lower())
-        cells.setdefault("destination.port", port(named_target[2]))
+    if "source.ip" in cells and "destination.ip" not in cells and (called := _TO_NAME.search(text)):
+        cells.setdefault("destination.domain", called[1].lower())
+        cells.setdefault("destination.port", port(called[2]))
     called = _CALLED.search(text) if "destination.ip" not in cells else None
     if called and (address := ip(called[1])) and address != cells.get("source.ip"):
         cells["destination.ip"] = address
         if (number := port(called[2] or called[3] or called[4] or called[5] or "")) is not None:
             cells.setdefault("destination.port", number)
-    if "source.ip" not in cells and (who := _WHO_AT.search(text)) and ip(who[2]):
+    if "source.ip" not in cells and "@" in text and (who := _WHO_AT.search(text)) and ip(who[2]):
         cells["source.ip"] = who[2]
         cells.setdefault("user.name", who[1].rpartition("\\")[2])
     if "source.ip" not in cells and "destination.ip" not in cells and (named := _NAMED.search(text)) and ip(named[1]):
@@ -158,18 +191,6 @@ def add_who_and_where(cells: dict[str, object], message: str) -> None:
                 cells["source.ip"] = address
                 cells.setdefault("source.port", port(alone[2]))
                 break
-    if "source.ip" in cells and "destination.port" not in cells and (to := _TO_PORT.search(text)):
-        cells["destination.port"] = port(to[1])
-    if "url.full" not in cells and (request := _REQUEST.search(text)):
-        cells["url.full"] = request[2]
-        cells.setdefault("http.request.method", request[1])
-    if "user.name" not in cells:
-        said = next((m[1] for p in _USERS if (m := p.search(text))), None)
-        name, domain = account(said) if said else (None, None)
-        if name:
-            cells["user.name"] = name
-            if domain:
-                cells.setdefault("user.domain", domain)
 
 
 def _of_networks(flow: re.Match[str]) -> bool:

@@ -35,7 +35,9 @@ _KINDS = {
 
 
 def claims(body: str, header: Header | None) -> bool:
-    return _ROW.match(body) is not None or _XML.match(body) is not None
+    if body[:7] == "<Event>":
+        return _XML.match(body) is not None
+    return ("IAS" in body[:80] or "RAS" in body[:80]) and _ROW.match(body) is not None
 
 
 def parse_line(body: str, header: Header | None, context: Context) -> Event | None:

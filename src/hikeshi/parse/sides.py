@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from hikeshi.parse.addresses import host_port, ip, port
 from hikeshi.parse.plainnames import plain_name
@@ -14,7 +15,7 @@ def bare(value: str) -> str:
     return value[5:] if value[:5] in ("ipv4:", "ipv6:") else value
 
 
-def by_endpoint(targets: dict[str, tuple[str, ...]], record: Mapping[str, str]) -> None:
+def _by_endpoint(targets: dict[str, tuple[str, ...]], record: Mapping[str, str]) -> None:
     """A program on a host writes its own side as local, a server its client as remote."""
     at = {plain_name(name): name for name in record}
     if "remoteip" not in at or "localip" not in at:
@@ -31,20 +32,31 @@ def by_endpoint(targets: dict[str, tuple[str, ...]], record: Mapping[str, str]) 
 _ROLE = re.compile(r"(local|remote)(?!ion|e)")
 
 
-def by_direction(targets: dict[str, tuple[str, ...]], record: Mapping[str, str]) -> None:
+@lru_cache(maxsize=5_000)
+def _two_sided(names: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
+    """(name, how it is compared, "local" or "remote"); empty unless there are both."""
+    found = [(n, key, m[1]) for n in names if (m := _ROLE.search(key := plain_name(n))) and "mac" not in key]
+    return tuple(found) if len({role for _, _, role in found}) == 2 else ()
+
+
+def put_sides(targets: dict[str, tuple[str, ...]], record: Mapping[str, str], names: tuple[str, ...]) -> None:
+    """Which of the record's `names` tell source and destination, where they only say local and remote."""
+    if sided := _two_sided(names):
+        _by_endpoint(targets, record)
+        _by_direction(targets, record, sided)
+
+
+def _by_direction(
+    targets: dict[str, tuple[str, ...]], record: Mapping[str, str], sided: tuple[tuple[str, str, str], ...]
+) -> None:
     """Local and remote sides of one connection: who called is told by the direction, without one by the host."""
     ends: dict[tuple[str, str], str] = {}
-    for name, value in record.items():
-        if "ocal" in name or "emote" in name or "OCAL" in name:
-            key = plain_name(name)
-            found = _ROLE.search(key)
-            if found is None or not value or "mac" in key:
-                continue
-            role = found[1]
-            if ip(host_port(bare(value))[0]):
-                ends.setdefault((role, "ip"), name)
-            elif key.endswith(("port", "portnumber")) and port(value) is not None:
-                ends.setdefault((role, "port"), name)
+    for name, key, role in sided:
+        value = record[name]
+        if ip(host_port(bare(value))[0]):
+            ends.setdefault((role, "ip"), name)
+        elif key.endswith(("port", "portnumber")) and port(value) is not None:
+            ends.setdefault((role, "port"), name)
     if ("local", "ip") not in ends or ("remote", "ip") not in ends:
         return
     said = next((w for n, v in record.items() if _SAYS_WAY.search(plain_name(n)) and (w := _way(v))), None)

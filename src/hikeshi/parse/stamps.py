@@ -226,29 +226,37 @@ def _without_year(
     zone_text: str | None,
     context: Context,
 ) -> Stamp | None:
+    clock = (month, int(day), int(hour), int(minute), int(second or 0), int((fraction or "0").ljust(6, "0")[:6]))
+    return _year_told(clock, zone_text, context.zone, context.zone_label, context.neighbour, context.written)
+
+
+@lru_cache(maxsize=50_000)
+def _year_told(
+    clock: tuple[int, int, int, int, int, int],
+    zone_text: str | None,
+    default: tzinfo,
+    label: str,
+    neighbour: int,
+    written: int,
+) -> Stamp | None:
     own = own_zone(zone_text) if zone_text else None
-    zone = own or context.zone
-    reference = context.neighbour if context.neighbour != NO_TIME else context.written
+    zone = own or default
+    label = zone_name(own, assumed=False) if own else label
+    reference = neighbour if neighbour != NO_TIME else written
     base = to_datetime(reference).year if reference != NO_TIME else datetime.now(UTC).year
-    micro = int((fraction or "0").ljust(6, "0")[:6])
-    if context.neighbour != NO_TIME:
+    if neighbour != NO_TIME:
         # Within half a year of the neighbour there is only one such day.
-        near = assemble(base, month, int(day), int(hour), int(minute), int(second or 0), micro, zone)
-        if near != NO_TIME and abs(near - context.neighbour) < 180 * 86_400_000_000:
-            label = zone_name(own, assumed=False) if own else context.zone_label
+        near = assemble(base, *clock, zone)
+        if near != NO_TIME and abs(near - neighbour) < 180 * 86_400_000_000:
             return Stamp(near, label, f"year {base} assumed")
-    tries = [
-        assemble(year, month, int(day), int(hour), int(minute), int(second or 0), micro, zone)
-        for year in (base + 1, base, base - 1, base - 2, base - 3, base - 4)
-    ]
+    tries = [assemble(year, *clock, zone) for year in (base + 1, base, base - 1, base - 2, base - 3, base - 4)]
     tries = [t for t in tries if t != NO_TIME]  # 29 February exists only in some years
     if not tries:
         return None
-    if context.neighbour != NO_TIME:
-        time = min(tries, key=lambda t: abs(t - context.neighbour))
+    if neighbour != NO_TIME:
+        time = min(tries, key=lambda t: abs(t - neighbour))
     else:
         # A log line is not younger than its file; two days cover a wrong zone.
         limit = (reference if reference != NO_TIME else max(tries)) + 2 * 86_400_000_000
         time = next((t for t in tries if t <= limit), tries[-1])
-    year = to_datetime(time).year
-    return Stamp(time, zone_name(own, assumed=False) if own else context.zone_label, f"year {year} assumed")
+    return Stamp(time, label, f"year {to_datetime(time).year} assumed")
