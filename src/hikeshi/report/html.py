@@ -8,7 +8,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 import hikeshi
-from hikeshi.report.view import Block, Cell, View
+from hikeshi.report.pieces import Block, Cell
+from hikeshi.report.view import View
 from hikeshi.report.words import all_words
 
 

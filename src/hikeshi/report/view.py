@@ -22,6 +22,8 @@ from hikeshi.report.activity import Activity, draw_activity
 from hikeshi.report.blocks import draw_blocks
 from hikeshi.report.footnotes import Footnotes
 from hikeshi.report.lanes import draw_lanes
+from hikeshi.report.onsite import onsite
+from hikeshi.report.pieces import Answer, Block, Cell, Section
 from hikeshi.report.ranking import draw_ranking
 from hikeshi.report.spread import draw_spread
 from hikeshi.report.words import Language, Words
@@ -54,50 +56,6 @@ class ReportInput:
     versions: dict[str, str] = field(default_factory=dict)
     zone: tzinfo = field(default_factory=lambda: ZoneInfo("Asia/Tokyo"))
     tlp: Tlp = Tlp.AMBER
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One value: `mono` for records, hashes and addresses; `refs` are footnote numbers;
-    `mark` a severity or confidence key for the style; `terms` are start, end and id of the terms met here first."""
-
-    text: str
-    mono: bool = False
-    refs: tuple[int, ...] = ()
-    mark: str = ""
-    terms: tuple[tuple[int, int, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One piece of a section; `kind` is heading, list, table, figure or empty. `widths` are a table's
-    columns on paper, relative to each other; 0 is as wide as its longest value."""
-
-    kind: str
-    text: str = ""
-    items: tuple[Cell, ...] = ()
-    columns: tuple[str, ...] = ()
-    rows: tuple[tuple[Cell, ...], ...] = ()
-    widths: tuple[int, ...] = ()
-    svg: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    id: str
-    title: str
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One of the first answers; `tone` is urgent, plain or unknown."""
-
-    question: str
-    answer: str
-    tone: str
-    details: tuple[Cell, ...] = ()
-    steps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,13 +286,14 @@ class _Builder:
         sections = [
             self._section("unknown", self._texts(self.report.unknowns), self._unknown_table(),
                           self._remarks(self.story.unexplained)),
+            self._section("onsite", *onsite(self.story, self.w, self.cell, self.time_with_zone, defang)),
             self._section("spread", self._spread_picture(), self._spread_table()),
             self._section("timeline", self._lane_picture(), self._timeline()),
             self._section("entry", self._entry_table()),
             self._section("hosts", self._host_table()),
             self._section("accounts", self._account_table()),
             self._section("c2", self._c2_table()),
-            self._section("exfiltration", self._exfiltration_table()),
+            self._section("exfiltration", self._leak(), self._exfiltration_table()),
             self._section("persistence", self._persistence_table()),
             self._section("family", self._family_table()),
             self._section("findings", self._finding_table()),
@@ -511,12 +470,23 @@ class _Builder:
 
     def _exfiltration_table(self) -> Block | None:
         rows = [(Cell(self.w.of("kind", "staging")), self.cell(self.time(s.time), s), self.cell(s.host, mono=True),
-                 self.cell(s.path, mono=True), Cell(self.bytes(s.bytes)), self.confidence(s))
-                for s in self.story.staging]
+                 self.cell(s.path, mono=True), Cell(self.bytes(s.bytes)), Cell(self.texts(s.content) or "–"),
+                 self.confidence(s)) for s in self.story.staging]
         rows += [(Cell(self.w.of("kind", e.kind)), self.cell(self.time(e.first), e), self.cell(e.source, mono=True),
-                  self.cell(defang(e.destination), mono=True), Cell(self.bytes(e.bytes)), self.confidence(e))
+                  self.cell(defang(e.destination), mono=True), Cell(self.bytes(e.bytes)), Cell("–"), self.confidence(e))
                  for e in self.story.exfiltration]
-        return self._table(("kind", "time", "source", "path", "bytes", "confidence"), rows)
+        return self._table(("kind", "time", "source", "path", "bytes", "content", "confidence"), rows)
+
+    def _leak(self) -> Block | None:
+        """How much left at least and at most, what it may have been, and what that rests on."""
+        leak = self.story.leak
+        if leak is None:
+            return None
+        key = "leak_open" if leak.most is None else "leak_same" if leak.most == leak.least else "leak_bounds"
+        lines = [self.w(key, least=self.bytes(leak.least), most=self.bytes(leak.most))]
+        lines += [self.w("leak_content", content=self.texts(leak.content))] if leak.content else []
+        lines += [plain(self.w.text(reason)) for reason in leak.reasons]
+        return Block("list", items=tuple(map(Cell, lines)))
 
     def _persistence_table(self) -> Block | None:
         return self._table(

@@ -13,7 +13,8 @@ from hikeshi.model.text import Text, defang, plain
 from hikeshi.model.tlp import Tlp
 from hikeshi.report.footnotes import Footnotes
 from hikeshi.report.html import render_html
-from hikeshi.report.view import Answer, Block, Cell, Section, View
+from hikeshi.report.pieces import Answer, Block, Cell, Section
+from hikeshi.report.view import View
 from hikeshi.report.words import Language
 from hikeshi.respond import words
 from hikeshi.respond.blocklist import stopped
