@@ -28,6 +28,7 @@ from hikeshi.events.table import EventTable, Reject
 from hikeshi.evidence.source import Source
 from hikeshi.parse.evtx_batch import EvtxBatch, plain
 from hikeshi.parse.evtx_fast import FastRows, code
+from hikeshi.parse.evtx_guard import blanks
 from hikeshi.parse.evtx_recovered import CARVED, Recovery
 
 FILE_MAGIC = b"ElfFile\0"
@@ -209,6 +210,7 @@ def _is_sound(chunk: memoryview, size: int) -> bool | None:
 def _read_by_package(path: Path, part: Part, batch: EvtxBatch) -> Iterator[np.ndarray[Any, Any]]:
     try:
         with _PartFile(path, part) as file:
+            batch.rejects.extend(file.hostile())
             yield from batch.consume(evtx.PyEvtxParser(file, number_of_threads=1).records_json(), part.first)
     except (RuntimeError, OSError) as error:
         batch.rejects.append(Reject(plain(error), offset=part.offset))
@@ -328,6 +330,7 @@ class _PartFile(io.RawIOBase):
 
     The header is ours: the records don't depend on the file's, which may be damaged. A last
     chunk that is cut off is filled up with zeros: the package alone would lose its records.
+    What only keeps the package busy is read as zeros (see evtx_guard).
     """
 
     def __init__(self, path: Path, part: Part) -> None:
@@ -337,8 +340,18 @@ class _PartFile(io.RawIOBase):
         self._file = path.open("rb")
         self._file.seek(part.offset)
         self._part = part
+        self._blanks: list[tuple[int, int]] = []
         self._size = HEADER_BYTES + (part.stop - part.first) * CHUNK_BYTES
         self._at = 0
+
+    def hostile(self) -> Iterator[Reject]:
+        """Look for such places; gives what is to be said of them."""
+        self._file.seek(self._part.offset)
+        for at in range(HEADER_BYTES, self._size, CHUNK_BYTES):
+            places, why = blanks(self._file.read(CHUNK_BYTES))
+            if places:
+                self._blanks += [(at + start, at + stop) for start, stop in places]
+                yield Reject(why, offset=self._part.offset + at - HEADER_BYTES)
 
     def readable(self) -> bool:
         return True
@@ -362,6 +375,10 @@ class _PartFile(io.RawIOBase):
         else:
             self._file.seek(self._part.offset + self._at - HEADER_BYTES)
             data = self._file.read(wanted).ljust(wanted, b"\0")
+            for start, stop in self._blanks:
+                low, high = max(start - self._at, 0), min(stop - self._at, len(data))
+                if low < high:
+                    data = data[:low] + bytes(high - low) + data[high:]
         self._at += len(data)
         return data
 

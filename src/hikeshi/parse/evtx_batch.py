@@ -21,7 +21,7 @@ from hikeshi.events.time import NO_TIME, parse_iso
 
 # A few hundred records at a time: their dicts stay in the processor's cache, and Python keeps its arenas.
 _ROUND_ROWS = 256
-_BATCH_TEXT = 192 << 20
+_ROUND_TEXT, _BATCH_TEXT = 16 << 20, 48 << 20
 _FLUSH_VALUES = 1024
 
 
@@ -122,7 +122,7 @@ class EvtxBatch:
         loads = orjson.loads
         events: list[dict[str, Any]] = []
         heads: list[dict[str, Any]] = []
-        more = True
+        more, round_text = True, 0
         while more:
             try:
                 for record in records:
@@ -132,7 +132,8 @@ class EvtxBatch:
                     event["System"]["EventID"]
                     events.append(event)
                     heads.append(record)
-                    if len(events) >= _ROUND_ROWS:
+                    round_text += len(text)
+                    if len(events) >= _ROUND_ROWS or round_text >= _ROUND_TEXT:
                         break
                 else:
                     more = False
@@ -147,9 +148,9 @@ class EvtxBatch:
                     raise
                 self.rejects.append(Reject(f"the decoder gave up: {plain(error)}"))
                 more = False
-            if events and (len(events) >= _ROUND_ROWS or not more):
+            if events and (len(events) >= _ROUND_ROWS or round_text >= _ROUND_TEXT or not more):
                 yield self._transpose(events, heads)
-                events, heads = [], []
+                events, heads, round_text = [], [], 0
 
     # One round -------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ I32 = npt.NDArray[np.int32]
 _EPOCH = 11_644_473_600_000_000           # microseconds from 1601 to 1970
 _TEMPLATES, _FORM_BYTES, _TEXT_BYTES = 1 << 14, 16 << 20, 4 << 20
 # What one batch may hold; memory is taken from the system as it fills.
-_ENTRIES, _ARENA, _CELLS, _ROWS = 1 << 19, 96 << 20, 1 << 22, 1 << 18
+_ENTRIES, _ARENA, _CELLS, _ROWS = 1 << 19, 64 << 20, 1 << 22, 1 << 18
 RECORD_ID = "@winlog.record_id"
 # Types of which two values can have the same text.
 _AMBIGUOUS = frozenset((0x10, 0x11, 0x81, 0x82))

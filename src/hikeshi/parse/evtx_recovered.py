@@ -22,6 +22,7 @@ import orjson
 from hikeshi.events.table import Reject
 from hikeshi.events.time import format_utc
 from hikeshi.parse.evtx_batch import EvtxBatch
+from hikeshi.parse.evtx_guard import guarded
 from hikeshi.parse.evtx_plans import log_of
 from hikeshi.parse.evtx_recover import (
     CHUNK_BYTES,
@@ -187,8 +188,8 @@ class _Decoded:
 
 def _decoded(found: Sequence[Found], numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
     try:
-        parser: Any = evtx.PyEvtxParser(io.BytesIO(log_of([(one.canonical, one.values) for one in found])),
-                                        number_of_threads=1)
+        log = guarded(log_of([(one.canonical, one.values) for one in found]))
+        parser: Any = evtx.PyEvtxParser(io.BytesIO(log), number_of_threads=1)
         for record in parser.records_json():
             which = record["event_record_id"] - 1
             orjson.loads(record["data"])["Event"]["System"]["EventID"]
