@@ -42,6 +42,7 @@ LINES = {
     "leef": "LEEF:2.0|V|P|1|login|^|src=203.0.113.9^dst=192.0.2.7^usrName=u1",
     "m365": '{"CreationTime":"2024-09-10T11:26:40","Operation":"UserLoggedIn","Workload":"AzureActiveDirectory","ClientIP":"203.0.113.9","UserId":"u@x.example"}',
     "entra": '{"createdDateTime":"2024-09-10T11:26:40Z","userPrincipalName":"u@x.example","appDisplayName":"Office","ipAddress":"203.0.113.9","status":{"errorCode":0}}',
+    "azure-activity": '{"time":"2024-09-10T11:26:40Z","resourceId":"/SUBSCRIPTIONS/1","operationName":"MICROSOFT.COMPUTE/VIRTUALMACHINES/DELETE","category":"Administrative","resultType":"Start","callerIpAddress":"203.0.113.9"}',
     "cloudtrail": '{"eventVersion":"1.08","eventTime":"2024-09-10T11:26:40Z","eventSource":"iam.amazonaws.com","eventName":"CreateUser","sourceIPAddress":"203.0.113.9","userIdentity":{"userName":"a"}}',
     "zscaler": '{"sourcetype":"zscalernss-web","event":{"datetime":"2024-09-10 11:26:40","user":"u@x.example","ClientIP":"10.0.0.5","url":"c2.example/a"}}',
     "paloalto-json": '{"LogType":"TRAFFIC","DeviceSN":"007","TimeGenerated":"2024-09-10T11:26:40Z","SourceAddress":"10.0.0.5","DestinationAddress":"192.0.2.7"}',

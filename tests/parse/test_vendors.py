@@ -292,6 +292,37 @@ def test_entra_sign_in(read):
     has(row, event_dataset="entra.signin", event_outcome="failure", event_code="50126", source_ip="203.0.113.9", user_name="u@x.example")
 
 
+def activity(shape, **more):
+    """One deletion of a machine, as three ways of getting the log write it."""
+    return {
+        "export": {"time": "2024-09-10T11:26:40.5Z", "resourceId": "/SUBSCRIPTIONS/1/RESOURCEGROUPS/G", "category": "Administrative",
+                   "operationName": "MICROSOFT.COMPUTE/VIRTUALMACHINES/DELETE", "resultType": "Success", "callerIpAddress": "203.0.113.9",
+                   "identity": {"claims": {"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn": "u@x.example"}}, "properties": {"message": "deleted"}},
+        "list": {"eventTimestamp": "2024-09-10T11:26:40.5Z", "resourceId": "/subscriptions/1/resourceGroups/g", "category": {"value": "Administrative"},
+                 "operationName": {"value": "Microsoft.Compute/virtualMachines/delete", "localizedValue": "Delete"}, "status": {"value": "Succeeded"},
+                 "caller": "u@x.example", "httpRequest": {"clientIpAddress": "203.0.113.9"}},
+        "table": {"TimeGenerated": "2024-09-10T11:26:40.5Z", "OperationNameValue": "MICROSOFT.COMPUTE/VIRTUALMACHINES/DELETE", "Caller": "u@x.example",
+                  "CallerIpAddress": "203.0.113.9", "ActivityStatusValue": "Success", "CategoryValue": "Administrative"},
+    }[shape] | more
+
+
+@pytest.mark.parametrize("shape", ["export", "list", "table"])
+def test_azure_activity(read, shape):
+    found = read("".join(json.dumps(activity(shape)) + "\n" for _ in range(3)) + json.dumps(activity(shape))[:-30] + "\n")
+    has(found.rows[0], event_dataset="azure.activity", user_name="u@x.example", source_ip="203.0.113.9", event_outcome="success", event_category="configuration")
+    assert found.rows[0]["@timestamp"].startswith("2024-09-10T11:26:40.5") and found.rows[0]["event.action"].lower().endswith("virtualmachines/delete")
+    assert [row["event.dataset"] == "azure.activity" for row in found.rows] == [True, True, True, False]      # the last is cut off
+
+
+def test_azure_records_that_are_none_or_say_less(read):
+    other = {"time": "2024-09-10T11:26:40Z", "resourceId": "/x", "category": "ApplicationGatewayAccessLog", "operationName": "ApplicationGatewayAccess"}
+    assert read(json.dumps(other) + "\n").rows[0]["event.dataset"] != "azure.activity"
+    begun = read(json.dumps(activity("export", resultType="Start", callerIpAddress=None, identity=None)) + "\n").rows[0]
+    assert begun["event.dataset"] == "azure.activity" and not {"event.outcome", "source.ip", "user.name"} & begun.keys()
+    granted = read(json.dumps(activity("export", operationName="MICROSOFT.AUTHORIZATION/ROLEASSIGNMENTS/WRITE", resultType="Failure")) + "\n").rows[0]
+    has(granted, event_category="iam", event_outcome="failure")
+
+
 @pytest.mark.parametrize("place", ["203.0.113.9", "cloudformation.amazonaws.com"])
 def test_cloudtrail(read, place):
     row = read(json.dumps({"Records": [{

@@ -55,7 +55,12 @@ def sign_in(code, **more):
                            "status": {"errorCode": code}, **more}}) + "\n"
 
 
+ACTIVITY = "".join(json.dumps({
+    "time": "2026-05-03T01:02:03Z", "resourceId": "/SUBSCRIPTIONS/1", "category": "Administrative", "operationName": name,
+    "resultType": "Success", "callerIpAddress": "203.0.113.5", "properties": {"message": name}}) + "\n" for name in (
+        "MICROSOFT.COMPUTE/SNAPSHOTS/DELETE", "MICROSOFT.COMPUTE/SNAPSHOTS/READ"))
 LOGS = {
+    "activity.json": ACTIVITY,
     "squid.log": SQUID, "access.log": ACCESS, "auth.log": AUTH, "audit.log": AUDIT, "fg.log": FORTI, "named.log": NAMED,
     "trail.json": trail("StopLogging") + trail("GetTrail"),
     "m365.json": office("New-InboxRule", ResultStatus="True") + office("Set-Mailbox", ResultStatus="False"),
@@ -94,6 +99,8 @@ CASES = [
      ["trail.json:2"]),
     ({"product": "m365", "service": "exchange"}, {"eventName": "New-InboxRule", "status": "success"}, ["m365.json:1"]),
     ({"product": "m365", "service": "audit"}, {"Operation": "Set-Mailbox"}, ["m365.json:2"]),
+    ({"product": "azure", "service": "activitylogs"}, {"operationName|endswith": "SNAPSHOTS/DELETE"}, ["activity.json:1"]),
+    ({"product": "azure", "service": "activitylogs"}, {"properties.message|contains": "/READ"}, ["activity.json:2"]),
     ({"product": "azure", "service": "signinlogs"}, {"ResultType": 50126}, ["entra.json:1"]),
     ({"product": "azure", "service": "signinlogs"}, {"conditionalAccessStatus": "success"}, ["entra.json:2"]),
 ]

@@ -16,6 +16,6 @@ proxies             squid.py access.py w3c.py ifilter.py skyhigh.py umbrella.py 
 firewalls, VPN      fortigate.py fortigate_block.py paloalto.py paloalto_json.py cisco_asa.py ivanti.py
                     sonicwall.py netscaler.py rtx.py openvpn.py
 hosts and servers   linux.py wtmp.py esxi.py bind.py windns.py postfix.py dhcp.py lease_files.py nas.py remotecontrol.py
-clouds, sensors     m365.py entra.py cloudtrail.py vpcflow.py zeek.py
+clouds, sensors     m365.py entra.py azure.py cloudtrail.py vpcflow.py zeek.py
 cef.py jsonlines.py keyvalue.py delimited.py prose.py plaintext.py   whatever else there is
 """

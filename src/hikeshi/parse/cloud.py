@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from hikeshi.parse import cloudtrail, entra, m365, paloalto_json, zeek, zscaler
+from hikeshi.parse import azure, cloudtrail, entra, m365, paloalto_json, zeek, zscaler
 from hikeshi.parse.context import Context, Event
 from hikeshi.parse.keyvalue import with_header
 from hikeshi.parse.syslog import Header
@@ -23,6 +23,7 @@ class Maker(NamedTuple):
 MAKERS = (
     Maker("m365", m365.owns, m365.read),
     Maker("entra", entra.owns, entra.read),
+    Maker("azure-activity", azure.owns, azure.read),
     Maker("cloudtrail", cloudtrail.owns, cloudtrail.read),
     Maker("zscaler", zscaler.owns, zscaler.read),
     Maker("paloalto-json", paloalto_json.owns, paloalto_json.read),

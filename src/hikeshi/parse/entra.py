@@ -31,7 +31,7 @@ _CATEGORIES = _SIGN_IN | {"AuditLogs", "ProvisioningLogs", "MicrosoftGraphActivi
 
 
 def owns(value: Mapping[str, Any]) -> bool:
-    if value.get("category") in _CATEGORIES and ("properties" in value or "tenantId" in value):
+    if str(value.get("category")) in _CATEGORIES and ("properties" in value or "tenantId" in value):
         return True
     keys = value.keys()
     return (
@@ -46,7 +46,7 @@ def owns(value: Mapping[str, Any]) -> bool:
 
 def read(value: Mapping[str, Any], context: Context) -> Event:
     record = flatten(value)
-    sign_in = value.get("category") in _SIGN_IN or "createdDateTime" in value or "riskEventType" in value
+    sign_in = str(value.get("category")) in _SIGN_IN or "createdDateTime" in value or "riskEventType" in value
     event = map_record(record, context, dataset="entra.signin" if sign_in else "entra.audit")
     cells = event.cells
     cells["event.category"] = "authentication" if sign_in else "iam"

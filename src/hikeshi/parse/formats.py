@@ -337,6 +337,7 @@ FORMATS: tuple[Format, ...] = (
                 "Entra ID sign-in and audit logs",
                 ("entra.signin", "entra.audit"),
             ),
+            ("azure-activity", "Azureアクティビティログ", "Azure activity log", ("azure.activity",)),
             ("cloudtrail", "AWS CloudTrail", "AWS CloudTrail", ("aws.cloudtrail",)),
             ("zscaler", "Zscaler(NSS)", "Zscaler log feed (NSS)", ("zscaler.*",)),
             ("paloalto-json", "Palo Alto(JSON)", "Palo Alto Networks log forwarding (JSON)", ("paloalto.*",)),
