@@ -29,10 +29,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_cast(tmp_pa
     assert truths[0].answers["entry"] != truths[2].answers["entry"]
 
 
-@pytest.mark.parametrize("name", [p.name for p in plots()])
+_SOME_OF_THE_THIRD = ("ssh-guessed", "border-logs-only", "mail-server-shell", "database-guessed")
+
+
+@pytest.mark.parametrize("name", [p.name for p in plots() if p.wave == 1 or p.name in _SOME_OF_THE_THIRD])
 def test_every_plot_has_an_entry_hosts_and_decoys_that_are_not_among_them(tmp_path: Path, name: str) -> None:
     answers = write_incident(name, tmp_path / "evidence", seed=5).answers
-    assert answers["entry"]["host"] in answers["compromised_hosts"]
+    hosts = [*answers["compromised_hosts"], *answers["optional"].get("compromised_hosts", [])]
+    assert answers["entry"]["host"] in hosts
     innocent = answers["not_compromised"]
     assert innocent["hosts"] or innocent["accounts"]
     assert not set(innocent["hosts"]) & set(answers["compromised_hosts"])

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from hikeshi.demo import ordinary
-from hikeshi.demo.incidents import decoys, ends, moves, ways
+from hikeshi.demo.incidents import decoys, ends, moves, third, ways
 from hikeshi.demo.incidents.incident import Incident
 from hikeshi.demo.incidents.verbs import add_logs
 from hikeshi.demo.truth import Truth
@@ -32,6 +32,7 @@ class Plot:
     own: Callable[[Incident], None] | None = None
     theft: bool = True
     held_back: bool = False
+    wave: int = 1  # the third was played once before anything was changed for it
     lost: tuple[str, ...] = ()  # "programs": nobody logs started programs; or a host that hands in nothing
 
 
@@ -70,6 +71,21 @@ _PLOTS = (
     Plot("no-programs", ways.vpn_guessed, ("psexec", "rdp_onward", "service"), (ends.encrypt,), lost=("programs",)),
     Plot("dormant-account", ways.rdp_known_password, ("service",), (ends.steal_data,), own=moves.dormant_account,
          held_back=True),
+    # The third wave: written without a look at the story's code.
+    Plot("vpn-tested-first", third.vpn_tested_first, ("beacon_service", "rdp_onward"), (ends.encrypt,), wave=3),
+    Plot("vpn-slow-spray", third.vpn_slow_spray, ("wmi", "far_clock"), (ends.steal_data,), wave=3),
+    Plot("former-employee", third.vpn_former_employee, ("smb",), (ends.steal_data,), wave=3),
+    Plot("rdp-ipv6", third.rdp_ipv6, ("psexec", "winrm"), (ends.encrypt, ends.clear_logs), theft=False, wave=3),
+    Plot("mail-disc-image", third.mail_disc_image, ("beacon_service", "beacon_service"), (ends.encrypt,), wave=3),
+    Plot("support-fraud", third.support_fraud, ("rdp_onward", "wmi"), (ends.steal_data,), wave=3),
+    Plot("mail-server-shell", third.mail_server_shell, ("beacon_service", "rdp"), (ends.steal_data,), wave=3),
+    Plot("managed-agent", third.managed_agent, ("psexec",), (ends.encrypt,), wave=3),
+    Plot("database-guessed", third.database_guessed, ("service", "rdp_onward"), (ends.encrypt,), wave=3),
+    Plot("ssh-guessed", third.ssh_guessed, ("wmi",), (ends.steal_data,), theft=False, wave=3),
+    Plot("border-logs-only", third.border_logs_only, (), (), theft=False, wave=3),
+    Plot("backup-hypervisor", ways.rdp_known_password, ("backup_server",), (ends.clear_logs,), wave=3),
+    Plot("roasted-policy", third.mail_disc_image, ("roast", "gpo"), (), wave=3),
+    Plot("cleared-far-clock", ways.vpn_daytime, ("far_clock", "psexec"), (ends.clear_logs,), wave=3),
 )  # fmt: skip
 
 
@@ -113,12 +129,16 @@ def happen(world: World, plot: Plot) -> Incident:
     if plot.theft:
         moves.steal(incident)
     for name in plot.moves:
-        moves.MOVES[name](incident, incident.server())
+        (moves.MOVES | third.MOVES)[name](incident, incident.server())
     if plot.own is not None:
         plot.own(incident)
     for end in plot.ends:
         end(incident)
-    for decoy in sorted(incident.rng.sample(range(len(decoys.DECOYS)), _DECOYS_EACH)):
+    if plot.wave == 3:
+        for number in sorted(incident.rng.sample(range(len(third.DECOYS)), 3)):
+            third.DECOYS[number](incident)
+    each = _DECOYS_EACH if plot.wave == 1 else 3
+    for decoy in sorted(incident.rng.sample(range(len(decoys.DECOYS)), each)):
         decoys.DECOYS[decoy](incident)
     incident.story.decoy_hosts = [h for h in incident.story.decoy_hosts if h not in incident.held]
     for what in plot.lost:
