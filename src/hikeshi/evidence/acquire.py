@@ -353,9 +353,9 @@ def inner_name(name: str) -> str:
     last = name.rpartition("/")[2]
     stem, dot, suffix = last.rpartition(".")
     lower = suffix.lower()
-    if stem and dot and lower in ("tgz", "tbz", "tbz2", "txz"):
+    if stem and dot and lower in ("tgz", "tbz", "tbz2", "txz", "tzst"):
         return stem + ".tar"
-    if stem and dot and lower in ("gz", "bz2", "xz", "z"):
+    if stem and dot and lower in ("gz", "bz2", "xz", "zst", "z"):
         return stem
     return last + ".content"
 

@@ -1,6 +1,6 @@
 """The members of an archive, streamed to a folder under names of our own.
 
-.zip, .gz, .bz2, .xz, .7z and .tar. Nothing is ever created under a member's own name: files
+.zip, .gz, .bz2, .xz, .zst, .7z and .tar. Nothing is ever created under a member's own name: files
 are called number-sha256, so there is no traversal, no link, no clash and no forbidden name.
 Sizes that archives claim are not believed; bytes are counted as they come out. A damaged
 member keeps what came out before the damage, and says so.
@@ -366,15 +366,36 @@ def _deflate64(_: Any) -> Any:
     return inflate64.Inflater()
 
 
-def _zstd(_: Any) -> Any:
-    from backports import zstd  # a dependency of py7zr
+class _Zstd:
+    """A zstd frame; damage is a ValueError, as with the others."""
 
-    return zstd.ZstdDecompressor()
+    def __init__(self) -> None:
+        from backports import zstd  # a dependency of py7zr
+
+        self._machine, self._damage = zstd.ZstdDecompressor(), zstd.ZstdError
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._machine.eof)
+
+    @property
+    def needs_input(self) -> bool:
+        return bool(self._machine.needs_input)
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._machine.unused_data)
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        try:
+            return bytes(self._machine.decompress(data, most))
+        except self._damage as error:
+            raise ValueError(str(error)) from error
 
 
 _METHODS: dict[int, Callable[[Any, list[str]], Iterator[bytes]]] = {
     0: _stored, 8: _deflated, 9: _by(_deflate64, bounded=False), 12: _by(lambda _: bz2.BZ2Decompressor()),
-    14: _by(_zip_lzma), 93: _by(_zstd), 95: _by(lambda _: lzma.LZMADecompressor(lzma.FORMAT_XZ)),
+    14: _by(_zip_lzma), 93: _by(lambda _: _Zstd()), 95: _by(lambda _: lzma.LZMADecompressor(lzma.FORMAT_XZ)),
 }
 
 
@@ -395,7 +416,7 @@ def _single(make: Callable[[], Any]) -> Callable[[IO[bytes], _Out, str], None]:
 
 
 def _streams(stream: IO[bytes], make: Callable[[], Any], problems: list[str]) -> Iterator[bytes]:
-    """bzip2 and xz files may be several streams one after another."""
+    """bzip2, xz and zstd files may be several streams one after another."""
     held = b""
     while held or (held := stream.read(_IN)):
         machine = make()
@@ -579,4 +600,5 @@ class _SevenZipMember:
 _READERS: dict[str, Callable[[IO[bytes], _Out, str], None]] = {
     "zip": _unzip, "gzip": _gunzip, "7z": _un7z, "tar": _untar,
     "bzip2": _single(bz2.BZ2Decompressor), "xz": _single(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ)),
+    "zstd": _single(_Zstd),
 }

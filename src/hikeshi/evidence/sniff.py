@@ -38,7 +38,7 @@ _CONTAINERS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b\x08", "gzip"), (b"7z\xbc\xaf\x27\x1c", "7z"), (b"\xfd7zXZ\0", "xz"),
     (b"Rar!\x1a\x07", "rar"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"MSCF\0\0\0\0", "cab"),
 )
-OPENED = ("zip", "gzip", "7z", "bzip2", "xz", "tar")
+OPENED = ("zip", "gzip", "7z", "bzip2", "xz", "zstd", "tar")
 
 
 @dataclass(frozen=True, slots=True)
