@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hikeshi.demo import write_scenario
-from hikeshi.errors import UsageError
+from hikeshi.errors import InputError, UsageError
 from hikeshi.events.table import ARROW_SCHEMA
 from hikeshi.triage.run import triage
 
@@ -166,3 +166,42 @@ def test_killed_at_any_moment_it_completes_when_run_again(tmp_path):
             assert digest(out / "events") == digest(tmp_path / "whole" / "events")
     assert subprocess.run(call, env=environment, check=False).returncode == 0
     assert digest(out) == digest(tmp_path / "whole")
+
+
+def _guessed(folder: Path) -> Path:
+    """An SSH password guessed at night, then a root shell; from 203.0.113.50."""
+    (folder / "LNX01").mkdir(parents=True)
+    lines = [f"Sep 10 01:{n // 6:02d}:{n % 6 * 10:02d} lnx01 sshd[{n}]: Failed password for backup from 203.0.113.50 port {4000 + n} ssh2"
+             for n in range(120)]
+    lines += ["Sep 10 01:25:00 lnx01 sshd[900]: Accepted password for backup from 203.0.113.50 port 5000 ssh2",
+              "Sep 10 01:26:00 lnx01 sudo:   backup : TTY=pts/0 ; PWD=/tmp ; USER=root ; COMMAND=/bin/bash"]
+    (folder / "LNX01" / "auth.log").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_what_the_company_lists_as_its_own_is_not_accused(tmp_path):
+    evidence = _guessed(tmp_path / "evidence")
+    accused = run(evidence, tmp_path / "one").case.story
+    assert [h.name for h in accused.compromised_hosts] == ["LNX01"]
+    known = tmp_path / "known.csv"
+    known.write_text("kind,value,why\naddress,203.0.113.50,ordered test\n")
+    story = run(evidence, tmp_path / "two", known=known).case.story
+    assert not story.compromised_hosts and any("ordered test" in r.reason.en for r in story.explained)
+
+
+def test_a_wrong_list_is_refused_before_anything_is_read(evidence, tmp_path):
+    (tmp_path / "known.csv").write_text("kind,value,why\nmachine,SRV1,x\n")
+    with pytest.raises(InputError, match="kind"):
+        run(evidence, tmp_path / "out", known=tmp_path / "known.csv")
+    assert not (tmp_path / "out").exists()
+
+
+def test_archives_among_the_evidence_reach_the_story(tmp_path):
+    evidence = _guessed(tmp_path / "evidence")
+    odd = evidence / "LNX01" / "C" / "PerfLogs"
+    odd.mkdir(parents=True)
+    with zipfile.ZipFile(odd / "q.zip", "w") as file:
+        file.writestr("顧客/一覧.csv", "x" * 500)
+    story = run(evidence, tmp_path / "out").case.story
+    assert [(s.host, s.content[0].en) for s in story.staging] == [("LNX01", "data of customers and partners")]
+    assert (story.leak.least, story.leak.most) == (0, (odd / "q.zip").stat().st_size)

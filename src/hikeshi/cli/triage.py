@@ -25,13 +25,17 @@ from hikeshi.errors import UsageError
 @click.option("--pack", "packs", multiple=True, help="An imported rule pack (hikeshi rules list). 取り込んだルール集")
 @click.option("--site", type=click.Path(path_type=Path, dir_okay=False),
               help="This site's levels and exceptions (TOML or YAML). 現場ごとの調整")
+@click.option("--known", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="CSV of the company's own work: kind,value,why,from,to. 会社の作業の一覧")
+@click.option("--places", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="CSV of networks: network,place,latitude,longitude. 場所の一覧")
 @click.option("--zone", help="Zone of times that name none, e.g. Asia/Tokyo or +09:00. 時刻帯")
 @click.option("--recover", is_flag=True, help="Also event records from slack and damage. 空き領域などから復元")
 @click.option("--workers", type=click.IntRange(1, 256), help="Child processes. [default: all cores]")
 @click.pass_context
 def command(ctx: click.Context, evidence: tuple[Path, ...], out: Path, indicators: tuple[Path, ...],
-            rules: tuple[Path, ...], packs: tuple[str, ...], site: Path | None, zone: str | None,
-            recover: bool, workers: int | None) -> None:
+            rules: tuple[Path, ...], packs: tuple[str, ...], site: Path | None,
+            known: Path | None, places: Path | None, zone: str | None, recover: bool, workers: int | None) -> None:
     """Analyse a folder of evidence: which ransomware, how they got in, how far. 証拠フォルダの一括分析
 
     Reads event logs, proxy, firewall, VPN, web and Linux logs, notes and encrypted files, also inside archives.
@@ -46,7 +50,7 @@ def command(ctx: click.Context, evidence: tuple[Path, ...], out: Path, indicator
     began = time.monotonic()
     with progress() as advance:
         result = triage(evidence, out, indicators=indicators, rules=further, site=site, zone=zone,
-                        workers=workers, recover=recover, on_progress=advance)
+                        known=known, places=places, workers=workers, recover=recover, on_progress=advance)
     records, rejected = sum(i.records for i in result.items), sum(i.rejected for i in result.items)
     nothing = not records and not result.found
     if nothing:

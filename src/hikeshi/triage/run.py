@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -35,12 +35,13 @@ from hikeshi.model.sighting import Sighting
 from hikeshi.model.text import Text
 from hikeshi.report import Activity, ReportInput, write_report
 from hikeshi.sweep import Compiled, compile_lists, is_compiled, merge, open_compiled
-from hikeshi.trace import Digest, build_story
+from hikeshi.trace import Digest, Known, Places, build_story, read_known, read_places
 from hikeshi.triage import output
 from hikeshi.triage.correlate import CorrelationRun, as_detections
 from hikeshi.triage.file import FileResult, Order, Settings
 from hikeshi.triage.findings import Detection, detection_findings, sighting_findings, story_findings
 from hikeshi.triage.identity import could_matter, encrypted_files, examine_all, identification
+from hikeshi.triage.packages import packages
 from hikeshi.triage.reading import (
     LIMITS,
     Zone,
@@ -62,6 +63,13 @@ OWN_RULES = DATA / "rules"
 Advance = Callable[[str, int, int], None]
 
 
+class SiteSays(NamedTuple):
+    """What the company knows of itself: its own doing, and where networks are."""
+
+    known: Known | None
+    places: Places | None
+
+
 @dataclass(frozen=True, slots=True)
 class Triage:
     """What a run gave; `found` says whether there is anything a responder must look at."""
@@ -78,15 +86,18 @@ class Triage:
 
 def triage(paths: Sequence[Path], out: Path, *, indicators: Sequence[Path] = (), rules: Sequence[Path] = (),
            site: Path | None = None, zone: str | None = None, workers: int | None = None, recover: bool = False,
+           known: Path | None = None, places: Path | None = None,
            made_at: datetime | None = None, on_progress: Advance = lambda what, done, total: None) -> Triage:
     """Analyse evidence; write report.html, report.pdf, findings.jsonl, case.json, events/ and manifest.json.
 
     rules: further Sigma folders and packs beside our own. site: a file of levels and exceptions. zone:
     for times that name none (default: the evidence's notes.toml, else this machine's zone, marked as
-    assumed). recover: also records from slack and damaged parts of event logs. made_at: the time
+    assumed). known: what the company says is its own doing; places: where networks are (CSV, docs/trace.md).
+    recover: also records from slack and damaged parts of event logs. made_at: the time
     the report carries (default: now). Raises UsageError, InputError, RuleError, OutputError.
     """
     _refuse_own_output(paths, out)
+    site_says = SiteSays(read_known(known) if known else None, read_places(places) if places else None)
     reading_zone = Zone.named(zone)
     rule_sets = load_rule_sets((OWN_RULES, *rules), load_site(site) if site else NO_SITE)
     compiled, told = _indicators(indicators)
@@ -96,7 +107,7 @@ def triage(paths: Sequence[Path], out: Path, *, indicators: Sequence[Path] = (),
                            on_progress=lambda p: on_progress("evidence", p.done, max(p.total, 1)))
         settings = Settings(rule_sets.compiled, compiled, reading_zone, exceptions=rule_sets.exceptions,
                             recover=recover)
-        run = _Run(place, acquired, settings, rule_sets, workers, on_progress)
+        run = _Run(place, acquired, settings, rule_sets, site_says, workers, on_progress)
         return run.complete(out, told, made_at or datetime.now(UTC))
 
 
@@ -130,9 +141,10 @@ def _settings_key(rules: Rules, indicators: Sequence[Path], zone: str | None, *,
 class _Run:
     """The steps of one run, in order."""
 
-    def __init__(self, place: Workplace, acquired: Acquired, settings: Settings, rules: Rules, workers: int | None,
-                 on_progress: Advance) -> None:
+    def __init__(self, place: Workplace, acquired: Acquired, settings: Settings, rules: Rules, site_says: SiteSays,
+                 workers: int | None, on_progress: Advance) -> None:
         self.place, self.acquired, self.settings, self.rules = place, acquired, settings, rules
+        self.site_says = site_says
         self.workers, self.on_progress = workers, on_progress
         self.not_read: list[NotRead] = [left_out(name, reason) for name, reason in acquired.not_read]
         self.results: dict[str, FileResult] = {}
@@ -157,7 +169,8 @@ class _Run:
         detections = detection_findings(seen, self.rules.texts({d.rule_id for d in seen}))
         story = build_story((Digest.load(folder / "digest.arrow") for folder in self.folders.values()),
                             detections=detections, sightings=sightings, encrypted=encrypted_files(examined, named),
-                            notes=self.remarks(notes))
+                            notes=self.remarks(notes), known=self.site_says.known, places=self.site_says.places,
+                            packages=packages(self.acquired))
         case = Case(named, story, tuple(sorted(self.not_read, key=lambda n: n.path)))
         findings = (*story_findings(named, story), *sighting_findings(sightings), *detections)
         by_path = {e.facts.path: e for e in examined}
