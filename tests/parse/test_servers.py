@@ -156,3 +156,28 @@ def test_an_address_that_something_went_to_is_no_destination_without_a_source(re
     assert "destination.ip" not in alone
     both = read("Sep 10 20:26:40 h thing[1]: relayed from 10.0.0.5 to 203.0.113.9:8080\n").rows[0]
     assert (both["source.ip"], both["destination.ip"], both["destination.port"]) == ("10.0.0.5", "203.0.113.9", 8080)
+
+
+def test_sql_servers_error_log(read):
+    head = "2026-10-05 14:03:{:02d}.45 {:<11} {}\n"
+    told = read(
+        head.format(1, "Server", "Microsoft SQL Server 2019 (RTM) - 15.0.2000.5 (X64)")
+        + head.format(2, "Logon", "Error: 18456, Severity: 14, State: 8.")
+        + head.format(3, "Logon", "Login failed for user 'sa'. Reason: Password did not match. [CLIENT: 203.0.113.9]")
+        + head.format(4, "Logon", "Login succeeded for user 'CORP\\u1'. Connection made using Windows authentication. [CLIENT: <local machine>]")
+        + head.format(5, "spid61", "Configuration option 'xp_cmdshell' changed from 0 to 1. Run the RECONFIGURE statement to install.")
+        + head.format(6, "Logon", "Login failed for user ''' OR 1=1 --'. [CLIENT: not an address]")
+        + "2026-10-05 14:03:07.45 Logon\n" + "\0\0\0 14:03\n"
+    )
+    rows = told.rows
+    assert {r["event.dataset"] for r in rows[:6]} == {"mssql.errorlog"}
+    assert (rows[2]["user.name"], rows[2]["source.ip"], rows[2]["event.outcome"]) == ("sa", "203.0.113.9", "failure")
+    assert (rows[3]["user.name"], rows[3]["user.domain"], rows[3].get("source.ip")) == ("u1", "CORP", None)
+    assert (rows[4]["mssql.option"], rows[4]["mssql.to"]) == ("xp_cmdshell", "1")
+    assert rows[5]["event.category"] == "authentication" and rows[5].get("source.ip") is None
+    assert "event.category" not in rows[0] and len(rows) + len(told.rejects) >= 7
+
+
+def test_other_dated_lines_are_not_sql_servers(read):
+    rows = read("2026-10-05 14:03:01.45 LogonService started\n" * 5 + "2026-10-05 14:03:01,455 Logon  user ok\n" * 5).rows
+    assert "mssql.errorlog" not in {r.get("event.dataset") for r in rows}

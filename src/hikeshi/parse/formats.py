@@ -32,6 +32,7 @@ from hikeshi.parse import (
     lease_files,
     linux,
     mail,
+    mssql,
     nas,
     netscaler,
     openvpn,
@@ -273,6 +274,9 @@ FORMATS: tuple[Format, ...] = (
         heading=remotecontrol.HEAD,
     ),
     line_format("openvpn", "OpenVPN", "OpenVPN server", ("openvpn",), openvpn.claims, openvpn.parse_line),
+    line_format(
+        "mssql", "SQL Server(ERRORLOG)", "SQL Server error log", ("mssql.errorlog",), mssql.claims, mssql.parse_line
+    ),
     line_format("bind", "BIND(DNS)", "BIND name server", ("bind",), bind.claims, bind.parse_line),
     line_format("postfix", "Postfix", "Postfix mail server", ("postfix",), postfix.claims, postfix.parse_line),
     line_format(

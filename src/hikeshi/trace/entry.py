@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from hikeshi.model.case import EntryCandidate
 from hikeshi.model.finding import Confidence
+from hikeshi.trace import ways_database
 from hikeshi.trace.infection import Infection
 from hikeshi.trace.rows import MINUTE, Rows, when
 from hikeshi.trace.way import Way
@@ -35,7 +36,7 @@ def _reached_before(way: Way, infection: Infection) -> bool:
 def confirm(ways: list[Way], infection: Infection) -> None:
     """Mark the ways that lead to held machines, and name the first machine reached."""
     for way in ways:
-        if way.kind in ("mail_attachment", "web_shell", "supplier", "remote_tool"):
+        if way.kind in ("mail_attachment", "web_shell", "supplier", "remote_tool") or way.name == ways_database.NAME:
             held = infection.hosts.get(way.host or "")
             way.leads = held is not None and held.first >= way.time - MINUTE and not _reached_before(way, infection)
             continue

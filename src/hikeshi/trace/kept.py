@@ -27,6 +27,7 @@ _OWN_ACCOUNTS = re.compile(
 )
 _LOCAL_ADDRESS = re.compile(r"(?:-|local|localhost|127\.[\d.]+|::1|0\.0\.0\.0|::)?\Z", re.I)
 _MAPPED = re.compile(r"::ffff:(\d+\.\d+\.\d+\.\d+)\Z", re.I)
+_CLIENT = re.compile(r"\[CLIENT: ([^\]\s]{1,64})\]", re.I)
 _PRIVILEGED = re.compile(
     r"(?:domain|enterprise|schema|group policy|dns)\s?admins|administrators|(?:backup|account|server|print) operators|"
     r"organization management|.*管理者",
@@ -52,10 +53,18 @@ def person(text: str) -> bool:
     return not _OWN_ACCOUNTS.match(text)
 
 
+def client(text: str) -> str | None:
+    """The address in SQL Server's "[CLIENT: 192.0.2.1]"."""
+    match = _CLIENT.search(text[:4000])
+    return address(match[1]) if match and match[1][:1] != "<" else None
+
+
 _CHANGES: dict[str, Callable[[str], str | None]] = {
     "address": address,
     "name": name,
     "lower": str.lower,
+    "client": client,
+    "first": lambda t: name(t.split("\n")[0]),
     "account": lambda u: u.rsplit("\\", 1)[-1],
     "domain": lambda u: u.split("\\")[0] if "\\" in u else None,
     "member": lambda m: name(re.sub(r"(?i)^cn=([^,]+),.*", r"\1", m)),
@@ -66,6 +75,7 @@ _TESTS: dict[str, Callable[[str], bool]] = {
     "human": lambda a: person(a) and not a.endswith("$"),
     "elsewhere": lambda t: t.lower() not in ("localhost", "-", ""),
     "away": lambda a: address(a) is not None,
+    "client": lambda t: client(t) is not None,
     "policy": lambda c: c.lower() == "grouppolicycontainer",
     "present": lambda a: True,
     "refused": lambda s: s.lower() not in ("0x0", "0"),

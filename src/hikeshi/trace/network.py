@@ -71,6 +71,7 @@ def collect(out: Collector, rows: Slice) -> tuple[list[pa.Table], list[pa.Table]
     _commands(out, rows)
     _device(out, rows)
     _remote_tools(out, rows)
+    _databases(out, rows)
     dataset = rows.col("event.dataset")
     has_url = rows.col("url.full").codes >= 0
     # A web server writes the path, a proxy the whole address; only their names tell nothing for sure.
@@ -211,6 +212,23 @@ def _remote_tools(out: Collector, rows: Slice) -> None:
         target=part.col("remote.id"),
         account=part.col("user.name"),
         object=mapped(part.col("event.dataset"), lambda d: d.split(".")[0]),
+    )
+
+
+def _databases(out: Collector, rows: Slice) -> None:
+    """Logons to a database server from elsewhere; the machine is the folder the log lies in."""
+    mine = matches(rows.col("event.dataset"), lambda d: d.startswith("mssql"))
+    logons = matches(rows.col("event.category"), lambda c: c == "authentication")
+    part = rows.keep(mine & logons & (rows.col("source.ip").codes >= 0))
+    if not len(part):
+        return
+    folders = out.source.name.replace("\\", "/").split("/")[:-1]
+    out.add(
+        mapped(part.col("event.outcome"), lambda o: "database_logon" if o == "success" else "database_failure"),
+        part,
+        host=part.col("host.name") if part.col("host.name").values else (folders[-1] if folders else ""),
+        account=part.col("user.name"),
+        source=part.col("source.ip"),
     )
 
 

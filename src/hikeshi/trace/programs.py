@@ -208,7 +208,10 @@ ODD_FOLDER = re.compile(
 )
 _SCRIPT_HOST = re.compile(
     r"(?:mshta|regsvr32|rundll32|wscript|cscript)(?:\.exe)?\"?\s.*(?:https?:|javascript:|vbscript:|/i:http|scrobj|"
-    r"appdata\\|\\temp\\|users\\public|downloads\\)",
+    r"appdata\\|\\temp\\|users\\public|downloads\\)|"
+    # A library that calls itself something else, or lies on a drive that was put in: disc images from mails.
+    r"\brundll32(?:\.exe)?\"?\s+\"?(?:[^\",]*\.(?!dll\b|cpl\b|ocx\b|drv\b|exe\b|inf\b|ax\b)\w{1,8}\"?,|[d-z]:\\[^\",]*,)|"
+    r"\bregsvr32(?:\.exe)?\"?\s+(?:[-/]\S+\s+)*\"?(?:[a-z]:[^\"\s]*\.(?!dll\b|ocx\b|ax\b|cpl\b)\w{1,8}(?:\"|\s|$)|[d-z]:\\)",
     re.I,
 )
 _PSEXEC_NAMES = re.compile(r"psexesvc|paexec|remcomsvc|csexecsvc", re.I)
@@ -233,6 +236,11 @@ def file_name(path: str) -> str:
     return path.replace("/", "\\").rstrip('\\" ').rsplit("\\", 1)[-1].strip('" ').lower()
 
 
+def installed_program(path: str) -> bool:
+    """A product's own program where installers put it, and none that starts what people tell it to."""
+    return _INSTALLED.match(path) is not None and file_name(path) not in _STARTERS
+
+
 @lru_cache(maxsize=65536)
 def program_signal(image: str, command: str, parent: str) -> str | None:
     """The signal of a started program, strongest first; None for everyday work."""
@@ -249,7 +257,7 @@ def program_signal(image: str, command: str, parent: str) -> str | None:
     if (shell and by_command in _STARTED) or (shell and _HIDDEN_COMMAND.search(text)):
         if REMOTE_TOOL.search(above):
             return "remote_tool_child"
-        if _INSTALLED.match(parent) and above not in _STARTERS and by_command in _STARTED:
+        if by_command in _STARTED and installed_program(parent):
             return "vendor_child"
     if by_command in ("lsass_dump", "credential_dump", "shadow_delete", "remote_shell", "attack_script"):
         return by_command

@@ -14,6 +14,7 @@ from hikeshi.model.finding import Confidence, Finding
 from hikeshi.model.sighting import Sighting
 from hikeshi.model.text import Text
 from hikeshi.trace import (
+    borders,
     c2,
     entry,
     exfiltration,
@@ -21,6 +22,7 @@ from hikeshi.trace import (
     next_steps,
     persistence,
     timeline,
+    ways_database,
     ways_logon,
     ways_program,
     ways_web,
@@ -87,6 +89,8 @@ def build_story(
         *ways_program.mail_ways(infection),
         *ways_program.tool_ways(infection),
         *ways_program.supplier_ways(infection),
+        *ways_program.agent_ways(infection),
+        *ways_database.database_ways(infection),
         *ways_web.web_ways(whole.web, infection, who),
     ]
     ways = [w for w in ways if not infection.is_known(w.time, (w.host or "", w.source or ""), w.account or "", w.rows)]
@@ -95,6 +99,7 @@ def build_story(
     travel(infection)
     ciphered = _encrypted(infection, encrypted)
     entry.confirm(ways, infection)
+    borders.name_machines(ways, whole.flows, who)
     _accounts_of_ways(infection, ways)
     sources = frozenset(w.source for w in ways if w.leads and w.source and public(w.source))
     gathered = described(exfiltration.staging(infection), packages)
@@ -123,6 +128,8 @@ def _begin(infection: Infection, ways: list[Way]) -> None:
         sure = way.score >= _SEED_SCORE
         if way.kind in ("web_shell", "remote_tool", "supplier") and not sure:
             continue
+        if way.name == ways_database.NAME:
+            continue  # its machine is held by what the database started
         if way.kind == "supplier":
             for mark in ways_program.vendor_marks(infection, way):
                 infection.hold_host(mark.host, mark.time, SIGNALS[mark.name].says, [mark.row])

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from hikeshi.trace.identity import host_name
 from hikeshi.trace.infection import NOBODY, Infection
 from hikeshi.trace.network import public
-from hikeshi.trace.programs import ODD_FOLDER, REMOTE_TOOL, file_name
+from hikeshi.trace.programs import ODD_FOLDER, REMOTE_TOOL, file_name, installed_program
 from hikeshi.trace.rows import DAY, HOUR, MINUTE
 from hikeshi.trace.spread import Mark
 from hikeshi.trace.way import Way
@@ -155,12 +155,7 @@ def supplier_ways(infection: Infection) -> list[Way]:
             f"製品のプログラム{file_name(path)}が隠されたコマンドを起動しました",
             f"{file_name(path)}, a product's own program, started hidden commands",
         )
-        if len(hosts) > 1:
-            way.plus(
-                2,
-                f"同じころ{len(hosts)}台({'、'.join(hosts[:3])})で起きました",
-                f"on {len(hosts)} machines at the same time: {', '.join(hosts[:3])}",
-            )
+        _on_many(way, hosts)
         followed = _strong_after(infection, hosts, first.time)
         if followed:
             way.plus(
@@ -171,6 +166,47 @@ def supplier_ways(infection: Infection) -> list[Way]:
             way.rows.update(m.row for m in followed[:3])
         ways.append(way)
     return ways
+
+
+def agent_ways(infection: Infection) -> list[Way]:
+    """A product's own program that switches defences off, with hidden commands from the same shell at once: whoever
+    manages these machines was taken over. Defences switched off alone are another protection being installed."""
+    rows = infection.rows
+    by_program: dict[str, list[tuple[Mark, list[Mark]]]] = defaultdict(list)
+    for _, marks in sorted(infection.marks_of.items()):
+        for mark in marks:
+            program = rows.text("actor", mark.row)
+            if mark.name != "defence_off" or not installed_program(program):
+                continue
+            follow = [m for m in marks if m.name in ("encoded_command", "download", "script_host")
+                      and mark.time <= m.time <= mark.time + MINUTE and m.account == mark.account
+                      and file_name(rows.text("actor", m.row)) == file_name(rows.text("object", mark.row))]
+            if follow:
+                by_program[program.lower()].append((mark, follow))
+    ways = []
+    for path, found in sorted(by_program.items()):
+        found.sort(key=lambda f: (f[0].time, f[0].host))
+        first = found[0][0]
+        hosts = list(dict.fromkeys(m.host for m, _ in found if m.time <= first.time + 6 * HOUR))
+        way = Way("supplier", first.time, None, None, first.host, name=path,
+                  rows={m.row for m, _ in found[:10]} | {f.row for _, follow in found[:10] for f in follow})
+        way.plus(
+            4,
+            f"製品のプログラム{file_name(path)}が防御機能を止め、続けて隠されたコマンドを起動しました",
+            f"{file_name(path)}, a product's own program, switched defences off and started hidden commands at once",
+        )
+        _on_many(way, hosts)
+        ways.append(way)
+    return ways
+
+
+def _on_many(way: Way, hosts: list[str]) -> None:
+    if len(hosts) > 1:
+        way.plus(
+            2,
+            f"同じころ{len(hosts)}台({'、'.join(hosts[:3])})で起きました",
+            f"on {len(hosts)} machines at the same time: {', '.join(hosts[:3])}",
+        )
 
 
 def _strong_after(infection: Infection, hosts: Iterable[str], since: int) -> list[Mark]:
@@ -186,7 +222,8 @@ def vendor_marks(infection: Infection, way: Way) -> list[Mark]:
     """The marks of a supplier's way, one a machine."""
     out: dict[str, Mark] = {}
     for mark in infection.marks:
-        same = mark.name == "vendor_child" and infection.rows.text("actor", mark.row).lower() == way.name
+        by_it = infection.rows.text("actor", mark.row).lower() == way.name
+        same = by_it and mark.name in ("vendor_child", "defence_off")
         if same and mark.time <= way.time + DAY:
             out.setdefault(mark.host, mark)
     return list(out.values())
