@@ -39,6 +39,11 @@ def test_lines_are_the_rows(times):
     matches = [Match(rule("one"), rows[::2]), Match(rule("二つ"), rows), Match(rule("three"), rows[:0])]
     expected = [orjson.dumps(r, option=orjson.OPT_APPEND_NEWLINE) for r in result_rows(made, matches)]
     assert result_lines(made, matches) == expected
+    hashes = {"d.evtx": "f" * 64}
+    with_hash = [orjson.dumps(r, option=orjson.OPT_APPEND_NEWLINE) for r in result_rows(made, matches, hashes=hashes)]
+    assert result_lines(made, matches, hashes=hashes) == with_hash
+    told = [orjson.loads(line) for line in with_hash]
+    assert {(r["path"], r.get("sha256")) for r in told} <= {("a/b\\c.evtx", None), ("d.evtx", "f" * 64)}
     order = np.argsort(np.concatenate([m.rows for m in matches]), kind="stable")
     assert result_lines(made, matches, order) == [expected[n] for n in order.tolist()]
 

@@ -123,20 +123,6 @@ def test_links_loops_and_special_files_are_named_and_not_followed(evidence: Path
 
 
 @posix
-def test_event_logs_are_recognised_without_reading_them_through(evidence: Path, tmp_path: Path) -> None:
-    """Only where no hash is asked for, and only event logs outside archives."""
-    log = b"ElfFile\0" + b"\0" * 5000
-    fill(evidence, {"a.evtx": log, "b.log": LOG, "c.zip": zip_of({"d.evtx": log})})
-    plain, quick = acquire([evidence], tmp_path / "w1"), acquire([evidence], tmp_path / "w2", hashed=False)
-    assert [(s.name, s.kind, s.size, s.encoding) for s in quick.sources] == [
-        (s.name, s.kind, s.size, s.encoding) for s in plain.sources]
-    assert [s.sha256 for s in quick.sources] == ["" if s.name == "a.evtx" else s.sha256 for s in plain.sources]
-    assert all(s.sha256 for s in plain.sources)
-    few = AcquireLimits(file_bytes=1000)
-    assert [n for n, _ in acquire([evidence], tmp_path / "w3", hashed=False, limits=few).not_read] == [
-        n for n, _ in acquire([evidence], tmp_path / "w4", limits=few).not_read] != []
-
-
 def test_a_link_that_was_named_itself_is_followed(evidence: Path, tmp_path: Path) -> None:
     fill(evidence, {"x.log": LOG})
     (tmp_path / "link").symlink_to(evidence)

@@ -1,5 +1,6 @@
 """From paths to hits: order, damage, dying children, figures."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_hits_name_rule_record_and_file_and_come_in_the_same_order_each_time(evi
     hunt = Hunt([evidence], [rules], workers=2)
     rows = hits_of(hunt)
     assert rows
-    assert set(rows[0]) == {"rule_id", "rule_title", "rule_author", "level", "file", "path", "record_id", "event_id",
+    assert set(rows[0]) == {"rule_id", "rule_title", "rule_author", "level", "file", "path", "sha256", "record_id", "event_id",
                             "channel", "host", "timestamp", "tactics", "techniques"}
     assert [r["path"] for r in rows] == sorted(r["path"] for r in rows)
     monkeypatch.setattr(module, "_GROUP_FILES", 3)
@@ -70,6 +71,11 @@ def test_hits_name_rule_record_and_file_and_come_in_the_same_order_each_time(evi
     assert summary.skipped[0].reason.endswith("unknown category")
     assert summary.hits == len(rows) == sum(r.count for r in summary.rules.values())
     assert len(summary.files) == len(list(evidence.iterdir()))
+
+
+def test_each_hit_names_the_evidence_by_its_hash(evidence, rules):
+    hits = hits_of(Hunt([evidence], [rules], workers=2))
+    assert hits and all(hit["sha256"] == hashlib.sha256((evidence / hit["path"]).read_bytes()).hexdigest() for hit in hits)
 
 
 def test_only_the_wanted_levels_are_reported(evidence, rules):

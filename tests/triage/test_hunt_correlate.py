@@ -1,5 +1,6 @@
 """Correlations from paths to findings: over files, hosts and children."""
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -71,6 +72,8 @@ def test_a_correlation_joins_files_and_hosts_and_names_its_records(evidence, rul
         *(("b-dc1.json", n) for n in range(6)), ("a-dc2.json", 9)]
     assert {r["rule_title"] for r in row["records"]} == {"Logon failed", "Logon"}
     assert row["timestamp"] == "2026-05-03T00:20:00Z"
+    assert row["evidence"] == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in evidence.iterdir()
+                               if p.name in ("a-dc2.json", "b-dc1.json")}
     assert (summary.hits, summary.correlated, summary.events) == (1, 1, 12)
     assert [r.title for r in summary.rules.values()] == ["Guessed and entered"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ _RECOVERED = (("recovered", "hikeshi.recovered"), ("lacks", "hikeshi.lacks"), ("
 _EARLIEST, _LATEST = -60_000_000_000_000_000, 253_000_000_000_000_000       # years with four digits
 
 
-def result_rows(table: EventTable, matches: Iterable[Match], *, path: str | None = None) -> Iterator[dict[str, Any]]:
+def result_rows(table: EventTable, matches: Iterable[Match], *, path: str | None = None,
+                hashes: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
     """One dict per rule and row, in rule order, then row order.
 
-    Keys: rule_id, rule_title, rule_author, level, file (base name), path, record_id, event_id
+    Keys: rule_id, rule_title, rule_author, level, file (base name), path, sha256 (of that file, where `hashes` by path
+    has it), record_id, event_id
     (a number where it is one), channel, host, timestamp (UTC, ISO 8601), tactics, techniques; for a
     line of a text log also line and dataset; for a recovered record recovered (slack, damaged, carved), offset and
     what it lacks; where the site gave the rule another level, tuned
@@ -35,7 +37,7 @@ def result_rows(table: EventTable, matches: Iterable[Match], *, path: str | None
     if not chosen:
         return
     rows = np.unique(np.concatenate([m.rows for m in chosen]))
-    about = dict(zip(rows.tolist(), _about(table, rows, path), strict=True))
+    about = dict(zip(rows.tolist(), _about(table, rows, path, hashes), strict=True))
     for match in chosen:
         head, tail = _head(match.rule), _tail(match.rule)
         for row in match.rows.tolist():
@@ -43,7 +45,7 @@ def result_rows(table: EventTable, matches: Iterable[Match], *, path: str | None
 
 
 def result_lines(table: EventTable, matches: Sequence[Match], order: npt.NDArray[np.int64] | None = None, *,
-                 path: str | None = None) -> list[bytes]:
+                 path: str | None = None, hashes: Mapping[str, str] | None = None) -> list[bytes]:
     """The rows of `result_rows` as JSON Lines, in that order or in another.
 
     A rule's part and a record's part are written once each and put together as bytes.
@@ -55,7 +57,7 @@ def result_lines(table: EventTable, matches: Sequence[Match], order: npt.NDArray
     if order is not None:
         rows, owners = rows[order], owners[order]
     used, where = np.unique(rows, return_inverse=True)
-    abouts = [orjson.dumps(a)[1:-1] for a in _about(table, used, path)]
+    abouts = [orjson.dumps(a)[1:-1] for a in _about(table, used, path, hashes)]
     heads = [orjson.dumps(_head(m.rule))[:-1] + b"," for m in matches]
     tails = [b"," + orjson.dumps(_tail(m.rule))[1:] + b"\n" for m in matches]
     return [heads[o] + abouts[w] + tails[o] for o, w in zip(owners.tolist(), where.tolist(), strict=True)]
@@ -72,7 +74,8 @@ def _tail(rule: RuleInfo) -> dict[str, Any]:
     return tail
 
 
-def _about(table: EventTable, rows: npt.NDArray[Any], path: str | None) -> list[dict[str, Any]]:
+def _about(table: EventTable, rows: npt.NDArray[Any], path: str | None,
+           hashes: Mapping[str, str] | None) -> list[dict[str, Any]]:
     """What is said of each of these records."""
     cells: dict[str, list[Any]] = {}
     for name, column_name in _COLUMNS:
@@ -85,10 +88,11 @@ def _about(table: EventTable, rows: npt.NDArray[Any], path: str | None) -> list[
     codes = {c: int(c) if c and c.isascii() and c.isdigit() else c for c in set(cells["event_id"])}
     paths = {p: p or path or "" for p in set(cells["path"])}
     names = {p: whole.replace("\\", "/").rsplit("/", 1)[-1] for p, whole in paths.items()}
+    known = {p: {"sha256": hashes[whole]} if hashes and whole in hashes else {} for p, whole in paths.items()}
     out = []
     for record, code, channel, host, whole, line, dataset, time in zip(
             *(cells[name] for name, _ in _COLUMNS), _stamps(table.times[rows]), strict=True):
-        one = {"file": names[whole], "path": paths[whole], "record_id": record, "event_id": codes[code],
+        one = {"file": names[whole], "path": paths[whole], **known[whole], "record_id": record, "event_id": codes[code],
                "channel": channel, "host": host, "timestamp": time}
         if line is not None and record is None:
             one |= {"line": line, "dataset": dataset}

@@ -81,28 +81,25 @@ class _Found:
 
 
 def acquire(paths: Sequence[Path], work: Path, *, limits: AcquireLimits = AcquireLimits(),
-            workers: int | None = None, on_progress: Callable[[Progress], None] | None = None,
-            hashed: bool = True) -> Acquired:
+            workers: int | None = None, on_progress: Callable[[Progress], None] | None = None) -> Acquired:
     """Everything that lies at `paths`, ready to be read.
 
     A path is a file, a folder, or "-" for standard input (kept as work/stdin). Names are
     relative to the folder given; with several paths the folder's name comes first. Equal
     names get "#2", "#3". Archives are unpacked into work/unpacked, which is emptied first.
     Links are not followed, except where `paths` itself names one. What can't be read is in
-    `not_read` with its reason. Without `hashed`, event logs that lie in no archive are recognised but
-    not read through: their sha256 is "". Raises InputError if a path doesn't exist.
+    `not_read` with its reason. Raises InputError if a path doesn't exist.
     """
     work = work.absolute()
     work.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(work / _UNPACKED, ignore_errors=True)
-    return _Run(work.resolve(), limits, workers, on_progress, hashed=hashed).acquire(paths)
+    return _Run(work.resolve(), limits, workers, on_progress).acquire(paths)
 
 
 class _Run:
     def __init__(self, work: Path, limits: AcquireLimits, workers: int | None,
-                 on_progress: Callable[[Progress], None] | None, *, hashed: bool) -> None:
+                 on_progress: Callable[[Progress], None] | None) -> None:
         self._work, self._limits, self._workers, self._on_progress = work, limits, workers, on_progress
-        self._hashed = hashed
         self._not_read: list[tuple[str, Text]] = []
         self._sources: list[Source] = []
         self._opened: list[Source] = []
@@ -216,7 +213,7 @@ class _Run:
         total = sum(f.size for f in found)
         # Largest first, so that the last minutes are not one core's; results are put in order below.
         order = sorted(range(len(found)), key=lambda i: -found[i].size)
-        tasks = (Task(str(i), (str(found[i].path), self._limits.file_bytes, self._hashed)) for i in order)
+        tasks = (Task(str(i), (str(found[i].path), self._limits.file_bytes)) for i in order)
         results: dict[int, Outcome] = {}
         done = 0
         for outcome in self._run("examine_file", tasks, readable) if found else ():
@@ -323,10 +320,10 @@ class _Run:
 # ---------------------------------------------------------------------- run in the children
 
 
-def examine_file(_: Any, argument: tuple[str, int, bool]) -> Examined:
-    path, limit, hashed = argument
+def examine_file(_: Any, argument: tuple[str, int]) -> Examined:
+    path, limit = argument
     try:
-        return examine(Path(path), limit, hashed=hashed)
+        return examine(Path(path), limit)
     except OSError as error:
         raise InputError(f"can't be read: {error.strerror}") from error
 

@@ -1,7 +1,4 @@
-"""One pass over a file's bytes: sha256, size, and what they are.
-
-Event logs need no pass to be recognised: who tells no hash of them need not wait for one.
-"""
+"""One pass over a file's bytes: sha256, size, and what they are."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ _READ = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What one pass found; `size` is the number of bytes that were hashed. `sha256` is "" if it was not asked for."""
+    """What one pass found; `size` is the number of bytes that were hashed."""
 
     sha256: str
     size: int
@@ -42,17 +39,12 @@ class Passing:
         return self._hash.hexdigest()
 
 
-def examine(path: Path, limit: int, *, hashed: bool = True) -> Examined:
-    """Hash and recognise a file; raises LimitExceeded before reading if it is larger than `limit`.
-
-    Without `hashed` an event log is only recognised.
-    """
+def examine(path: Path, limit: int) -> Examined:
+    """Hash and recognise a file; raises LimitExceeded before reading if it is larger than `limit`."""
     size = path.stat().st_size
     if size > limit:
         raise LimitExceeded(f"larger than the {limit:,} bytes that are read of one file",
                             hint="raise the limit, or give a part of the file")
-    if not hashed and (sniffed := sniff(path, EncodingDetector())).kind == "evtx":
-        return Examined("", size, sniffed)
     passing = Passing()
     with open(path, "rb", buffering=0) as stream:
         while passing.size <= limit and (chunk := stream.read(_READ)):  # it may be growing

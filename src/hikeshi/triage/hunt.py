@@ -158,6 +158,7 @@ class Hunt:
         self._site, self._recover = site, recover
         self._levels = LEVELS[LEVELS.index(level):]
         self._on_progress = on_progress or (lambda what, done, total: None)
+        self._hashes: dict[str, str] = {}
         self.summary = HuntSummary()
 
     def lines(self) -> Iterator[bytes]:
@@ -177,8 +178,9 @@ class Hunt:
         self._describe_rules(compiled)
         with tempfile.TemporaryDirectory(prefix="hikeshi-hunt-") as folder:
             work = Path(folder)
-            acquired = acquire(self._paths, work / "work", workers=self._workers, hashed=False)
+            acquired = acquire(self._paths, work / "work", workers=self._workers)
             logs = [s for s in acquired.sources if self._is_read(s)]
+            self._hashes = {s.name: s.sha256 for s in logs}
             self.summary.not_read = [(name, str(text.en)) for name, text in acquired.not_read]
             for source in acquired.sources:
                 if not self._is_read(source):
@@ -238,7 +240,11 @@ class Hunt:
         from hikeshi.triage.correlate import CorrelationRun
 
         work = CorrelationRun(compiled, tables, spool, self._levels, exceptions=self._exceptions())
-        yield from work.lines()
+        for line in work.lines():
+            found = orjson.loads(line)
+            files = sorted({r["path"] for r in found["records"]})
+            found["evidence"] = {path: self._hashes[path] for path in files if path in self._hashes}
+            yield orjson.dumps(found, option=orjson.OPT_APPEND_NEWLINE)
         self.summary.cpu_s += work.cpu_s
         self.summary.correlation_error = work.error.what if work.error else ""
         self.summary.correlations = list(work.results)
@@ -431,6 +437,7 @@ class _Job:
 
     def __init__(self, context: _Context, out: Any, kept: HitWriter) -> None:
         self._context, self._out, self._kept = context, out, kept
+        self._hashes: dict[str, str] = {}               # of the files read, by name
         self._silent = {id(context.matcher.rules[n]) for n in context.compiled.quiet}
         self.aside = Aside(context.compiled, *context.exceptions)
         self.switched_off = 0
@@ -444,6 +451,7 @@ class _Job:
 
     def read(self, source: Source, part: Part | None) -> None:
         report = self.files[source.name] = _report(source.name)
+        self._hashes[source.name] = source.sha256
         self._starts.append((self.batch.rows, source.name))
         before = self.batch.rows
         try:
@@ -479,6 +487,7 @@ class _Job:
             return
         self.flush()            # what was read before comes first
         report = self.files[source.name] = _report(source.name)
+        self._hashes[source.name] = source.sha256
         zone = parse_zone(source.zone_hint) if source.zone_hint else UTC
         try:
             for table in parse_source(source, zone=zone, zone_assumed=not source.zone_hint, format=name,
@@ -529,7 +538,7 @@ class _Job:
         rows = np.concatenate([m.rows for m in matches])
         # Rule order within a record, records in file order: a stable sort of rule-major rows.
         order = np.argsort(rows, kind="stable")
-        self._out.writelines(result_lines(table, matches, order))
+        self._out.writelines(result_lines(table, matches, order, hashes=self._hashes))
         names = table.columns["log.file.path"]
         for code, count in zip(*np.unique(names.codes[rows], return_counts=True), strict=True):
             self.files[names.values[code]]["hits"] += int(count)
