@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from hikeshi.model.case import Identification, LogGap, Story
+from hikeshi.model.case import Identification, Leak, LogGap, Story
 from hikeshi.model.evidence import RecordRef
 from hikeshi.model.finding import SEVERITIES, Confidence, Finding, Severity
 from hikeshi.model.sighting import Sighting
@@ -121,8 +121,31 @@ def story_findings(identification: Identification, story: Story) -> list[Finding
                     entry.confidence, str(entry.rank))
         out.append(replace(found, hosts=(entry.host,) if entry.host else (), techniques=(entry.technique,),
                            accounts=(entry.account,) if entry.account else ()))
+    if story.leak is not None:
+        out.append(_theft(story, story.leak))
     out.extend(_gap(gap) for gap in story.log_gaps)
     return out
+
+
+def _theft(story: Story, leak: Leak) -> Finding:
+    """What was gathered or sent: how much, and what it may hold."""
+    sent = bool(story.exfiltration)
+    title = Text("データの持ち出し", "Data was taken out") if sent else Text("データの収集", "Data was gathered")
+    ja, en = f"{leak.least:,}バイト以上", f"at least {leak.least:,} bytes"
+    if leak.most is not None and leak.most != leak.least:
+        ja, en = f"{ja}、{leak.most:,}バイト以下", f"{en}, at most {leak.most:,}"
+    elif leak.most is None:
+        ja, en = f"{ja}(上限は不明)", f"{en}; how much at most is not known"
+    if leak.content:
+        ja += "。名前からの推測: " + "、".join(t.ja for t in leak.content[:4])
+        en += "; by names: " + ", ".join(t.en for t in leak.content[:4])
+    times = [t for t in (*(e.first for e in story.exfiltration), *(s.time for s in story.staging)) if t]
+    found = _of("exfiltration", "high" if sent else "medium", title, min(times, default=None), leak.records,
+                Text(ja, en), leak.confidence, "leak")
+    hosts = dict.fromkeys((*(e.source for e in story.exfiltration), *(s.host for s in story.staging)))
+    places = dict.fromkeys(e.destination for e in story.exfiltration)
+    return replace(found, hosts=tuple(hosts), indicators=tuple(places),
+                   techniques=("T1041",) if sent else ("T1560.001",))
 
 
 def _gap(gap: LogGap) -> Finding:
