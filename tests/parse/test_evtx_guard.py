@@ -49,9 +49,9 @@ def event(*body):
                                       _element("EventRecordID", sub(0, 0x0A))), *body)
 
 
-def log(body, value, records=1):
-    return log_of([(event(body), {0: (0x0A, struct.pack("<Q", n)), 1: (0x11, struct.pack("<Q", 133_485_408_000_000_000)),
-                                  2: (0x06, b"\1\0"), 3: value}) for n in range(1, records + 1)])
+def log(body, *values):
+    given = {0: (0x0A, struct.pack("<Q", 1)), 1: (0x11, struct.pack("<Q", 133_485_408_000_000_000)), 2: (0x06, b"\1\0")}
+    return log_of([(event(body), given | dict(enumerate(values, 3)))])
 
 
 def nested(levels, times):
@@ -69,6 +69,16 @@ def bombs():
         "one array many times": log(data("EventData", data("Data", *[sub(3, 0x81)] * 2000)), (0x81, b"x\0\0\0" * 9000)),
         "one array in many elements": log(data("EventData", *[data("D", sub(3, 0x81))] * 700), (0x81, b"\0\0" * 15000)),
         "bytes many times": log(data("EventData", data("Data", *[sub(3, 0x84)] * 2000)), (0x84, b"\1" * 30000)),
+        "two arrays in one element": log(data("EventData", data("Data", sub(3, 0x84), sub(4, 0x84))),
+                                         (0x84, b"\1" * 20000), (0x84, b"\1" * 20000)),
+        "an array in an attribute and one inside": log(
+            data("EventData", b"\x41" + data("Data")[1:3] + struct.pack("<H", 4) + "Data".encode("utf-16-le")
+                 + b"\x06\x01\x00n\x00" + sub(3, 0x84) + b"\x02" + sub(4, 0x81) + b"\x04"),
+            (0x84, b"\1" * 9000), (0x81, b"x\0\0\0" * 5000)),
+        "an array beside a long text": log(data("EventData", data("Data", sub(3, 0x84), sub(4, 0x01))),
+                                           (0x84, b"\1" * 20000), (0x01, text * 9000)),
+        "an array around a long text": log(data("EventData", sub(3, 0x84), data("Data", sub(4, 0x01))),
+                                           (0x84, b"\1" * 20000), (0x01, text * 9000)),
         "fragments in fragments": log(data("EventData", *[sub(3, 0x21)] * 30), nested(4, 30)),
     }
 
@@ -130,6 +140,11 @@ def test_near_misses_are_left_as_they_are():
             log(data("EventData", data("Data", *[sub(3, 0x01)] * 300)), (0x01, text * 5000)),
             log(data("EventData", *[data("D", sub(3, 0x81))] * 3), (0x81, b"x\0\0\0" * 3000)),
             log(data("EventData", sub(3, 0x21)), nested(2, 2)),
+            log(data("EventData", data("Data", sub(3, 0x84), sub(4, 0x84))), (0x84, b"\1" * 60), (0x84, b"\1" * 60)),
+            log(data("EventData", data("Data", sub(3, 0x84)), data("Data", sub(4, 0x84))),
+                (0x84, b"\1" * 2000), (0x84, b"\1" * 2000)),
+            log(data("EventData", data("Data", sub(3, 0x81)), data("Data", sub(4, 0x01))),
+                (0x81, b"word\0\0\0\0"[:8] * 400), (0x01, text * 9000)),
             bytes(4096 + 65536), b"ElfChnk\0" * 9000]
     for content in logs:
         assert guarded(content) == content
@@ -141,6 +156,18 @@ def test_what_lies_behind_the_records_is_not_looked_at():
     chunk = bytearray(bombs()["one text many times"][4096:4096 + 65536])
     assert blanks(bytes(chunk))[0]
     struct.pack_into("<I", chunk, 48, 512)
+    assert blanks(bytes(chunk)) == ([], "")
+
+
+def test_records_behind_the_last_one_do_not_count():
+    """The package stops at the record whose number the chunk's header names."""
+    chunk = bytearray(log(_element("EventData", _element("Data", sub(3, 0x01))), (0x01, b"a\0"))[4096:4096 + 65536])
+    bomb = bombs()["two arrays in one element"][4096 + 512:4096 + 65536]
+    free, = struct.unpack_from("<I", chunk, 48)
+    size, = struct.unpack_from("<I", bomb, 4)
+    chunk[free:free + size] = bomb[:size]
+    struct.pack_into("<I", chunk, 48, free + size)
+    chunk[free + 8:free + 16] = b"\2" + bytes(7)
     assert blanks(bytes(chunk)) == ([], "")
 
 
