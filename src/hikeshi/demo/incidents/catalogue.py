@@ -10,7 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from hikeshi.demo import ordinary
-from hikeshi.demo.incidents import decoys, ends, moves, third, ways
+from hikeshi.demo.incidents import decoys, ends, fourth, moves, third, ways
 from hikeshi.demo.incidents.incident import Incident
 from hikeshi.demo.incidents.verbs import add_logs
 from hikeshi.demo.truth import Truth
@@ -32,7 +32,7 @@ class Plot:
     own: Callable[[Incident], None] | None = None
     theft: bool = True
     held_back: bool = False
-    wave: int = 1  # the third was played once before anything was changed for it
+    wave: int = 1  # the third and the fourth were played once before anything was changed for it
     lost: tuple[str, ...] = ()  # "programs": nobody logs started programs; or a host that hands in nothing
 
 
@@ -86,6 +86,13 @@ _PLOTS = (
     Plot("backup-hypervisor", ways.rdp_known_password, ("backup_server",), (ends.clear_logs,), wave=3),
     Plot("roasted-policy", third.mail_disc_image, ("roast", "gpo"), (), wave=3),
     Plot("cleared-far-clock", ways.vpn_daytime, ("far_clock", "psexec"), (ends.clear_logs,), wave=3),
+    # The fourth, likewise.
+    Plot("slow-desktop", fourth.slow_desktop, (), (ends.steal_data,), theft=False, wave=4),
+    Plot("usb-shortcut", fourth.usb_shortcut, ("smb", "smb"), (), wave=4),
+    Plot("support-server", fourth.support_server, ("winrm", "winrm"), (ends.encrypt,), wave=4),
+    Plot("printer-foothold", fourth.printer_foothold, (), (ends.encrypt,), theft=False, wave=4),
+    Plot("ssh-key", fourth.ssh_key, (), (ends.steal_data,), theft=False, wave=4),
+    Plot("policy-far-clock", ways.vpn_other_maker, ("far_clock", "gpo"), (), wave=4),
 )  # fmt: skip
 
 
@@ -137,6 +144,9 @@ def happen(world: World, plot: Plot) -> Incident:
     if plot.wave == 3:
         for number in sorted(incident.rng.sample(range(len(third.DECOYS)), 3)):
             third.DECOYS[number](incident)
+    if plot.wave == 4:
+        for plays in fourth.DECOYS:
+            plays(incident)
     each = _DECOYS_EACH if plot.wave == 1 else 3
     for decoy in sorted(incident.rng.sample(range(len(decoys.DECOYS)), each)):
         decoys.DECOYS[decoy](incident)
