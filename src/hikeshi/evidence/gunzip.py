@@ -2,13 +2,22 @@
 
 Python's gzip raises and keeps back what it had already unpacked; here everything before the
 damage comes out, several members are read on, and what was wrong is said in a sentence.
+
+ISA-L unpacks two to three times as fast as zlib but keeps back what it had when it meets damage: such a member is
+read once more by zlib, from its beginning. A stream that can't go back, or a machine without ISA-L, has zlib alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Generator, Iterator
+from importlib import import_module
 from typing import IO, Any
+
+quick: Any = None
+with contextlib.suppress(ImportError):  # not for every processor
+    quick = import_module("isal.isal_zlib")
 
 _READ = 256 * 1024
 _OUT = 1024 * 1024
@@ -39,6 +48,27 @@ def gunzip_chunks(stream: IO[bytes], problems: list[str]) -> Iterator[bytes]:
 
 def _member(source: _Bytes, problems: list[str]) -> Generator[bytes, None, bool]:
     """Pieces of one member; returns whether it was whole."""
+    begin = source.place() if quick is not None else None
+    if begin is None:
+        return (yield from _member_by_zlib(source, problems, 0))
+    inflate, crc, told = quick.decompressobj(-15), 0, 0
+    while not inflate.eof:
+        data = inflate.unconsumed_tail or source.take()
+        out = None
+        with contextlib.suppress(quick.error):
+            out = inflate.decompress(data, _OUT) if data else None
+        if out is None:  # damaged or cut off: zlib tells how far it goes
+            source.back_to(begin)
+            return (yield from _member_by_zlib(source, problems, told))
+        crc, told = quick.crc32(out, crc), told + len(out)
+        if out:
+            yield out
+    source.put_back(inflate.unused_data)
+    return _trailer_fits(source, crc, told, problems)
+
+
+def _member_by_zlib(source: _Bytes, problems: list[str], told: int) -> Generator[bytes, None, bool]:
+    """The same; the first `told` bytes came out already."""
     inflate = zlib.decompressobj(-15)
     crc = size = 0
     while not inflate.eof:
@@ -52,14 +82,19 @@ def _member(source: _Bytes, problems: list[str]) -> Generator[bytes, None, bool]
         except zlib.error:
             out = _up_to_damage(before, data)
             size += len(out)
-            if out:
-                yield out
+            if size > told:
+                yield out[max(0, told - (size - len(out))):]
             problems.append(f"gzip: damaged after {size:,} unpacked bytes")
             return False
         crc, size = zlib.crc32(out, crc), size + len(out)
-        if out:
-            yield out
+        if size > told:
+            yield out[max(0, told - (size - len(out))):]
     source.put_back(inflate.unused_data)
+    return _trailer_fits(source, crc, size, problems)
+
+
+def _trailer_fits(source: _Bytes, crc: int, size: int, problems: list[str]) -> bool:
+    """Whether a trailer is there; a check sum that does not fit is said and read past."""
     trailer = source.read(8)
     if len(trailer) < 8:
         problems.append("gzip: the check sum at the end is missing")
@@ -101,6 +136,14 @@ class _Bytes:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
+        self._held = b""
+
+    def place(self) -> int | None:
+        """Where the next byte stands; None where the stream can't go back to it."""
+        return self._stream.tell() - len(self._held) if self._stream.seekable() else None
+
+    def back_to(self, place: int) -> None:
+        self._stream.seek(place)
         self._held = b""
 
     def peek(self, count: int) -> bytes:
