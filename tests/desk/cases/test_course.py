@@ -50,7 +50,7 @@ def test_high_leads_into_the_response_low_takes_the_short_path_and_back(consult,
     case = acts.triage(case, handler, verdict="true", reason="広がっている", rule="outward_service")
     analyse = case.tasks.get(kind="analyse_evidence")
     assert case.phase == Phase.RESPONSE and analyse.done_at is None and not analyse.is_skipped
-    assert {"contain", "scope", "notices"} <= set(case.tasks.filter(done_at=None).values_list("kind", flat=True))
+    assert {"preserve", "contain", "scope", "notices"} <= set(case.tasks.filter(done_at=None).values_list("kind", flat=True))
     assert case.tasks.get(kind="standard_advice").is_skipped
     assert [row.reason for row in case.triage.all()] == ["広がっている", "駆除できる"]
 
