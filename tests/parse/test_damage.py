@@ -22,6 +22,7 @@ LINES = {
     "remote-control": "Incoming    2024-09-10, 20:26    User    123456789    123456789",
     "netscaler": '01/24/2025:12:06:37 GMT ns 0-PPE-0 : default AAA LOGIN_FAILED 73 0 : User u1 - Client_ip 192.0.2.9 - Failure_reason "x"',
     "cisco-asa": "%ASA-6-302013: Built inbound TCP connection 18 for outside:203.0.113.9/40454 (203.0.113.9/40454) to inside:10.0.0.1/53 (10.0.0.1/53)",
+    "mssql": "2026-10-05 14:03:03.45 Logon       Login failed for user 'sa'. Reason: Password did not match. [CLIENT: 203.0.113.9]",
     "bind": "client @0x7f62 192.0.2.70#55575 (docs.example): query: docs.example IN AAAA + (192.0.2.53)",
     "postfix": "7B3643F820: to=<jdoe@example.org>, relay=mx.example[192.0.2.1]:25, delay=0.08, dsn=2.0.0, status=sent (250 2.0.0 Ok)",
     "vpcflow": "2 123456789012 eni-0f06 212.83.179.156 10.0.0.96 123 123 17 2 152 1599665193 1599665488 ACCEPT OK",

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 GUID = "11111111-2222-3333-4444-555555555555"
 _CHILD = """
 import json, resource, sys
+from hikeshi.evidence.sandbox.child import peak_bytes
 from hikeshi.evidence.source import Source
 from hikeshi.parse import evtx_fast
 from hikeshi.parse.evtx import parse_evtx
@@ -34,7 +35,7 @@ for name in sys.argv[2:]:
     for table in parse_evtx(source):
         rows += table.row_count
         why += [r.reason for r in table.rejects]
-    print(json.dumps([path.stem, rows, why, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]), flush=True)
+    print(json.dumps([path.stem, rows, why, peak_bytes() // 2**20]), flush=True)
 """
 
 

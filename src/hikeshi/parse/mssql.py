@@ -10,6 +10,7 @@ from typing import Any
 
 from hikeshi.parse.addresses import account, ip
 from hikeshi.parse.context import Context, Event, text_cells
+from hikeshi.parse.keyvalue import with_header
 from hikeshi.parse.stamps import stamp
 from hikeshi.parse.syslog import Header, timed
 
@@ -20,7 +21,7 @@ _OPTION = re.compile(r"Configuration option '([^']{1,128})' changed from (\d+) t
 
 
 def claims(body: str, header: Header | None) -> bool:
-    return header is None and body[4:5] == "-" and _LINE.match(body) is not None
+    return body[4:5] == "-" and _LINE.match(body) is not None
 
 
 def parse_line(body: str, header: Header | None, context: Context) -> Event | None:
@@ -40,4 +41,4 @@ def parse_line(body: str, header: Header | None, context: Context) -> Event | No
                   "mssql.from": option[2], "mssql.to": option[3]}
     if client is not None:
         cells["source.ip"] = ip(client[1])  # "<local machine>" is none
-    return timed(stamp(when, context), text_cells(cells))
+    return with_header(timed(stamp(when, context), text_cells(cells)), header, context)
